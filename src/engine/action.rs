@@ -1,0 +1,478 @@
+//! What an action is, and what a source of sets is.
+//!
+//! An action is one file and one line in the table (`crate::actions::table`). It says what it finds, what it would change,
+//! how it changes, and how it takes that back. Everything else (order, approvals, batches, journal, drift, proof, resume,
+//! rollback) is the engine's.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use aws_types::SdkConfig;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::ports::Clock;
+use crate::model::{
+    ActionError, ActionSpec, AttachedPolicy, Caller, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource, ResourceId,
+    RunId, SourceSpec, Target, Tier, Undo, Verdict,
+};
+
+/// What an action may use: a session in one account and region, and what is known of the run.
+#[derive(Clone)]
+pub struct Ctx {
+    /// The lane: account and region.
+    pub target: Target,
+    /// What the run knows without asking.
+    pub view: View,
+    /// The session in the lane's account and region (for a global lane: the partition's home region).
+    pub sdk: SdkConfig,
+    /// The caller's own session, in the partition's home region: for Organizations, and for STS.
+    pub home: SdkConfig,
+    /// The run's clock; the only source of time, and the only way to wait.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What planning knows of the run. Plain data.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The run, whose id is the case that evidence is tagged with.
+    pub case: RunId,
+    /// Who runs quell.
+    pub caller: Caller,
+    /// The `now` of the plan.
+    pub now: Timestamp,
+}
+
+/// Something that an action found for a member of its set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<P> {
+    /// The member for which it was found.
+    pub member: ResourceId,
+    /// What would be changed: the member itself, or something that belongs to it.
+    pub resource: ResourceId,
+    /// Its state as far as the action needs it, for the decision, the drift check and the way back.
+    pub prior: P,
+}
+
+/// What is to be done about something found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// Change it.
+    Change(Proposal),
+    /// It is as wished.
+    Already,
+    /// It cannot be changed: why, and what a person can do instead.
+    Skip(String),
+    /// It must not be changed, and the whole plan with it: why.
+    Refuse(String),
+}
+
+/// A change as an action proposes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// One line in the imperative.
+    pub summary: String,
+    /// The state before, in a few words.
+    pub before: String,
+    /// The state after, in a few words.
+    pub after: String,
+    /// The way back.
+    pub undo: Undo,
+    /// What the approver should know.
+    pub notes: Vec<String>,
+    /// A policy that it attaches.
+    pub attaches: Option<AttachedPolicy>,
+}
+
+impl Proposal {
+    /// A proposal without notes.
+    pub fn new(summary: impl Into<String>, before: impl Into<String>, after: impl Into<String>, undo: Undo) -> Self {
+        Self {
+            summary: summary.into(),
+            before: before.into(),
+            after: after.into(),
+            undo,
+            notes: Vec::new(),
+            attaches: None,
+        }
+    }
+
+    /// Adds something that the approver should know.
+    #[must_use]
+    pub fn noting(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Names the policy that the change attaches, for the lockout guard.
+    #[must_use]
+    pub fn attaching(mut self, policy: AttachedPolicy) -> Self {
+        self.attaches = Some(policy);
+        self
+    }
+}
+
+/// A change that is being carried out or taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item<P> {
+    /// The change's id: the same in every attempt, so names and client tokens are made from it.
+    pub change: crate::model::ChangeId,
+    /// The member of the set.
+    pub member: ResourceId,
+    /// What is changed.
+    pub resource: ResourceId,
+    /// For `apply` the state as just read again; for `undo` the state before the run.
+    pub prior: P,
+}
+
+/// An action: what it finds, what it would change, how, and back.
+pub trait Action: Send + Sync + 'static {
+    /// The type of `with`.
+    type Params: DeserializeOwned + JsonSchema + Send + Sync;
+    /// The state that is found, compared and restored.
+    type Prior: Serialize + DeserializeOwned + PartialEq + Clone + Send + Sync;
+
+    /// `service.verb-noun`.
+    const NAME: &'static str;
+    /// What must be approved.
+    const TIER: Tier;
+    /// The kinds of members it works on; `["account"]` for a step without `on`.
+    const KINDS: &'static [&'static str];
+    /// What it does, in the imperative.
+    const TITLE: &'static str;
+    /// What it changes, what AWS does then, traps and sources. Markdown.
+    const DESCRIPTION: &'static str;
+    /// How it is taken back, and what is not.
+    const UNDO: &'static str;
+    /// IAM permissions of discover, apply and verify.
+    const PERMISSIONS: &'static [&'static str];
+    /// IAM permissions that only undo needs.
+    const UNDO_PERMISSIONS: &'static [&'static str];
+    /// A step that uses it, in YAML.
+    const EXAMPLE: &'static str;
+    /// How many changes one `apply` may carry. More than one only where one *request* carries them all: when such a
+    /// request fails, the engine halves the batch until what spoils it stands alone.
+    const BATCH: usize = 1;
+
+    /// Looks. Every member of `members` is in `cx.target`. A member that is gone is simply not found.
+    fn discover(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        members: &[Resource],
+    ) -> impl Future<Output = Result<Vec<Found<Self::Prior>>, ActionError>> + Send;
+
+    /// Decides; sees nothing but its arguments.
+    fn plan(&self, view: &View, params: &Self::Params, found: &Found<Self::Prior>) -> Decision;
+
+    /// What is different in a way that voids the approval, if anything is. By default any difference of the priors.
+    /// An action whose prior holds what *earlier steps* of a runbook change narrows this to what voids its own plan.
+    fn drift(&self, approved: &Self::Prior, now: &Self::Prior) -> Option<String> {
+        (approved != now).then(|| "its state is not the approved one any more".to_owned())
+    }
+
+    /// Asks AWS whether the changes would be permitted, without making them (EC2's `DryRun`). One finding per missing
+    /// permission; none where AWS offers no such question.
+    fn preflight(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        items: &[Item<Self::Prior>],
+    ) -> impl Future<Output = Vec<Finding>> + Send {
+        let _ = (cx, params, items);
+        async { Vec::new() }
+    }
+
+    /// Makes the changes: at most [`Action::BATCH`] of them. Idempotent: a second call after an unknown outcome does no
+    /// harm. Returns one effect per item, in order.
+    fn apply(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        items: &[Item<Self::Prior>],
+    ) -> impl Future<Output = Result<Vec<Effect>, ActionError>> + Send;
+
+    /// What a look after the change says. By default proven when `plan` finds nothing left to change.
+    fn verify(&self, view: &View, params: &Self::Params, found: &Found<Self::Prior>) -> Verdict {
+        match self.plan(view, params, found) {
+            Decision::Already => Verdict::Proven,
+            Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
+            Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
+        }
+    }
+
+    /// Takes one change back. Accepts that it never happened, happened by half, or was taken back before. `effect` is what
+    /// `apply` returned, `null` if the run was cut off before it did.
+    fn undo(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        item: &Item<Self::Prior>,
+        effect: &Effect,
+    ) -> impl Future<Output = Result<(), ActionError>> + Send;
+}
+
+/// A source of sets: a named query.
+pub trait Source: Send + Sync + 'static {
+    /// The type of `with`.
+    type Params: DeserializeOwned + JsonSchema + Send + Sync;
+
+    /// `service.noun`.
+    const NAME: &'static str;
+    /// The kind of its members; the kind says whether the source is asked per region or once per account.
+    const KIND: &'static KindSpec;
+    /// What it lists.
+    const TITLE: &'static str;
+    /// The IAM permissions it needs.
+    const PERMISSIONS: &'static [&'static str];
+
+    /// Lists the members in `cx.target`, each with every field of its kind.
+    fn list(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+    ) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An [`Action`] with its types as JSON, so that a table can hold it.
+pub trait DynAction: Send + Sync {
+    /// What runbooks see of it.
+    fn spec(&self) -> ActionSpec;
+    /// See [`Action::BATCH`].
+    fn batch(&self) -> usize;
+    /// Whether `with` has the right form.
+    fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
+    /// See [`Action::discover`].
+    fn discover<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        members: &'a [Resource],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>>;
+    /// See [`Action::plan`].
+    fn plan(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Decision, ActionError>;
+    /// See [`Action::drift`].
+    fn drift(&self, approved: &Value, now: &Value) -> Result<Option<String>, ActionError>;
+    /// See [`Action::preflight`].
+    fn preflight<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        items: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Finding>, ActionError>>;
+    /// See [`Action::apply`].
+    fn apply<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        items: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Effect>, ActionError>>;
+    /// See [`Action::verify`].
+    fn verify(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Verdict, ActionError>;
+    /// See [`Action::undo`].
+    fn undo<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        item: &'a Item<Value>,
+        effect: &'a Effect,
+    ) -> Boxed<'a, Result<(), ActionError>>;
+}
+
+/// A [`Source`] with its types as JSON.
+pub trait DynSource: Send + Sync {
+    /// What runbooks see of it.
+    fn spec(&self) -> SourceSpec;
+    /// The kind of its members.
+    fn kind(&self) -> &'static KindSpec;
+    /// Whether `with` has the right form.
+    fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
+    /// See [`Source::list`].
+    fn list<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+}
+
+/// Reads JSON as one of an action's own types.
+fn read<T: DeserializeOwned>(what: &str, value: Value) -> Result<T, ActionError> {
+    serde_json::from_value(value).map_err(|error| ActionError::new(ErrorKind::Other, format!("{what}: {error}")))
+}
+
+fn params<T: DeserializeOwned>(params: &Map<String, Value>) -> Result<T, ActionError> {
+    read("with", Value::Object(params.clone()))
+}
+
+fn found<P: DeserializeOwned>(found: &Found<Value>) -> Result<Found<P>, ActionError> {
+    let prior = read("the state before", found.prior.clone())?;
+    Ok(Found { member: found.member.clone(), resource: found.resource.clone(), prior })
+}
+
+fn item<P: DeserializeOwned>(item: &Item<Value>) -> Result<Item<P>, ActionError> {
+    Ok(Item {
+        change: item.change.clone(),
+        member: item.member.clone(),
+        resource: item.resource.clone(),
+        prior: read("the state before", item.prior.clone())?,
+    })
+}
+
+impl<A: Action> DynAction for A {
+    fn spec(&self) -> ActionSpec {
+        ActionSpec {
+            name: A::NAME,
+            tier: A::TIER,
+            kinds: A::KINDS,
+            title: A::TITLE,
+            description: A::DESCRIPTION,
+            undo: A::UNDO,
+            permissions: A::PERMISSIONS,
+            undo_permissions: A::UNDO_PERMISSIONS,
+            params: schemars::schema_for!(A::Params),
+            example: A::EXAMPLE,
+        }
+    }
+
+    fn batch(&self) -> usize {
+        A::BATCH
+    }
+
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
+        params::<A::Params>(with).map(drop).map_err(|error| error.message)
+    }
+
+    fn discover<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        members: &'a [Resource],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>> {
+        Box::pin(async move {
+            let found = Action::discover(self, cx, &params(with)?, members).await?;
+            let json = |f: Found<A::Prior>| {
+                let prior = serde_json::to_value(&f.prior).expect("a prior is always JSON");
+                Found { member: f.member, resource: f.resource, prior }
+            };
+            Ok(found.into_iter().map(json).collect())
+        })
+    }
+
+    fn plan(&self, view: &View, with: &Map<String, Value>, f: &Found<Value>) -> Result<Decision, ActionError> {
+        Ok(Action::plan(self, view, &params(with)?, &found(f)?))
+    }
+
+    fn drift(&self, approved: &Value, now: &Value) -> Result<Option<String>, ActionError> {
+        let what = "the state before";
+        Ok(Action::drift(self, &read(what, approved.clone())?, &read(what, now.clone())?))
+    }
+
+    fn preflight<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        items: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Finding>, ActionError>> {
+        Box::pin(async move {
+            let items = items.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+            Ok(Action::preflight(self, cx, &params(with)?, &items).await)
+        })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        items: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Effect>, ActionError>> {
+        Box::pin(async move {
+            let items = items.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+            Action::apply(self, cx, &params(with)?, &items).await
+        })
+    }
+
+    fn verify(&self, view: &View, with: &Map<String, Value>, f: &Found<Value>) -> Result<Verdict, ActionError> {
+        Ok(Action::verify(self, view, &params(with)?, &found(f)?))
+    }
+
+    fn undo<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        i: &'a Item<Value>,
+        effect: &'a Effect,
+    ) -> Boxed<'a, Result<(), ActionError>> {
+        Box::pin(async move { Action::undo(self, cx, &params(with)?, &item(i)?, effect).await })
+    }
+}
+
+impl<S: Source> DynSource for S {
+    fn spec(&self) -> SourceSpec {
+        SourceSpec {
+            name: S::NAME,
+            kind: S::KIND.name,
+            title: S::TITLE,
+            permissions: S::PERMISSIONS,
+            params: schemars::schema_for!(S::Params),
+        }
+    }
+
+    fn kind(&self) -> &'static KindSpec {
+        S::KIND
+    }
+
+    fn check(&self, with: &Map<String, Value>) -> Result<(), String> {
+        params::<S::Params>(with).map(drop).map_err(|error| error.message)
+    }
+
+    fn list<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
+        Box::pin(async move { Source::list(self, cx, &params(with)?).await })
+    }
+}
+
+/// All actions and sources that a runbook can use.
+#[derive(Clone)]
+pub struct Table {
+    /// The actions, in the order of the help.
+    pub actions: Arc<[Box<dyn DynAction>]>,
+    /// The sources, likewise.
+    pub sources: Arc<[Box<dyn DynSource>]>,
+}
+
+impl Table {
+    /// The action with this name.
+    pub fn action(&self, name: &str) -> Option<&dyn DynAction> {
+        self.actions.iter().map(AsRef::as_ref).find(|action| action.spec().name == name)
+    }
+
+    /// The source with this name.
+    pub fn source(&self, name: &str) -> Option<&dyn DynSource> {
+        self.sources.iter().map(AsRef::as_ref).find(|source| source.spec().name == name)
+    }
+
+    /// The table as data, for the checker, the schema and the help.
+    pub fn catalog(&self) -> Catalog {
+        Catalog {
+            actions: self.actions.iter().map(|a| (a.spec().name.to_owned(), a.spec())).collect(),
+            sources: self.sources.iter().map(|s| (s.spec().name.to_owned(), s.spec())).collect(),
+            kinds: self.sources.iter().map(|s| (s.kind().name.to_owned(), s.kind().clone())).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.actions.iter().map(|action| action.spec().name)).finish()
+    }
+}

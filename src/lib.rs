@@ -1,0 +1,22 @@
+//! quell contains a breached AWS organisation, account or identity by a declarative runbook.
+//!
+//! # The map
+//!
+//! | module | holds | may know |
+//! |---|---|---|
+//! | [`model`] | plain data: runbook, plan, change, event | nothing |
+//! | [`runbook`] | reading, checking, filling in runbooks | model |
+//! | [`policy`] | IAM and SCP documents: read, evaluate | nothing |
+//! | [`journal`] | the hash-chained record of a run | model |
+//! | [`engine`] | survey, planner, state, run, lanes | the above |
+//! | [`approval`] | terminal, command line | engine |
+//! | [`report`] | terminal, JSON lines | engine |
+//! | `cloud` | sessions, regions, read-only guard, budgets | engine |
+//! | `actions` | the table, a file per action | cloud |
+//! | [`sim`] | the simulated AWS | model, policy |
+//! | `cli` | a file per command; the only one that joins all | everything |
+//!
+//! Imports go downwards in this table only; a test checks it.
+
+pub mod engine;
+pub mod model;

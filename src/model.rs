@@ -1,0 +1,39 @@
+//! Plain data: what a runbook, a plan, a change and an event *are*. No I/O, no async, no clock.
+//!
+//! One word for one thing, in code, help text and documents alike; `ls src/model` is the glossary.
+
+mod action_error;
+mod approval;
+mod caller;
+mod catalog;
+mod change;
+mod coverage;
+mod event;
+mod id;
+mod plan;
+mod resource;
+mod runbook;
+mod span;
+mod summary;
+mod target;
+mod tier;
+
+pub use action_error::{ActionError, ErrorKind};
+pub use approval::{Answer, Approval};
+pub use caller::Caller;
+pub use catalog::{ActionSpec, Catalog, FieldSpec, FieldType, KindSpec, Scope, SourceSpec};
+pub use change::{AttachedPolicy, Change, Effect, PolicyHolder, Undo};
+pub use coverage::{Coverage, CoverageCounts, CoverageEntry, CoverageStatus};
+pub use event::{Event, EventKind, Outcome, Phase, Verdict};
+pub use id::{
+    AccessKeyId, AccountId, ActionName, ChangeId, Digest, InvalidId, Region, ResourceId, RunId, SetName, StepId,
+};
+pub use plan::{Already, Finding, Plan, Severity, Skip};
+pub use resource::{Kind, Resource};
+pub use runbook::{
+    Accounts, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets, Until,
+};
+pub use span::Span;
+pub use summary::{ChangeCounts, PhaseSeconds, RunOutcome, Summary};
+pub use target::Target;
+pub use tier::Tier;

@@ -1,0 +1,107 @@
+use indexmap::IndexMap;
+use schemars::Schema;
+use serde::Serialize;
+
+use super::Tier;
+
+/// What runbooks can be made of, as data: made from the table of actions, read by the checker, the schema and the help.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Catalog {
+    /// The actions, by name, in the order of the table.
+    pub actions: IndexMap<String, ActionSpec>,
+    /// Where sets come from, by name.
+    pub sources: IndexMap<String, SourceSpec>,
+    /// The kinds of resources, by name.
+    pub kinds: IndexMap<String, KindSpec>,
+}
+
+/// An action, as a runbook sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ActionSpec {
+    /// `ec2.stop-instances`.
+    pub name: &'static str,
+    /// What must be approved.
+    pub tier: Tier,
+    /// The kinds of members it works on. `account` alone means that the step has no `on`.
+    pub kinds: &'static [&'static str],
+    /// The first line: what it does, in the imperative.
+    pub title: &'static str,
+    /// What it changes, what AWS does then, traps and sources. Markdown.
+    pub description: &'static str,
+    /// How it is taken back, and what is not.
+    pub undo: &'static str,
+    /// The IAM permissions that discover, apply and verify need.
+    pub permissions: &'static [&'static str],
+    /// The IAM permissions that only a rollback needs.
+    pub undo_permissions: &'static [&'static str],
+    /// The JSON Schema of `with`.
+    pub params: Schema,
+    /// A step that uses it, in YAML.
+    pub example: &'static str,
+}
+
+/// Where a set comes from, as a runbook sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceSpec {
+    /// `ec2.instances`.
+    pub name: &'static str,
+    /// The kind of its members.
+    pub kind: &'static str,
+    /// One line.
+    pub title: &'static str,
+    /// The IAM permissions it needs.
+    pub permissions: &'static [&'static str],
+    /// The JSON Schema of `with`.
+    pub params: Schema,
+}
+
+/// Whether a kind lives in every region, or once per account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// One lane per region.
+    Regional,
+    /// One lane per account: [`super::Region::global`].
+    Global,
+}
+
+/// A kind of resource: what its fields are called in predicates.
+#[derive(Debug, Clone, Serialize)]
+pub struct KindSpec {
+    /// `ec2.instance`.
+    pub name: &'static str,
+    /// Where it lives.
+    pub scope: Scope,
+    /// Its fields.
+    pub fields: &'static [FieldSpec],
+}
+
+/// A field of a kind.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FieldSpec {
+    /// Its name in predicates: `launched`.
+    pub name: &'static str,
+    /// Its type.
+    pub field_type: FieldType,
+    /// What it holds.
+    pub help: &'static str,
+}
+
+/// The types of fields. A field is always present; where AWS has no value it holds the empty text, zero, `false`, an empty
+/// list or map, or (for times) 1970-01-01, so that a predicate never fails half-way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldType {
+    /// CEL `string`.
+    Text,
+    /// CEL `int`.
+    Integer,
+    /// CEL `bool`.
+    Bool,
+    /// CEL `timestamp`; in JSON an RFC 3339 text.
+    Timestamp,
+    /// CEL `list(string)`.
+    TextList,
+    /// CEL `map(string, string)`.
+    TextMap,
+}

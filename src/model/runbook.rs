@@ -1,0 +1,250 @@
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ActionName, SetName, Span, StepId, Tier};
+
+/// A runbook: what to do about a kind of breach. See `quell schema` for the file format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Runbook {
+    /// The version of the format: 1.
+    pub quell: u32,
+    /// A short name, as a file name would be.
+    pub name: String,
+    /// What it does, in one line.
+    pub title: String,
+    /// When to use it, and what to know before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What the person gives.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub inputs: IndexMap<String, Input>,
+    /// Which accounts and regions.
+    #[serde(default)]
+    pub targets: Targets,
+    /// Role ARNs (or `role/path/NAME`, in every account) that must never be locked out, beside the caller.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<String>,
+    /// Named queries.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub sets: IndexMap<SetName, SetSpec>,
+    /// What to do.
+    pub steps: Vec<Step>,
+    /// When it is over.
+    #[serde(default)]
+    pub until: Until,
+}
+
+/// A value that the person gives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub input_type: InputType,
+    /// What it is, for the prompt and the help.
+    #[serde(default)]
+    pub help: String,
+    /// What it is when it is not given. A timestamp may be `now`, `now - 14d`. An empty text means "none".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// What one looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+}
+
+/// The types of inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputType {
+    /// `AKIA…` or `ASIA…`.
+    AccessKeyId,
+    /// 12 digits.
+    AccountId,
+    /// An ARN.
+    Arn,
+    /// `true` or `false`.
+    Bool,
+    /// `20s`, `14d`.
+    Duration,
+    /// A whole number.
+    Integer,
+    /// Any text.
+    String,
+    /// Texts; on the command line divided by commas.
+    StringList,
+    /// RFC 3339 (`2026-11-23T14:43:00Z`), a date, `now`, or `now - 14d`.
+    Timestamp,
+}
+
+/// Which accounts and regions a runbook works in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Targets {
+    /// Which accounts.
+    #[serde(default)]
+    pub accounts: Accounts,
+    /// Which regions.
+    #[serde(default)]
+    pub regions: Regions,
+    /// The role to assume in every account that is not the caller's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+/// Which accounts: `self`, `organization`, `[ids]`, `{ ou: ou-… }` or `{ of_key: AKIA… }`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Accounts {
+    /// The caller's own.
+    #[default]
+    #[serde(rename = "self")]
+    Own,
+    /// Every active account of the organisation.
+    Organization,
+    /// The account that an access key belongs to (`sts:GetAccessKeyInfo`).
+    OfKey(String),
+    /// Every active account below an organisational unit.
+    Ou(String),
+    /// These.
+    #[serde(untagged)]
+    Listed(Vec<String>),
+}
+
+/// Which regions: `enabled` or `[names]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Regions {
+    /// All that the account has enabled; the others are reported as disabled.
+    #[default]
+    Enabled,
+    /// These.
+    #[serde(untagged)]
+    Listed(Vec<String>),
+}
+
+/// The role to assume: a name with its path (`ir/IRResponder`), or a mapping.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// The role's path and name, without a leading slash.
+    pub name: String,
+    /// The external id that its trust policy demands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+/// A named query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSpec {
+    /// Where its members come from: `ec2.instances`.
+    pub from: ActionName,
+    /// What the source asks for.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub with: Map<String, Value>,
+    /// Which of them: a CEL predicate over the fields of the kind, and `inputs`.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<String>,
+}
+
+/// One thing to do with every member of a set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Its name.
+    pub id: StepId,
+    /// The action: `ec2.stop-instances`.
+    pub uses: ActionName,
+    /// The set; without one, the step works on the target accounts themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<SetName>,
+    /// The action's parameters.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub with: Map<String, Value>,
+    /// The steps that come before it: per member when they are on the same set, otherwise whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<StepId>,
+    /// More changes than this, and the plan asks again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<u32>,
+    /// Asks for a higher tier's approval than the action's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Tier>,
+    /// What a failure does to the steps that need this one. By default `hold` for the same member of the same set, and
+    /// `continue` across a barrier: one failure never holds other machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What a failed change does to those that need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// They are skipped.
+    Hold,
+    /// They go ahead.
+    Continue,
+}
+
+/// How one step waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edge {
+    /// Each member goes on as soon as its own change is done.
+    PerMember,
+    /// All changes of the one step end before any of the other begins.
+    Barrier,
+}
+
+/// When a run is over: after how many sweeps that find nothing new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Until {
+    /// Sweeps in a row that must find no newcomer.
+    pub clean_sweeps: u32,
+    /// The time between two sweeps.
+    pub every: Span,
+    /// The number of sweeps after which the run ends anyway.
+    pub at_most: u32,
+    /// What happens to newcomers.
+    pub newcomers: Newcomers,
+}
+
+impl Default for Until {
+    fn default() -> Self {
+        Self { clean_sweeps: 1, every: Span::seconds(20), at_most: 10, newcomers: Newcomers::List }
+    }
+}
+
+/// What happens to members that a sweep finds and the plan did not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Newcomers {
+    /// They get the same steps, under the approvals already given, up to each step's `at_most`.
+    Contain,
+    /// They are named, and the run does not end as contained.
+    List,
+}
+
+impl Runbook {
+    /// The step with this id.
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// How `step` waits for `need`: per member when both work on the same set, otherwise as a barrier.
+    pub fn edge(step: &Step, need: &Step) -> Edge {
+        if step.on.is_some() && step.on == need.on { Edge::PerMember } else { Edge::Barrier }
+    }
+
+    /// What a failed change of `need` does to `step`.
+    pub fn on_failure(step: &Step, need: &Step) -> OnFailure {
+        need.on_failure.unwrap_or(match Self::edge(step, need) {
+            Edge::PerMember => OnFailure::Hold,
+            Edge::Barrier => OnFailure::Continue,
+        })
+    }
+}
