@@ -12,14 +12,14 @@ use std::sync::Arc;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::ports::Clock;
 use crate::model::{
-    ActionError, ActionSpec, AttachedPolicy, Caller, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource, ResourceId,
-    RunId, SourceSpec, Target, Tier, Undo, Verdict,
+    ActionError, ActionSpec, AttachedPolicy, Caller, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource,
+    ResourceId, RunId, SourceSpec, Target, Tier, Undo, Verdict,
 };
 
 /// What an action may use: a session in one account and region, and what is known of the run.
@@ -232,11 +232,7 @@ pub trait Source: Send + Sync + 'static {
     const PERMISSIONS: &'static [&'static str];
 
     /// Lists the members in `cx.target`, each with every field of its kind.
-    fn list(
-        &self,
-        cx: &Ctx,
-        params: &Self::Params,
-    ) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+    fn list(&self, cx: &Ctx, params: &Self::Params) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -295,11 +291,8 @@ pub trait DynSource: Send + Sync {
     /// Whether `with` has the right form.
     fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
     /// See [`Source::list`].
-    fn list<'a>(
-        &'a self,
-        cx: &'a Ctx,
-        params: &'a Map<String, Value>,
-    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+    fn list<'a>(&'a self, cx: &'a Ctx, params: &'a Map<String, Value>)
+    -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
 }
 
 /// Reads JSON as one of an action's own types.
@@ -432,11 +425,7 @@ impl<S: Source> DynSource for S {
         params::<S::Params>(with).map(drop).map_err(|error| error.message)
     }
 
-    fn list<'a>(
-        &'a self,
-        cx: &'a Ctx,
-        with: &'a Map<String, Value>,
-    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
+    fn list<'a>(&'a self, cx: &'a Ctx, with: &'a Map<String, Value>) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
         Box::pin(async move { Source::list(self, cx, &params(with)?).await })
     }
 }

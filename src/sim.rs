@@ -1,0 +1,8 @@
+//! The simulated AWS: one core, `request → response`, with two doors: a connector for the SDK in the same process, and a
+//! loopback listener for any other client.
+//!
+//! Every request passes: authenticate → authorise → `DryRun` → budget → latency and faults → handler → event history.
+//! What the simulator does not know it refuses by name, in AWS's own error shape.
+
+pub mod call;
+pub mod wire;

@@ -1,0 +1,108 @@
+//! A request on its way through the simulator, and how it ends.
+
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+
+use super::wire::params::Params;
+use super::wire::xml::Xml;
+use crate::model::{AccountId, Region};
+
+/// A request that was authenticated: what service files handle.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// When it arrived.
+    pub now: Timestamp,
+    /// The account of the principal, in which it works.
+    pub account: AccountId,
+    /// The region that it was signed for.
+    pub region: Region,
+    /// `ec2`, `iam`, `sts`, `organizations`, …: the service in the signature's scope.
+    pub service: String,
+    /// `StopInstances`.
+    pub operation: String,
+    /// Who.
+    pub principal: Principal,
+    /// The access key that signed it.
+    pub access_key: String,
+    /// Its parameters: from the form, the JSON body, or the path and query of a REST call.
+    pub params: Params,
+    /// The id that the answer carries.
+    pub request_id: String,
+    /// For REST services: the raw request.
+    pub http: RawRequest,
+}
+
+/// The request as it came.
+#[derive(Debug, Clone, Default)]
+pub struct RawRequest {
+    /// Method.
+    pub method: Method,
+    /// Path, still percent-encoded.
+    pub path: String,
+    /// Query, still percent-encoded.
+    pub query: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body (for S3 with `aws-chunked` already unwrapped).
+    pub body: bytes::Bytes,
+}
+
+/// Who signed a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// As `sts:GetCallerIdentity` answers: user, root, or assumed-role session.
+    pub arn: String,
+    /// What `aws:PrincipalArn` holds: the user, or the session's role.
+    pub principal_arn: String,
+    /// `AIDA…`, or `AROA…:session`.
+    pub user_id: String,
+    /// When the temporary credentials were issued: `aws:TokenIssueTime`. None for long-term keys.
+    pub issued: Option<Timestamp>,
+}
+
+/// What a handler answers.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// The children of the response element. The wire adds the envelope of the service's protocol, the name of the
+    /// operation and the request id.
+    Xml(Vec<Xml>),
+    /// A JSON document (JSON services, and REST-JSON).
+    Json(serde_json::Value),
+    /// A REST answer, for S3: status, headers, body.
+    Raw(http::Response<bytes::Bytes>),
+}
+
+impl Body {
+    /// `<return>true</return>`, EC2's answer to what has no other.
+    pub fn ec2_true() -> Self {
+        Self::Xml(vec![Xml::text("return", "true")])
+    }
+
+    /// No children.
+    pub fn empty() -> Self {
+        Self::Xml(Vec::new())
+    }
+}
+
+/// An error as AWS shapes it. The wire writes it in the service's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// AWS's code, as on the wire.
+    pub code: String,
+    /// AWS's words, or words like them.
+    pub message: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Further members of the error (JSON protocol): `Reason` of a `ConstraintViolationException`.
+    pub members: Vec<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// An error with this code, message and status.
+    pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), status, members: Vec::new() }
+    }
+}
+
+/// How a call ends.
+pub type Reply = Result<Body, Refusal>;

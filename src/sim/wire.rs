@@ -1,0 +1,4 @@
+//! AWS's protocols, from the server's side.
+
+pub mod params;
+pub mod xml;

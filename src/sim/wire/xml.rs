@@ -1,0 +1,69 @@
+//! A tree of XML elements, to be written.
+
+use std::borrow::Cow;
+
+/// An element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xml {
+    name: Cow<'static, str>,
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    Text(String),
+    Children(Vec<Xml>),
+}
+
+impl Xml {
+    /// `<name>text</name>`.
+    pub fn text(name: impl Into<Cow<'static, str>>, text: impl ToString) -> Self {
+        Self { name: name.into(), content: Content::Text(text.to_string()) }
+    }
+
+    /// `<name>children…</name>`.
+    pub fn node(name: impl Into<Cow<'static, str>>, children: Vec<Self>) -> Self {
+        Self { name: name.into(), content: Content::Children(children) }
+    }
+
+    /// `<name><item>…</item><item>…</item></name>`: a list of structures, as EC2 (`item`) and IAM (`member`) write it.
+    pub fn list(
+        name: impl Into<Cow<'static, str>>,
+        item: &'static str,
+        items: impl IntoIterator<Item = Vec<Self>>,
+    ) -> Self {
+        Self::node(name, items.into_iter().map(|children| Self::node(item, children)).collect())
+    }
+
+    /// Writes the element, and all in it, with its texts escaped.
+    pub fn write(&self, out: &mut String) {
+        out.push('<');
+        out.push_str(&self.name);
+        match &self.content {
+            Content::Children(children) if children.is_empty() => return out.push_str("/>"),
+            Content::Text(text) => {
+                out.push('>');
+                out.push_str(&quick_xml::escape::escape(text.as_str()));
+            }
+            Content::Children(children) => {
+                out.push('>');
+                children.iter().for_each(|child| child.write(out));
+            }
+        }
+        out.push_str("</");
+        out.push_str(&self.name);
+        out.push('>');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped() {
+        let mut out = String::new();
+        Xml::list("tagSet", "item", [vec![Xml::text("key", "a<b"), Xml::text("value", "&")]]).write(&mut out);
+        assert_eq!(out, "<tagSet><item><key>a&lt;b</key><value>&amp;</value></item></tagSet>");
+    }
+}
