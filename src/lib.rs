@@ -18,6 +18,8 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
+pub mod approval;
 pub mod engine;
 pub mod model;
+pub mod report;
 pub mod sim;
