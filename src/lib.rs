@@ -19,5 +19,6 @@
 //! Imports go downwards in this table only; a test checks it.
 
 pub mod engine;
+pub mod journal;
 pub mod model;
 pub mod sim;
