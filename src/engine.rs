@@ -2,4 +2,7 @@
 //! through [`ports`].
 
 pub mod action;
+pub mod graph;
 pub mod ports;
+#[cfg(test)]
+mod test_plans;

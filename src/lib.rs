@@ -20,6 +20,7 @@
 
 pub mod approval;
 pub mod engine;
+pub mod journal;
 pub mod model;
 pub mod report;
 pub mod sim;
