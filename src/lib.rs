@@ -18,6 +18,8 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
+#[cfg(feature = "aws")]
+pub mod cloud;
 pub mod engine;
 pub mod model;
 pub mod sim;
