@@ -21,4 +21,5 @@
 pub mod engine;
 pub mod journal;
 pub mod model;
+pub mod policy;
 pub mod sim;
