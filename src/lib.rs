@@ -24,5 +24,6 @@ pub mod cloud;
 pub mod engine;
 pub mod journal;
 pub mod model;
+pub mod policy;
 pub mod report;
 pub mod sim;
