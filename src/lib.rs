@@ -26,4 +26,5 @@ pub mod journal;
 pub mod model;
 pub mod policy;
 pub mod report;
+pub mod runbook;
 pub mod sim;
