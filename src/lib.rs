@@ -20,6 +20,8 @@
 
 pub mod approval;
 #[cfg(feature = "aws")]
+pub mod cli;
+#[cfg(feature = "aws")]
 pub mod cloud;
 pub mod engine;
 pub mod journal;

@@ -143,6 +143,11 @@ impl CloudSessions {
         })
     }
 
+    /// The endpoint that replaces AWS's, if one is configured. Known before anything is sent.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
     async fn identify(&self) -> Result<Caller, ActionError> {
         let region = self.base.region().map_or("us-east-1", |region| region.as_ref());
         let sts = aws_sdk_sts::Client::new(&self.sdk("caller", region, Access::Read, &self.own));

@@ -1,8 +1,8 @@
 //! How far a run has come, lane by lane: what both the live and the plain screen show.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::model::{AccountId, Change, ChangeId, Event, EventKind, Outcome, StepId, Target};
+use crate::model::{AccountId, Change, ChangeId, Event, EventKind, Outcome, StepId, Target, Verdict};
 
 /// Counts of changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Progress {
     steps: HashMap<(StepId, Target), Count>,
     lanes: BTreeMap<String, Count>,
     total: Count,
-    proven: usize,
+    proven: HashSet<ChangeId>,
     grouping: Grouping,
 }
 
@@ -98,8 +98,12 @@ impl Progress {
                 None
             }
             EventKind::ChangeEnded { change, outcome } => self.end(change, outcome),
-            EventKind::ChangeProven { .. } => {
-                self.proven += 1;
+            EventKind::ChangeProven { change, verdict } => {
+                // A change is looked at again until it is seen: only the last look counts.
+                match verdict {
+                    Verdict::Proven => self.proven.insert(change.clone()),
+                    Verdict::Pending { .. } | Verdict::Unproven { .. } => self.proven.remove(change),
+                };
                 None
             }
             _ => None,
@@ -111,9 +115,9 @@ impl Progress {
         self.total
     }
 
-    /// How many changes were looked at again.
+    /// How many changes were seen to be in force.
     pub fn proven(&self) -> usize {
-        self.proven
+        self.proven.len()
     }
 
     /// The counts of each line, by name.

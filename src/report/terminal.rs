@@ -43,13 +43,6 @@ impl Terminal {
         }
     }
 
-    /// Takes in what happened before, without drawing.
-    pub fn catch_up(&mut self, events: &[Event]) {
-        for event in events {
-            self.progress.fold(event);
-        }
-    }
-
     /// Shows what goes on before there is a run: looking, planning.
     pub fn working(&mut self, phase: Phase, detail: &str) {
         self.phase = Some(phase);
