@@ -63,6 +63,7 @@ impl<'a> Run<'a> {
         journal.append(std::slice::from_ref(&first))?;
         journal.sync()?;
         let state = State::begin(&first)?;
+        engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
         let (approver, reporter, stop) = ports;
         reporter.event(&first);
         let mut run = Self { engine, journal, state, approver, reporter, stop };
@@ -81,6 +82,7 @@ impl<'a> Run<'a> {
         ports: (Arc<dyn Approver>, &'a mut dyn Reporter, watch::Receiver<bool>),
     ) -> Result<Self, RunError> {
         let state = State::fold_all(events)?;
+        engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
         let (approver, reporter, stop) = ports;
         for event in events {
             reporter.event(event);
