@@ -3,6 +3,7 @@
 mod carry_out;
 mod completions;
 mod doctor;
+mod drill;
 mod error;
 mod options;
 mod plan;
@@ -17,6 +18,7 @@ mod runs;
 mod screen;
 mod session;
 mod show;
+mod sim;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
+  quell drill                                                     rehearse on a simulated AWS, no account needed
   quell plan cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE   show what would be done
   quell run cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE    contain, asking once per tier
   quell runs                                                      what was done so far
@@ -87,6 +90,7 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Drill(drill::Args),
     Plan(plan::Args),
     Run(run::Args),
     Resume(resume::Args),
@@ -95,6 +99,7 @@ enum Command {
     Show(show::Args),
     Report(report::Args),
     Doctor(doctor::Args),
+    Sim(sim::Args),
     Completions(completions::Args),
 }
 
@@ -125,6 +130,10 @@ fn run_command(cli: &Cli) -> ExitCode {
 
 fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> {
     match command {
+        Command::Drill(args) => match args.clock {
+            drill::Clock::Real => block_on(drill::run(args, screen)),
+            drill::Clock::Virtual => block_on_virtual_time(drill::run(args, screen)),
+        },
         Command::Plan(args) => block_on(plan::run(args, screen)),
         Command::Run(args) => block_on(run::run(args, screen)),
         Command::Resume(args) => block_on(resume::run(args, screen)),
@@ -133,6 +142,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Show(args) => show::run(args, screen),
         Command::Report(args) => report::run(args, screen),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
+        Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Completions(args) => completions::run(args, screen),
     }
 }
@@ -142,6 +152,14 @@ fn block_on(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Fa
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(command);
     // A prompt that was broken off still holds its thread.
+    runtime.shutdown_background();
+    result
+}
+
+/// Drives a command on a runtime whose clock is moved forward whenever all work waits.
+fn block_on_virtual_time(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let result = runtime.block_on(command);
     runtime.shutdown_background();
     result
 }
@@ -185,6 +203,10 @@ mod tests {
             "report 20261123-144312-a1b2c3 --output json",
             "doctor cryptojack",
             "completions bash",
+            "drill",
+            "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
+            "drill --latency 80ms --seed 7 --output json --input since=now",
+            "sim --scenario cryptojack --port 4010 --latency 0ms --clock real --seed 1",
         ] {
             parse(arguments).unwrap_or_else(|error| panic!("{arguments}: {error}"));
         }
@@ -200,6 +222,8 @@ mod tests {
             "run cryptojack --approve everything",
             "show",
             "--output xml runs",
+            "drill --fault everything",
+            "drill --latency soon",
         ] {
             assert_eq!(parse(arguments).unwrap_err().exit_code(), 2, "{arguments}");
         }
@@ -208,7 +232,9 @@ mod tests {
     #[test]
     fn the_help_names_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
-        for code in ["0    done", "1    failed", "2    used", "3    changes", "4    refused", "5    done", "10   ", "130  "] {
+        for code in
+            ["0    done", "1    failed", "2    used", "3    changes", "4    refused", "5    done", "10   ", "130  "]
+        {
             assert!(help.contains(code), "{code}");
         }
     }

@@ -13,10 +13,10 @@ use super::prepare::Prepared;
 use super::recorded;
 use super::screen::{Output, Screen};
 use crate::approval::{Flags, Terminal};
-use crate::engine::{Engine, Planned};
 use crate::engine::ports::Approver;
 use crate::engine::run::{Run, RunError};
 use crate::engine::survey::{Progress, SurveyError};
+use crate::engine::{Engine, Planned};
 use crate::journal::Journal;
 use crate::model::{Event, Finding, Phase, Plan, RunId, Severity, Summary, Tier};
 use crate::report::plan_text::{self, Detail};
@@ -132,7 +132,9 @@ pub async fn finish(run: Run<'_>, state: &Path, id: &RunId) -> Result<Ended, Fai
 /// Shows the end of a run, and gives the exit code.
 pub fn report(ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
     match screen.output {
-        Output::Text => screen.print(&format!("\n{}", crate::report::summary::render(&ended.record, screen.colour())))?,
+        Output::Text => {
+            screen.print(&format!("\n{}", crate::report::summary::render(&ended.record, screen.colour())))?;
+        }
         Output::Json => screen.document(&crate::report::summary::document(&ended.record))?,
         // The last event holds the summary.
         Output::Jsonl => {}

@@ -6,7 +6,9 @@ use super::screen::Screen;
 
 /// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  quell completions bash > ~/.local/share/bash-completion/completions/quell\n  quell completions fish > ~/.config/fish/completions/quell.fish")]
+#[command(
+    after_long_help = "Examples:\n  quell completions bash > ~/.local/share/bash-completion/completions/quell\n  quell completions fish > ~/.config/fish/completions/quell.fish"
+)]
 pub struct Args {
     /// The shell.
     shell: clap_complete::Shell,

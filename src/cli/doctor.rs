@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::json;
 
@@ -18,7 +19,9 @@ use crate::report::text::{counted, shown};
 /// Sends reading calls only. With a runbook it also enters the runbook's accounts and names the permissions that the
 /// caller lacks for it, as far as AWS can say beforehand.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:\n  quell doctor\n  quell doctor cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE")]
+#[command(
+    after_long_help = "Examples:\n  quell doctor\n  quell doctor cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE"
+)]
 pub struct Args {
     /// A file, or the name of a shipped runbook
     #[arg(value_name = "RUNBOOK")]
@@ -90,27 +93,30 @@ fn render(diagnosis: &Diagnosis, colour: Colour) -> String {
     rows.add_row(["account", caller.account.as_str()]);
     rows.add_row(["endpoint", &caller.endpoint.as_deref().map_or_else(|| "AWS".to_owned(), shown)]);
     let open = diagnosis.lanes.iter().filter(|(target, state)| state.is_ok() && !target.region.is_global());
-    let disabled = diagnosis.lanes.len() - diagnosis.lanes.iter().filter(|(_, state)| state.is_ok()).count() - diagnosis.closed().count();
+    let disabled = diagnosis.lanes.len()
+        - diagnosis.lanes.iter().filter(|(_, state)| state.is_ok()).count()
+        - diagnosis.closed().count();
     rows.add_row(["regions", &format!("{} open, {disabled} disabled", open.count())]);
     let mut text = laid_out(&rows);
     for (target, error) in diagnosis.closed() {
-        text.push_str(&format!("{} {target}: {}\n", colour.red("cannot enter"), shown(&error.to_string())));
+        let _ = writeln!(text, "{} {target}: {}", colour.red("cannot enter"), shown(&error.to_string()));
     }
     for finding in &diagnosis.findings {
         let place = finding.target.as_ref().map(|target| format!(" {}", target.account)).unwrap_or_default();
-        text.push_str(&format!("{}{place}: {}\n", colour.yellow("permission"), shown(&finding.message)));
+        let _ = writeln!(text, "{}{place}: {}", colour.yellow("permission"), shown(&finding.message));
     }
-    text.push_str(&match diagnosis.is_well() {
-        true => format!("{}\n", colour.green("Ready.")),
-        false => format!("{}\n", colour.yellow(format!("{} to look at.", counted(diagnosis.closed().count() + diagnosis.findings.len(), "thing")))),
-    });
+    let open_points = diagnosis.closed().count() + diagnosis.findings.len();
+    let verdict = if diagnosis.is_well() {
+        colour.green("Ready.")
+    } else {
+        colour.yellow(format!("{} to look at.", counted(open_points, "thing")))
+    };
+    let _ = writeln!(text, "{verdict}");
     text
 }
 
 fn document(diagnosis: &Diagnosis) -> serde_json::Value {
-    let lane = |(target, state): &(Target, Result<(), ActionError>)| {
-        json!({ "account": target.account, "region": target.region, "error": state.as_ref().err() })
-    };
+    let lane = |(target, state): &(Target, Result<(), ActionError>)| json!({ "account": target.account, "region": target.region, "error": state.as_ref().err() });
     json!({
         "caller": diagnosis.caller,
         "ready": diagnosis.is_well(),
@@ -133,7 +139,13 @@ mod tests {
             (example::target("ap-east-1"), disabled),
         ];
         let diagnosis = Diagnosis { caller: example::plan().caller, lanes, findings: Vec::new() };
-        insta::assert_snapshot!(render(&diagnosis, Colour::Plain), @"");
+        insta::assert_snapshot!(render(&diagnosis, Colour::Plain), @r"
+          caller    arn:aws:sts::111122223333:assumed-role/IRResponder/anna
+          account   111122223333
+          endpoint  AWS
+          regions   1 open, 1 disabled
+        Ready.
+        ");
         assert_eq!(document(&diagnosis)["ready"], true);
     }
 

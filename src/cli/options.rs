@@ -52,22 +52,23 @@ fn tier(text: &str) -> Result<Tier, String> {
 
 /// The name of the person, as the operating system has it.
 pub fn person() -> String {
-    ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".into())
+    ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 /// Asks a yes-or-no question on standard error; no answer is a no.
-pub fn confirm(question: String) -> impl Future<Output = Result<bool, Failure>> {
-    async move {
-        let ask = move || {
-            dialoguer::Confirm::new()
-                .with_prompt(question)
-                .default(false)
-                .wait_for_newline(true)
-                .interact_on(&console::Term::stderr())
-                .unwrap_or(false)
-        };
-        tokio::task::spawn_blocking(ask).await.map_err(|_| Failure::failed("the question could not be asked"))
-    }
+pub async fn confirm(question: String) -> Result<bool, Failure> {
+    let ask = move || {
+        dialoguer::Confirm::new()
+            .with_prompt(question)
+            .default(false)
+            .wait_for_newline(true)
+            .interact_on(&console::Term::stderr())
+            .unwrap_or(false)
+    };
+    tokio::task::spawn_blocking(ask).await.map_err(|_| Failure::failed("the question could not be asked"))
 }
 
 #[cfg(test)]

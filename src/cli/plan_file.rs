@@ -33,7 +33,8 @@ impl PlanFile {
 
     /// Writes it. An existing file is not overwritten: it may be the one that was approved.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let cannot = |error: std::io::Error| Failure::usage(format!("cannot write the plan to `{}`: {error}", path.display()));
+        let cannot =
+            |error: std::io::Error| Failure::usage(format!("cannot write the plan to `{}`: {error}", path.display()));
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
         // A plan names resources and policies of the account.
@@ -55,14 +56,21 @@ impl PlanFile {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read the plan `{shown}`: {error}")))?;
         let file: Self = serde_json::from_str(&text).map_err(|error| {
-            Failure::refused(format!("`{shown}` is not a plan file of this quell: {error}")).hint("make it again by `quell plan -o FILE`")
+            Failure::refused(format!("`{shown}` is not a plan file of this quell: {error}"))
+                .hint("make it again by `quell plan -o FILE`")
         })?;
         if file.quell_plan != VERSION {
-            return Err(Failure::usage(format!("`{shown}` has plan format {}, and this quell reads {VERSION}", file.quell_plan)));
+            return Err(Failure::usage(format!(
+                "`{shown}` has plan format {}, and this quell reads {VERSION}",
+                file.quell_plan
+            )));
         }
         if file.plan.digest() != file.digest {
-            return Err(Failure::refused(format!("the plan in `{shown}` was edited: it does not have its digest {}", file.digest.short()))
-                .hint("make a new plan; what was not planned and shown is not done"));
+            return Err(Failure::refused(format!(
+                "the plan in `{shown}` was edited: it does not have its digest {}",
+                file.digest.short()
+            ))
+            .hint("make a new plan; what was not planned and shown is not done"));
         }
         Ok(file)
     }

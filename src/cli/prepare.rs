@@ -86,6 +86,7 @@ async fn ask(name: &str, input: &Input, now: Timestamp) -> Result<String, Failur
             .validate_with(|text: &String| runbook::inputs::parse(&name, &input, text, now).map(drop))
             .interact_text_on(&console::Term::stderr())
     };
-    let answer = tokio::task::spawn_blocking(read).await.map_err(|_| Failure::failed("the question could not be asked"))?;
+    let answer =
+        tokio::task::spawn_blocking(read).await.map_err(|_| Failure::failed("the question could not be asked"))?;
     answer.map_err(|error| Failure::usage(format!("no answer: {error}")))
 }

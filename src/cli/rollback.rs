@@ -31,8 +31,9 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let undone = RunId::new(&args.run).map_err(Failure::usage)?;
     let folder = screen.state()?;
     let events = journal::read(&folder, &undone)?.events;
-    let state = State::fold_all(&events)
-        .map_err(|_| Failure::usage(format!("run {undone} was cut off before it began: there is nothing to take back")))?;
+    let state = State::fold_all(&events).map_err(|_| {
+        Failure::usage(format!("run {undone} was cut off before it began: there is nothing to take back"))
+    })?;
     if state.plan().undoes.is_some() {
         return Err(Failure::usage(format!("run {undone} is a rollback itself"))
             .hint("run the runbook again to contain once more"));

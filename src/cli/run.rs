@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::carry_out::{approver, check_guards, new_run, report, show_plan, show_survey, start};
 use super::error::Failure;
@@ -7,6 +7,7 @@ use super::plan_file::PlanFile;
 use super::prepare::prepare;
 use super::screen::Screen;
 use super::session;
+use crate::engine::Engine;
 
 /// Carry out a runbook: plan, ask, contain, prove
 ///
@@ -36,22 +37,10 @@ pub struct Args {
 
 /// Carries the command out.
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
-    let (engine, file) = match &args.plan {
-        Some(path) => {
-            let file = PlanFile::read(path)?;
-            let (engine, caller) = session::open(&args.aws, &file.run, screen).await?;
-            file.check_caller(&caller)?;
-            (engine, file)
-        }
-        None => {
-            let now = jiff::Timestamp::now();
-            let case = new_run(now);
-            let runbook = args.runbook.as_deref().unwrap_or_default();
-            let prepared = prepare(runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
-            let (engine, _) = session::open(&args.aws, &case, screen).await?;
-            let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
-            (engine, PlanFile::new(case, planned.timed, planned.plan))
-        }
+    let (engine, file) = match (&args.plan, &args.runbook) {
+        (Some(path), _) => planned(path, &args.aws, screen).await?,
+        (None, Some(runbook)) => plan(runbook, args, screen).await?,
+        (None, None) => return Err(Failure::usage("give a RUNBOOK, or a plan by --plan FILE")),
     };
     let PlanFile { run, plan, timed, .. } = file;
     show_plan(&plan, screen)?;
@@ -59,4 +48,22 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let approver = approver(&args.approval.approve, screen);
     let ended = start(engine, &screen.state()?, run, (plan, &timed), approver, screen).await?;
     report(&ended, screen)
+}
+
+/// Takes a plan from its file.
+async fn planned(path: &Path, aws: &AwsOptions, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+    let file = PlanFile::read(path)?;
+    let (engine, caller) = session::open(aws, &file.run, screen).await?;
+    file.check_caller(&caller)?;
+    Ok((engine, file))
+}
+
+/// Makes a plan now.
+async fn plan(runbook: &str, args: &Args, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+    let now = jiff::Timestamp::now();
+    let case = new_run(now);
+    let prepared = prepare(runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
+    let (engine, _) = session::open(&args.aws, &case, screen).await?;
+    let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
+    Ok((engine, PlanFile::new(case, planned.timed, planned.plan)))
 }

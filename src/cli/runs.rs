@@ -1,6 +1,6 @@
 use super::error::Failure;
-use super::screen::{Output, Screen};
 use super::recorded;
+use super::screen::{Output, Screen};
 use crate::report::runs;
 
 /// List the runs, newest first

@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, everything else (progress, questions, logs, errors) to standard error.
 
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -40,21 +41,25 @@ pub struct Screen {
     pub output: Output,
     state: Option<PathBuf>,
     lines: MultiProgress,
+    out: std::io::Stdout,
+    colour: Colour,
+    attended: bool,
 }
 
 impl Screen {
     /// Opens the screen and begins to log.
     pub fn open(global: &Global) -> Self {
-        let target = if std::io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let screen = Self {
             output: global.output,
             state: global.state.clone(),
             lines: MultiProgress::with_draw_target(target),
+            out: std::io::stdout(),
+            colour: Colour::of_stdout(),
+            attended: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
         };
+
         screen.log(global);
         screen
     }
@@ -91,7 +96,7 @@ impl Screen {
 
     /// Writes a result for people.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
-        let mut out = std::io::stdout().lock();
+        let mut out = self.out.lock();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
@@ -124,19 +129,20 @@ impl Screen {
         let message: Vec<_> = failure.message().lines().map(shown).collect();
         let mut text = format!("{} {}\n", colour.red("error:"), message.join("\n"));
         for hint in failure.hints() {
-            text.push_str(&format!("{} {}\n", colour.bold("hint:"), shown(hint)));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{} {}", colour.bold("hint:"), shown(hint));
         }
         write_stderr(&self.lines, &text);
     }
 
     /// Whether somebody can be asked: standard input and standard error are terminals.
     pub fn is_attended(&self) -> bool {
-        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+        self.attended
     }
 
     /// The colours of standard output.
     pub fn colour(&self) -> Colour {
-        Colour::of_stdout()
+        self.colour
     }
 
     /// What shows a run: progress on standard error and, as `jsonl`, events on standard output.

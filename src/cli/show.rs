@@ -1,6 +1,6 @@
 use super::error::Failure;
-use super::screen::{Output, Screen};
 use super::recorded;
+use super::screen::{Output, Screen};
 use crate::report::show;
 
 /// Show one run in full: every event, every change, what is left

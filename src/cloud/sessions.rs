@@ -237,8 +237,7 @@ impl CloudSessions {
     }
 
     async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
-        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = targets.role.clone();
-        self.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.assume(targets.role.as_ref());
         let caller = self.who().await?;
         let accounts = self.accounts(caller, &targets.accounts).await?;
         let lanes = accounts.into_iter().map(|(account, state)| async move {
@@ -328,6 +327,14 @@ impl CloudSessions {
 }
 
 impl Sessions for CloudSessions {
+    fn assume(&self, role: Option<&Role>) {
+        let mut known = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != role {
+            *known = role.cloned();
+            self.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     fn caller(&self) -> Boxed<'_, Result<Caller, ActionError>> {
         Box::pin(async { self.who().await.cloned() })
     }

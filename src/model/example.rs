@@ -120,6 +120,7 @@ pub(crate) fn plan() -> Plan {
         }],
         coverage,
         undoes: None,
+        effects: std::collections::BTreeMap::new(),
     }
 }
 

@@ -17,13 +17,17 @@ const NAMED: usize = 20;
 
 /// Renders the closing screen.
 pub fn render(record: &Record, colour: Colour) -> String {
+    format!("{}\n{}", of_drill(record, colour), next(record, colour))
+}
+
+/// Renders the closing screen of a drill: its world is gone, so there is nothing to go on with.
+pub fn of_drill(record: &Record, colour: Colour) -> String {
     let sections = [
         verdict(record, colour),
         not_seen(record, colour),
         changes(record, colour),
         open(record, colour),
         figures(record),
-        next(record, colour),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
