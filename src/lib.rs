@@ -19,6 +19,8 @@
 //! Imports go downwards in this table only; a test checks it.
 
 pub mod engine;
+pub mod journal;
 pub mod model;
+pub mod policy;
 pub mod runbook;
 pub mod sim;

@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Caller, Change, ChangeId, Coverage, Digest, ResourceId, RunId, Runbook, SetName, StepId, Target, Tier};
+use super::{
+    Caller, Change, ChangeId, Coverage, Digest, Effect, ResourceId, RunId, Runbook, SetName, StepId, Target, Tier,
+};
 
 /// Everything that a run will do, and nothing else: apply reads this and neither the runbook nor the command line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,9 @@ pub struct Plan {
     /// The run that this plan takes back, if it is a rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<RunId>,
+    /// For a rollback: what the changes had made, as far as it is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub effects: BTreeMap<ChangeId, Effect>,
 }
 
 impl Plan {

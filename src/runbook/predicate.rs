@@ -16,8 +16,8 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use self::typing::Typing;
 pub(super) use self::typing::Type;
+use self::typing::Typing;
 use crate::model::{FieldSpec, FieldType, Input, InputType, KindSpec, Span};
 
 /// The longest predicate, in bytes.
@@ -309,7 +309,10 @@ mod tests {
 
     #[test]
     fn unknown_names_are_found_with_their_place() {
-        assert_eq!(fault("lauched >= inputs.since"), "lauched | a toy.machine has no field `lauched` | did you mean `launched`?");
+        assert_eq!(
+            fault("lauched >= inputs.since"),
+            "lauched | a toy.machine has no field `lauched` | did you mean `launched`?"
+        );
         assert_eq!(
             fault("tags.x == 'é' && launched > inputs.sinc"),
             "inputs.sinc | there is no input `sinc` | did you mean `since`?"
@@ -353,7 +356,10 @@ mod tests {
 
     #[test]
     fn a_monstrous_predicate_is_refused_and_overflows_nothing() {
-        for part in ["(", "[", "!", "-", "id ? ", "id.", "id[", "size(", "f.f(", "{1:", "true && ", "true || ", "1 + ", "1 == ", "1 in ", "{} + "] {
+        for part in [
+            "(", "[", "!", "-", "id ? ", "id.", "id[", "size(", "f.f(", "{1:", "true && ", "true || ", "1 + ", "1 == ",
+            "1 in ", "{} + ",
+        ] {
             let long = part.repeat(MAX_LENGTH / part.len());
             assert!(Predicate::compile(&long, &kind(), &inputs()).is_err(), "{part}");
             assert!(Predicate::compile(&format!("{long}id"), &kind(), &inputs()).is_err(), "{part}");

@@ -18,7 +18,7 @@ pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
 }
 
 /// A sentence that offers the nearest candidate, or else all of them.
-pub(super) fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+pub fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
     if let Some(name) = nearest(given, candidates.clone()) {
         return format!("did you mean `{name}`?");
     }

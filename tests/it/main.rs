@@ -1,1 +1,4 @@
-fn main() {}
+//! The only integration-test binary: one link of the AWS SDK instead of many.
+
+mod engine;
+mod toy;
