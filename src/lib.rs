@@ -18,6 +18,7 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
+pub mod cli;
 pub mod engine;
 pub mod journal;
 pub mod model;

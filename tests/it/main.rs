@@ -1,4 +1,5 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
 
+mod check;
 mod engine;
 mod toy;
