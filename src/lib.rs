@@ -22,4 +22,5 @@
 pub mod cloud;
 pub mod engine;
 pub mod model;
+pub mod policy;
 pub mod sim;

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::wire::params::Params;
 use super::wire::xml::Xml;
@@ -47,8 +48,41 @@ pub struct RawRequest {
     pub body: bytes::Bytes,
 }
 
-/// Who signed a request.
+impl Call {
+    /// The refusal of an operation that the simulator does not know, by its name.
+    pub fn unknown(&self) -> Refusal {
+        let message = format!("the simulated AWS does not know {}:{}", self.service, self.operation);
+        Refusal::new(400, "InvalidAction", message)
+    }
+}
+
+/// What a call needs to be allowed, as the service authorization reference states it for the operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// `ec2:StopInstances`.
+    pub action: String,
+    /// An ARN, or `*`.
+    pub resource: String,
+    /// Condition keys of the operation and the resource, with their values: `aws:ResourceTag/owner`, `ec2:InstanceType`.
+    pub context: Vec<(String, String)>,
+}
+
+impl Permission {
+    /// The permission for an action on a resource, without condition keys.
+    pub fn new(action: impl Into<String>, resource: impl Into<String>) -> Self {
+        Self { action: action.into(), resource: resource.into(), context: Vec::new() }
+    }
+
+    /// The same with one more condition key.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.context.push((key.into(), value.into()));
+        self
+    }
+}
+
+/// Who signed a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Principal {
     /// As `sts:GetCallerIdentity` answers: user, root, or assumed-role session.
     pub arn: String,

@@ -1,0 +1,20 @@
+//! AWS CloudTrail.
+
+use serde::Serialize;
+
+use super::call::{Call, Permission, Refusal, Reply};
+use super::world::World;
+
+/// The state.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CloudTrail {}
+
+/// What the call needs to be allowed.
+pub fn permissions(_world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
+    Err(call.unknown())
+}
+
+/// Carries the call out.
+pub fn handle(_world: &mut World, call: &Call) -> Reply {
+    Err(call.unknown())
+}
