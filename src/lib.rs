@@ -19,6 +19,8 @@
 //! Imports go downwards in this table only; a test checks it.
 
 #[cfg(feature = "aws")]
+pub mod actions;
+#[cfg(feature = "aws")]
 pub mod cloud;
 pub mod engine;
 pub mod model;
