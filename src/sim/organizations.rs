@@ -7,7 +7,15 @@ use super::world::World;
 
 /// The state.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Organization {}
+pub struct Organization {
+    pub id: String,
+}
+
+impl Organization {
+    pub fn is_management(&self, _: &crate::model::AccountId) -> bool {
+        false
+    }
+}
 
 /// What the call needs to be allowed.
 pub fn permissions(_world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
