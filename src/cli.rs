@@ -1,6 +1,8 @@
 //! The command line: one file per command. Only this module joins all others.
 
+mod actions;
 mod carry_out;
+mod check;
 mod completions;
 mod doctor;
 mod drill;
@@ -8,6 +10,7 @@ mod error;
 mod options;
 mod plan;
 mod plan_file;
+mod policy;
 mod prepare;
 mod recorded;
 mod report;
@@ -15,6 +18,7 @@ mod resume;
 mod rollback;
 mod run;
 mod runs;
+mod schema;
 mod screen;
 mod session;
 mod show;

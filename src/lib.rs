@@ -18,6 +18,8 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
+#[cfg(feature = "aws")]
+pub mod actions;
 pub mod approval;
 #[cfg(feature = "aws")]
 pub mod cli;

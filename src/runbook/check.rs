@@ -238,7 +238,7 @@ mod tests {
             &[
                 "12 | `12` is not an account id (12 digits) | -",
                 "enabld | `regions` is `enabled` or a list of names | write `enabled`, or [eu-west-3, us-east-1]",
-                "arn:aws:iam::111122223333:role/ir/R | `arn:aws:iam::111122223333:role/ir/R` is not the path and name of a role | write `ir/R`: it is looked for in every account",
+                "\"arn:aws:iam::111122223333:role/ir/R\" | `arn:aws:iam::111122223333:role/ir/R` is not the path and name of a role | write `ir/R`: it is looked for in every account",
             ],
         );
         finds(
@@ -277,8 +277,8 @@ mod tests {
         finds(
             "sets: { users: { from: iam.owner-of-key, with: { kye: x }, where: name == 'x' && false } }",
             &[
+                "{ kye: x } | `iam.owner-of-key` needs the parameter `key` | add `key` to `with`",
                 "kye | `iam.owner-of-key` has no parameter `kye` | did you mean `key`?",
-                "kye: x | `iam.owner-of-key` needs the parameter `key` | add `key` to `with`",
                 "name == 'x' && false | this set can never have a member | drop the part that is always false",
             ],
         );
@@ -298,8 +298,8 @@ mod tests {
             "steps:\n- { id: a, uses: iam.deny, on: users, needs: [b, c] }\n- { id: a, uses: iam.users }\n- { id: 1b, uses: ec2.isolate, on: users, at_most: 0, on_failure: stop }",
             &[
                 "iam.deny | there is no action `iam.deny` | did you mean `iam.deny-all`?",
-                "b | there is no step `b` | did you mean `1b`?",
-                "c | there is no step `c` | did you mean `1b`?",
+                "b | there is no step `b` | there is only `1b`",
+                "c | there is no step `c` | there is only `1b`",
                 "a | there are two steps `a` | every step has an id of its own",
                 "iam.users | there is no action `iam.users` | `iam.users` is a source: it belongs behind `from` in a set",
                 "1b | `1b` is not a step id (letters, digits, - and _, beginning with a letter) | -",
@@ -329,7 +329,7 @@ mod tests {
                 "3 | `name` of `organizations.deny-all` is a text, and this is a whole number | put it in quotes: \"3\"",
                 "0 | `limit` of `organizations.deny-all` is at least 1 | -",
                 "al | `mode` of `organizations.deny-all` is one of all, writes | did you mean `all`?",
-                "x | `organizations.deny-all` has no parameter `x` | did you mean `exempt`?",
+                "x | `organizations.deny-all` has no parameter `x` | there are `exempt`, `name`, `limit`, `mode`",
                 "\"${{ inputs.n }}\" | `exempt` of `organizations.deny-all` is never a whole number | -",
                 "organizations.deny-all | `organizations.deny-all` needs the parameter `exempt` | add `exempt` to `with`",
                 "a | `iam.deny-all` has no parameter `a` | there is none to choose from",

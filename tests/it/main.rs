@@ -1,4 +1,6 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
 
+mod check;
 mod engine;
 mod toy;
+mod sim_core;

@@ -503,8 +503,8 @@ impl<'a> Typing<'a> {
         let mut span: Option<(u32, u32)> = None;
         self.extend(expression, &mut span);
         let Some((first, last)) = span else { return 0..self.text.len() };
-        let byte = |index: usize| self.text.char_indices().nth(index).map_or(self.text.len(), |(byte, _)| byte);
-        let end = byte(last as usize + 1);
+        let byte = |index: u32| self.text.ceil_char_boundary(index as usize);
+        let end = byte(last + 1);
         let end = match &expression.expr {
             // The parser notes the dot of a selection, not the name behind it.
             Expr::Select(select) => {
@@ -514,7 +514,7 @@ impl<'a> Typing<'a> {
             }
             _ => end,
         };
-        byte(first as usize)..end
+        byte(first)..end
     }
 
     fn extend(&self, expression: &IdedExpr, span: &mut Option<(u32, u32)>) {
