@@ -102,7 +102,11 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Report(report::Args),
+    Check(check::Args),
     Doctor(doctor::Args),
+    Actions(actions::Args),
+    Policy(policy::Args),
+    Schema(schema::Args),
     Sim(sim::Args),
     Completions(completions::Args),
 }
@@ -145,10 +149,31 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Runs(args) => runs::run(args, screen),
         Command::Show(args) => show::run(args, screen),
         Command::Report(args) => report::run(args, screen),
+        Command::Check(args) => match screen.output {
+            Output::Text => Ok(check::text(args, &catalog(), &mut screen.stdout(), &mut std::io::stderr())?),
+            Output::Json | Output::Jsonl => Ok(check::json(args, &catalog(), &mut screen.stdout())?),
+        },
+        Command::Actions(args) => match screen.output {
+            Output::Text => Ok(actions::text(args, &catalog(), &mut screen.stdout(), &mut std::io::stderr())?),
+            Output::Json | Output::Jsonl => {
+                Ok(actions::json(args, &catalog(), &mut screen.stdout(), &mut std::io::stderr())?)
+            }
+        },
+        Command::Policy(args) => {
+            let table = crate::actions::table();
+            let runbook = prepare::load(&args.runbook, &table, screen)?;
+            Ok(policy::run(args, &runbook, &table.catalog(), &mut screen.stdout())?)
+        }
+        Command::Schema(args) => Ok(schema::run(args, &catalog(), &mut screen.stdout())?),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Completions(args) => completions::run(args, screen),
     }
+}
+
+/// What runbooks can be made of.
+fn catalog() -> crate::model::Catalog {
+    crate::actions::table().catalog()
 }
 
 /// Drives a command on a runtime of several threads.
@@ -207,6 +232,10 @@ mod tests {
             "report 20261123-144312-a1b2c3 --output json",
             "doctor cryptojack",
             "completions bash",
+            "check ours.yaml theirs.yaml --output json",
+            "actions ec2.stop-instances",
+            "policy cryptojack --with-rollback",
+            "schema",
             "drill",
             "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
             "drill --latency 80ms --seed 7 --output json --input since=now",

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::check;
 use super::error::Failure;
 use super::screen::Screen;
 use crate::engine::action::Table;
@@ -49,14 +50,14 @@ pub fn load(name: &str, table: &Table, screen: &Screen) -> Result<Runbook, Failu
     match runbook::load(name, &text, &table.catalog()) {
         Ok((runbook, warnings)) => {
             for warning in warnings {
-                screen.remark(&format!("{:?}", miette::Report::new(warning)));
+                screen.remark(&check::render(&warning));
             }
             Ok(runbook)
         }
         Err(mistakes) => {
             let message = mistakes.to_string();
-            for mistake in mistakes.errors.into_iter().chain(mistakes.warnings) {
-                screen.remark(&format!("{:?}", miette::Report::new(mistake)));
+            for mistake in mistakes.errors.iter().chain(&mistakes.warnings) {
+                screen.remark(&check::render(mistake));
             }
             Err(Failure::usage(format!("`{}`: {message}", shown(name))))
         }

@@ -94,6 +94,11 @@ impl Screen {
         Ok(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("quell"))
     }
 
+    /// Standard output, for results.
+    pub fn stdout(&self) -> std::io::StdoutLock<'static> {
+        self.out.lock()
+    }
+
     /// Writes a result for people.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
         let mut out = self.out.lock();
