@@ -20,4 +20,5 @@
 
 pub mod engine;
 pub mod model;
+pub mod policy;
 pub mod sim;

@@ -18,7 +18,8 @@ pub struct World {
     pub accounts: BTreeMap<AccountId, Account>,
     /// The organisation, if there is one.
     pub organization: Option<organizations::Organization>,
-    /// Temporary credentials, by access key id (`ASIA…`).
+    /// Temporary credentials, by access key id (`ASIA…`). Looking around makes some, so they are no part of a dump.
+    #[serde(skip)]
     pub sessions: BTreeMap<String, Session>,
     /// How long timed things take.
     pub settings: Settings,
@@ -201,6 +202,13 @@ impl World {
             sessions: BTreeMap::new(),
             settings: Settings::default(),
             rng: Rng::seeded(seed),
+        }
+    }
+
+    /// Lets everything happen that is due by now, in every account and region.
+    pub fn settle(&mut self, now: Timestamp) {
+        for account in self.accounts.values_mut() {
+            account.regions.values_mut().for_each(|region| region.ec2.settle(now));
         }
     }
 

@@ -1,0 +1,70 @@
+//! The documents that quell attaches, and how AWS measures documents.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Document, Kind};
+
+/// Denies everything to whom it is attached to.
+pub const DENY_ALL: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Sid":"DenyAll","Effect":"Deny","Action":"*","Resource":"*"}]}"#;
+
+const ALLOW_ALL: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+
+/// The document [`DENY_ALL`].
+pub fn deny_all() -> Document {
+    Document::parse("DenyAll", DENY_ALL, Kind::Identity).expect("a document of this file")
+}
+
+/// A document that allows everything: what a root user has.
+pub fn allow_all() -> Document {
+    Document::parse("AllowAll", ALLOW_ALL, Kind::Identity).expect("a document of this file")
+}
+
+/// The text of a service control policy that denies everything to everybody but these roles: ARNs, which may hold
+/// wildcards. `aws:PrincipalArn` of a session is the ARN of its role.
+pub fn deny_all_except_roles(roles: &[impl AsRef<str>]) -> String {
+    let roles: Vec<&str> = roles.iter().map(AsRef::as_ref).collect();
+    let statement = json!({
+        "Sid": "IRDenyAll", "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": { "ArnNotLike": { "aws:PrincipalArn": roles } },
+    });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+}
+
+/// The text of a policy for a role that denies everything to sessions issued before `before`. Sessions issued later, and
+/// long-term keys, which have no issue time, go on.
+pub fn revoke_older_sessions(before: Timestamp) -> String {
+    let statement = json!({
+        "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": { "DateLessThan": { "aws:TokenIssueTime": before.to_string() } },
+    });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+}
+
+/// How many characters of a document IAM counts against its quotas: all but white space. Organizations counts every
+/// character of what comes through its API.
+pub fn size_without_white_space(text: &str) -> usize {
+    text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_can_be_read() {
+        assert_eq!(deny_all().statements.len(), 1);
+        let scp = deny_all_except_roles(&["arn:aws:iam::*:role/ir/IRResponder"]);
+        assert_eq!(
+            scp,
+            r#"{"Version":"2012-10-17","Statement":[{"Sid":"IRDenyAll","Effect":"Deny","Action":"*","Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":["arn:aws:iam::*:role/ir/IRResponder"]}}}]}"#
+        );
+        Document::parse("scp", &scp, Kind::ServiceControl).unwrap();
+    }
+
+    #[test]
+    fn white_space_is_not_counted() {
+        assert_eq!(size_without_white_space("{ \"a\":\n\t1 }"), 7);
+    }
+}

@@ -1,0 +1,1 @@
+//! What a simulated AWS starts from.
