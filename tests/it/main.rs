@@ -1,1 +1,4 @@
-fn main() {}
+//! The only integration-test binary: one link of the AWS SDK instead of many.
+
+#[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
+mod sim_core;
