@@ -67,10 +67,16 @@ pub fn authorize(world: &World, call: &Call, permissions: &[Permission]) -> Resu
 }
 
 /// Whether `principal` may assume `role` of `account`. Within an account the trust policy alone suffices when it names the
-/// principal itself; otherwise, and always across accounts, the principal's own policies must allow it too.
-pub fn assume_role_allowed(world: &World, call: &Call, account: &AccountId, role: &Role) -> Result<(), Refusal> {
-    let permission = Permission::new("sts:AssumeRole", &role.arn);
-    let denied = |layer| refusal(call, &permission, &Verdict::ImplicitDeny { layer });
+/// principal itself; otherwise, and always across accounts, the principal's own policies must allow it too. The permission
+/// is `sts:AssumeRole` on the role, with the condition keys of the call (`sts:ExternalId`).
+pub fn assume_role_allowed(
+    world: &World,
+    call: &Call,
+    account: &AccountId,
+    role: &Role,
+    permission: &Permission,
+) -> Result<(), Refusal> {
+    let denied = |layer| refusal(call, permission, &Verdict::ImplicitDeny { layer });
     let actor = Actor::of_arn(world, &call.principal.principal_arn).ok_or_else(|| denied(Layer::Identity))?;
     if actor.identity == Identity::Root {
         return Err(Refusal::new(403, "AccessDenied", "Roles may not be assumed by root accounts."));
@@ -80,7 +86,7 @@ pub fn assume_role_allowed(world: &World, call: &Call, account: &AccountId, role
     let document = Document::parse(&role.name, text, Kind::Trust).map_err(unreadable)?;
     let context = context(world, call, &actor);
     // A trust policy names a session by its own ARN or by that of its role.
-    let as_role = request(&call.principal, &permission, &context);
+    let as_role = request(&call.principal, permission, &context);
     let as_session = Request { principal: call.principal.arn.clone(), ..as_role.clone() };
     let found = [trust(&document, &as_role), trust(&document, &as_session)];
     if found.contains(&Trust::Denied) || found == [Trust::None; 2] {
@@ -90,9 +96,9 @@ pub fn assume_role_allowed(world: &World, call: &Call, account: &AccountId, role
         let session = world.sessions.get(&call.access_key).and_then(|session| session.policy.as_deref());
         let layers = Layers { resource: Some(allow_all()), ..layers(world, &actor, session, call.now)? };
         let verdict = evaluate(&as_role, &layers);
-        return if verdict.is_allowed() { Ok(()) } else { Err(refusal(call, &permission, &verdict)) };
+        return if verdict.is_allowed() { Ok(()) } else { Err(refusal(call, permission, &verdict)) };
     }
-    authorize(world, call, &[permission])
+    authorize(world, call, std::slice::from_ref(permission))
 }
 
 /// Every policy that has a say over an actor, as services see them at `now`.
