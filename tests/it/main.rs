@@ -5,3 +5,6 @@ mod engine;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 mod toy;
+//! The only integration-test binary.
+#[cfg(all(feature = "ec2", feature = "autoscaling"))]
+mod sim_ec2;
