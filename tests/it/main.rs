@@ -1,1 +1,3 @@
-fn main() {}
+//! The only integration-test binary: one link of the AWS SDK instead of many.
+
+mod architecture;
