@@ -1,15 +1,342 @@
 //! The simulated AWS: one core, `request → response`, with two doors: a connector for the SDK in the same process, and a
 //! loopback listener for any other client.
 //!
-//! Every request passes: authenticate → authorise → `DryRun` → budget → latency and faults → handler → event history.
-//! What the simulator does not know it refuses by name, in AWS's own error shape.
+//! Every request passes: latency and faults of the way → authenticate → authorise → budget → `DryRun` → faults of the
+//! service → handler → event history. What the simulator does not know it refuses by name, in AWS's own error shape.
 
+pub mod account;
+pub mod authenticate;
+pub mod authorize;
 pub mod autoscaling;
+pub mod budget;
 pub mod call;
 pub mod cloudtrail;
+pub mod connector;
 pub mod ec2;
+pub mod faults;
 pub mod iam;
+pub mod lag;
+pub mod listener;
+pub mod log;
 pub mod organizations;
 pub mod s3;
+pub mod scenario;
+pub mod sts;
 pub mod wire;
 pub mod world;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::AccessKeyId;
+use authenticate::{Identity, Signature};
+use budget::{Budgets, throttled};
+use call::{Call, Permission, Refusal, Reply};
+use faults::{Fault, FaultKind, Faults, Route};
+use log::Entry;
+use wire::protocol::Protocol;
+use wire::request::Asked;
+use wire::response::Envelope;
+use wire::{request, response};
+use world::World;
+
+/// For how long a request without answer is held before its connection breaks.
+const SILENCE: Duration = Duration::from_hours(1);
+
+/// A simulated AWS. Copies are the same one.
+#[derive(Clone)]
+pub struct Sim {
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    world: World,
+    budgets: Budgets,
+    faults: Faults,
+    log: Vec<Entry>,
+}
+
+/// A request that got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Transport {
+    /// Nothing came back for an hour.
+    #[error("the simulated AWS gave no answer")]
+    NoAnswer,
+    /// No connection was made.
+    #[error("the simulated AWS refused the connection")]
+    Refused,
+    /// The connection broke before the answer.
+    #[error("the simulated AWS broke the connection")]
+    Reset,
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sim")
+    }
+}
+
+/// A request of which the signature says where it goes. Nothing of it is proven yet.
+struct Arrived {
+    request: Request<Bytes>,
+    protocol: Protocol,
+    signature: Option<Signature>,
+    asked: Result<Asked, Refusal>,
+}
+
+impl Sim {
+    /// A simulated AWS that holds `world` and reads the time from `clock`. Waiting is tokio's `sleep`, so on a paused
+    /// runtime the clock has to go with tokio's.
+    pub fn new(world: World, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        let state = State { world, budgets: Budgets::default(), faults: Faults::default(), log: Vec::new() };
+        Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// When the faults that are set leave the request without an answer.
+    pub async fn request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Transport> {
+        let arrived = Arrived::new(request);
+        let (latency, fault) = self.faults_of(&arrived);
+        match fault.as_ref().map(|fault| fault.kind) {
+            Some(FaultKind::NoAnswer) => {
+                self.log_lost(&arrived, "no-answer");
+                tokio::time::sleep(SILENCE).await;
+                return Err(Transport::NoAnswer);
+            }
+            Some(FaultKind::RefuseConnection) => {
+                self.log_lost(&arrived, "refuse-connection");
+                return Err(Transport::Refused);
+            }
+            _ => tokio::time::sleep(latency).await,
+        }
+        let response = self.answer(&arrived, fault.as_ref());
+        if fault.is_some_and(|fault| fault.kind == FaultKind::Reset) {
+            return Err(Transport::Reset);
+        }
+        Ok(response)
+    }
+
+    /// The world as it is now.
+    pub fn world(&self) -> World {
+        let now = (self.clock)();
+        let mut state = self.state();
+        state.world.settle(now);
+        state.world.clone()
+    }
+
+    /// Changes the world from outside: what an intruder or a test does without a request.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.state().world)
+    }
+
+    /// Every request so far.
+    pub fn log(&self) -> Vec<Entry> {
+        self.state().log.clone()
+    }
+
+    /// Sets how long every request takes. 80 ms unless set.
+    pub fn set_latency(&self, latency: Duration) {
+        self.state().faults.latency = latency;
+    }
+
+    /// Replaces what goes wrong.
+    pub fn set_faults(&self, rules: Vec<Fault>) {
+        self.state().faults.rules = rules;
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn faults_of(&self, arrived: &Arrived) -> (Duration, Option<Fault>) {
+        let mut state = self.state();
+        let fault = arrived.route(&state.world).and_then(|route| state.faults.strike(&route));
+        let delay = fault.as_ref().and_then(|fault| fault.delay).map_or(Duration::ZERO, crate::model::Span::std);
+        (state.faults.latency + delay, fault)
+    }
+
+    fn log_lost(&self, arrived: &Arrived, outcome: &str) {
+        let now = self.now();
+        let mut state = self.state();
+        let entry = arrived.entry(&state.world, now, outcome);
+        state.log.push(entry);
+    }
+
+    fn answer(&self, arrived: &Arrived, fault: Option<&Fault>) -> Response<Bytes> {
+        let now = self.now();
+        let mut state = self.state();
+        let request_id = state.world.uuid();
+        let (reply, entry) = match state.authenticate(arrived, now, &request_id) {
+            Err(refusal) => {
+                let entry = arrived.entry(&state.world, now, &refusal.code);
+                (Err(refusal), entry)
+            }
+            Ok(call) => {
+                state.note_use(&call);
+                let reply = state.carry_out(&call, fault);
+                let entry = Entry::of(&call, &reply);
+                (reply, entry)
+            }
+        };
+        state.log.push(entry);
+        let service = arrived.signature.as_ref().map_or("", |signature| signature.service.as_str());
+        let operation = arrived.operation();
+        let envelope = Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now };
+        response::write(envelope, &reply)
+    }
+}
+
+impl State {
+    /// The call that a request is, once its signature has been found right.
+    fn authenticate(&self, arrived: &Arrived, now: Timestamp, request_id: &str) -> Result<Call, Refusal> {
+        let signature = arrived.signature.as_ref().ok_or_else(|| authenticate::unsigned(arrived.protocol))?;
+        let identity = signature.verify(&self.world, &arrived.request, now);
+        let Identity { account, region, principal } =
+            identity.map_err(|denial| denial.refusal(&signature.service, arrived.protocol))?;
+        let Asked { operation, params, http } = arrived.asked.clone()?;
+        Ok(Call {
+            now,
+            account,
+            region,
+            service: signature.service.clone(),
+            operation,
+            principal,
+            access_key: signature.access_key.clone(),
+            params,
+            request_id: request_id.to_owned(),
+            http,
+        })
+    }
+
+    /// Remembers when the key, and the role behind it, were last used.
+    fn note_use(&mut self, call: &Call) {
+        let role = self.world.sessions.get(&call.access_key).and_then(|session| session.role.clone());
+        let iam = &mut self.world.account_mut(&call.account).iam;
+        match (role, AccessKeyId::new(&call.access_key)) {
+            (Some(role), _) => iam.note_role_use(&role, call.region.as_str(), call.now),
+            (None, Ok(key)) => iam.note_use(&key, &call.service, call.region.as_str(), call.now),
+            (None, Err(_)) => {}
+        }
+    }
+
+    /// Authorises, charges, carries out and records a call. What the simulator does not know is in no event history.
+    fn carry_out(&mut self, call: &Call, fault: Option<&Fault>) -> Reply {
+        let service = Service::of(call)?;
+        ec2::prepare(&mut self.world, call);
+        let permissions = (service.permissions)(&self.world, call);
+        let reply = match &permissions {
+            Ok(permissions) => self.decide(&service, call, permissions, fault),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        if !reply.as_ref().is_err_and(|refusal| refusal.code == "InvalidAction") {
+            log::record(&mut self.world, call, permissions.as_deref().unwrap_or_default(), &reply);
+        }
+        reply
+    }
+
+    fn decide(&mut self, service: &Service, call: &Call, permissions: &[Permission], fault: Option<&Fault>) -> Reply {
+        authorize::authorize(&self.world, call, permissions)?;
+        self.budgets.charge_call(call)?;
+        if is_dry_run(call) {
+            let message = "Request would have succeeded, but DryRun flag is set.";
+            return Err(Refusal::new(412, "DryRunOperation", message));
+        }
+        self.budgets.charge_instances(call)?;
+        fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
+        (service.handle)(&mut self.world, call)
+    }
+}
+
+/// The two functions that every service file offers.
+struct Service {
+    permissions: fn(&World, &Call) -> Result<Vec<Permission>, Refusal>,
+    handle: fn(&mut World, &Call) -> Reply,
+}
+
+impl Service {
+    fn of(call: &Call) -> Result<Self, Refusal> {
+        Ok(match call.service.as_str() {
+            "account" => Self { permissions: account::permissions, handle: account::handle },
+            "autoscaling" => Self { permissions: autoscaling::permissions, handle: autoscaling::handle },
+            "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
+            "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
+            "iam" => Self { permissions: iam::permissions, handle: iam::handle },
+            "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
+            "s3" => Self { permissions: s3::permissions, handle: s3::handle },
+            "sts" => Self { permissions: sts::permissions, handle: sts::handle },
+            _ => return Err(call.unknown()),
+        })
+    }
+}
+
+fn is_dry_run(call: &Call) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Asked {
+        #[serde(default)]
+        dry_run: bool,
+    }
+    call.service == "ec2" && call.params.read::<Asked>().is_ok_and(|asked| asked.dry_run)
+}
+
+fn service_fault(kind: FaultKind, call: &Call) -> Result<(), Refusal> {
+    match kind {
+        FaultKind::Http500 => Err(Refusal::new(500, "InternalError", "An internal error has occurred")),
+        FaultKind::Http503 => Err(Refusal::new(503, "ServiceUnavailable", "Service Unavailable")),
+        FaultKind::Throttle => Err(throttled(&call.service)),
+        FaultKind::Deny => Err(call.denied("a fault of the simulated AWS")),
+        FaultKind::NoAnswer | FaultKind::RefuseConnection | FaultKind::Reset | FaultKind::Latency => Ok(()),
+    }
+}
+
+impl Arrived {
+    fn new(request: Request<Bytes>) -> Self {
+        let signature = Signature::of(&request);
+        let protocol = signature.as_ref().and_then(|signature| Protocol::of(&signature.service));
+        let protocol = protocol.unwrap_or_else(|| request::guess(&request));
+        let asked = request::read(protocol, &request);
+        Self { request, protocol, signature, asked }
+    }
+
+    fn operation(&self) -> &str {
+        self.asked.as_ref().map_or("", |asked| asked.operation.as_str())
+    }
+
+    fn route(&self, world: &World) -> Option<Route> {
+        let signature = self.signature.as_ref()?;
+        Some(Route {
+            service: signature.service.clone(),
+            operation: self.operation().to_owned(),
+            region: signature.region.clone(),
+            account: authenticate::account_of(world, &signature.access_key),
+        })
+    }
+
+    fn entry(&self, world: &World, time: Timestamp, outcome: &str) -> Entry {
+        let signature = self.signature.as_ref();
+        Entry {
+            time,
+            account: signature.and_then(|signature| authenticate::account_of(world, &signature.access_key)),
+            region: signature.map(|signature| signature.region.clone()).unwrap_or_default(),
+            service: signature.map(|signature| signature.service.clone()).unwrap_or_default(),
+            operation: self.operation().to_owned(),
+            principal: None,
+            access_key: signature.map(|signature| signature.access_key.clone()),
+            outcome: outcome.to_owned(),
+        }
+    }
+}

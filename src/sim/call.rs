@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::wire::params::Params;
+use super::wire::protocol::Protocol;
 use super::wire::xml::Xml;
 use crate::model::{AccountId, Region};
 
@@ -53,6 +54,24 @@ impl Call {
     pub fn unknown(&self) -> Refusal {
         let message = format!("the simulated AWS does not know {}:{}", self.service, self.operation);
         Refusal::new(400, "InvalidAction", message)
+    }
+
+    /// The refusal of a call that is not allowed, in the service's own words: `UnauthorizedOperation` (EC2),
+    /// `AccessDenied` (IAM, STS, Auto Scaling, S3), `AccessDeniedException` (the JSON services).
+    pub fn denied(&self, reason: &str) -> Refusal {
+        let action = format!("{}:{}", self.service, self.operation);
+        let message =
+            format!("User: {} is not authorized to perform: {action} because of {reason}", self.principal.arn);
+        match Protocol::of(&self.service) {
+            Some(Protocol::Ec2) => Refusal::new(
+                403,
+                "UnauthorizedOperation",
+                format!("You are not authorized to perform this operation. {message}"),
+            ),
+            Some(Protocol::Json) => Refusal::new(400, "AccessDeniedException", message),
+            Some(Protocol::RestJson) => Refusal::new(403, "AccessDeniedException", message),
+            _ => Refusal::new(403, "AccessDenied", message),
+        }
     }
 }
 
@@ -140,3 +159,21 @@ impl Refusal {
 
 /// How a call ends.
 pub type Reply = Result<Body, Refusal>;
+
+/// A call by an administrator of account 111122223333 in us-east-1, for the tests of the service files.
+#[cfg(test)]
+pub fn test_call(service: &str, operation: &str, form: &str) -> Call {
+    let arn = "arn:aws:iam::111122223333:user/admin".to_owned();
+    Call {
+        now: "2026-03-03T15:00:00Z".parse().expect("a time"),
+        account: AccountId::new("111122223333").expect("an account"),
+        region: Region::new("us-east-1").expect("a region"),
+        service: service.to_owned(),
+        operation: operation.to_owned(),
+        principal: Principal { arn: arn.clone(), principal_arn: arn, user_id: "AIDAADMIN".to_owned(), issued: None },
+        access_key: "AKIAADMIN0000000EXAMPLE".to_owned(),
+        params: Params::Form(super::wire::params::Form::parse(form.as_bytes())),
+        request_id: "00000000-0000-0000-0000-000000000000".to_owned(),
+        http: RawRequest::default(),
+    }
+}

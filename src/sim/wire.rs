@@ -1,4 +1,8 @@
 //! AWS's protocols, from the server's side.
 
+pub mod chunked;
 pub mod params;
+pub mod protocol;
+pub mod request;
+pub mod response;
 pub mod xml;

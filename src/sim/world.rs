@@ -18,7 +18,8 @@ pub struct World {
     pub accounts: BTreeMap<AccountId, Account>,
     /// The organisation, if there is one.
     pub organization: Option<organizations::Organization>,
-    /// Temporary credentials, by access key id (`ASIA…`).
+    /// Temporary credentials, by access key id (`ASIA…`). Looking around makes some, so they are no part of a dump.
+    #[serde(skip)]
     pub sessions: BTreeMap<String, Session>,
     /// How long timed things take.
     pub settings: Settings,
@@ -182,6 +183,11 @@ impl Rng {
         self.0.usize(..end)
     }
 
+    /// Any number, to seed another source with.
+    pub fn number(&mut self) -> u64 {
+        self.0.u64(..)
+    }
+
     /// A number from 0 up to, not including, 1.
     pub fn unit(&mut self) -> f64 {
         self.0.f64()
@@ -201,6 +207,16 @@ impl World {
             sessions: BTreeMap::new(),
             settings: Settings::default(),
             rng: Rng::seeded(seed),
+        }
+    }
+
+    /// Lets everything happen that is due by now, in every account and region.
+    pub fn settle(&mut self, now: Timestamp) {
+        for account in self.accounts.values_mut() {
+            for region in account.regions.values_mut() {
+                region.ec2.settle(now);
+                region.autoscaling.settle(&mut region.ec2, now);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xml {
     name: Cow<'static, str>,
+    attributes: Vec<(&'static str, String)>,
     content: Content,
 }
 
@@ -18,12 +19,12 @@ enum Content {
 impl Xml {
     /// `<name>text</name>`.
     pub fn text(name: impl Into<Cow<'static, str>>, text: impl ToString) -> Self {
-        Self { name: name.into(), content: Content::Text(text.to_string()) }
+        Self { name: name.into(), attributes: Vec::new(), content: Content::Text(text.to_string()) }
     }
 
     /// `<name>children…</name>`.
     pub fn node(name: impl Into<Cow<'static, str>>, children: Vec<Self>) -> Self {
-        Self { name: name.into(), content: Content::Children(children) }
+        Self { name: name.into(), attributes: Vec::new(), content: Content::Children(children) }
     }
 
     /// `<name><item>…</item><item>…</item></name>`: a list of structures, as EC2 (`item`) and IAM (`member`) write it.
@@ -35,10 +36,41 @@ impl Xml {
         Self::node(name, items.into_iter().map(|children| Self::node(item, children)).collect())
     }
 
+    /// The same with an attribute.
+    #[must_use]
+    pub fn attribute(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.attributes.push((name, value.into()));
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its text, if it has one.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            Content::Children(_) => None,
+        }
+    }
+
+    /// Its children.
+    pub fn children(&self) -> &[Self] {
+        match &self.content {
+            Content::Text(_) => &[],
+            Content::Children(children) => children,
+        }
+    }
+
     /// Writes the element, and all in it, with its texts escaped.
     pub fn write(&self, out: &mut String) {
         out.push('<');
         out.push_str(&self.name);
+        for (name, value) in &self.attributes {
+            out.extend([" ", name, "=\"", &quick_xml::escape::escape(value.as_str()), "\""]);
+        }
         match &self.content {
             Content::Children(children) if children.is_empty() => return out.push_str("/>"),
             Content::Text(text) => {
@@ -47,7 +79,9 @@ impl Xml {
             }
             Content::Children(children) => {
                 out.push('>');
-                children.iter().for_each(|child| child.write(out));
+                for child in children {
+                    child.write(out);
+                }
             }
         }
         out.push_str("</");

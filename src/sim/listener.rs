@@ -1,0 +1,113 @@
+//! The door for any other client: HTTP on the loopback interface.
+//!
+//! Whatever host a client thinks it speaks to, the signature says which service is meant. Beside AWS's protocols the
+//! listener answers `GET /_sim/world` and `GET /_sim/log`, and takes `POST /_sim/faults`: a JSON list of rules (see
+//! [`Fault`]), which replaces the one before.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::faults::Fault;
+use super::{Sim, Transport};
+
+/// A listener that is bound, and not yet serving.
+#[derive(Debug)]
+pub struct Listener {
+    sim: Sim,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds a port of 127.0.0.1; 0 lets the system choose one.
+    pub async fn bind(sim: Sim, port: u16) -> io::Result<Self> {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        Ok(Self { sim, socket })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop` resolves; requests that are in the air then are cut off.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let mut connections = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                Some(_) = connections.join_next() => {}
+                accepted = self.socket.accept() => {
+                    let (stream, _) = accepted?;
+                    connections.spawn(serve_connection(self.sim.clone(), stream));
+                }
+            }
+        }
+    }
+}
+
+async fn serve_connection(sim: Sim, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let sim = sim.clone();
+        async move { respond(&sim, request).await }
+    });
+    let served = http1::Builder::new().preserve_header_case(true).serve_connection(TokioIo::new(stream), service).await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection to the simulated AWS ended");
+    }
+}
+
+/// An error here makes hyper drop the connection, which is how a client sees each [`Transport`] failure.
+async fn respond(sim: &Sim, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Transport> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Transport::Reset)?.to_bytes();
+    let request = Request::from_parts(parts, body);
+    let response = match request.uri().path().strip_prefix("/_sim/") {
+        Some(topic) => look_behind(sim, topic, &request),
+        None => sim.request(request).await?,
+    };
+    Ok(response.map(Full::new))
+}
+
+fn look_behind(sim: &Sim, topic: &str, request: &Request<Bytes>) -> Response<Bytes> {
+    match (request.method(), topic) {
+        (&Method::GET, "world") => json(StatusCode::OK, &sim.world()),
+        (&Method::GET, "log") => json(StatusCode::OK, &sim.log()),
+        (&Method::POST, "faults") => match serde_json::from_slice::<Vec<Fault>>(request.body()) {
+            Ok(rules) => {
+                sim.set_faults(rules.clone());
+                json(StatusCode::OK, &rules)
+            }
+            Err(error) => {
+                let error = format!("the body is not a list of faults: {error}");
+                json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error }))
+            }
+        },
+        _ => {
+            let error = "there are GET /_sim/world, GET /_sim/log and POST /_sim/faults";
+            json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": error }))
+        }
+    }
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Bytes> {
+    let (status, body) = match serde_json::to_vec_pretty(value) {
+        Ok(body) => (status, body),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string().into_bytes()),
+    };
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,239 @@
+//! AWS Security Token Service.
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::authorize;
+use super::call::{Body, Call, Permission, Principal, Refusal, Reply};
+use super::wire::xml::Xml;
+use super::world::{Secret, Session, World};
+use crate::model::{AccessKeyId, AccountId};
+use crate::policy::{Document, Kind};
+
+/// What the call needs to be allowed. `GetCallerIdentity` needs nothing, not even when a policy denies it; `GetSessionToken` is
+/// only ever a user's own, and `AssumeRole` is decided by the role's trust policy together with the caller's own.
+pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
+    match call.operation.as_str() {
+        "GetCallerIdentity" | "GetSessionToken" | "AssumeRole" => Ok(Vec::new()),
+        "GetAccessKeyInfo" => Ok(vec![Permission::new("sts:GetAccessKeyInfo", "*")]),
+        _ => Err(call.unknown()),
+    }
+}
+
+/// Carries the call out.
+pub fn handle(world: &mut World, call: &Call) -> Reply {
+    match call.operation.as_str() {
+        "GetCallerIdentity" => Ok(Body::Xml(vec![
+            Xml::text("UserId", &call.principal.user_id),
+            Xml::text("Account", &call.account),
+            Xml::text("Arn", &call.principal.arn),
+        ])),
+        "GetAccessKeyInfo" => access_key_info(world, call),
+        "AssumeRole" => assume_role(world, call),
+        "GetSessionToken" => session_token(world, call),
+        _ => Err(call.unknown()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetAccessKeyInfo {
+    access_key_id: String,
+}
+
+/// The account of any key of any account, active or not (API reference, "GetAccessKeyInfo").
+fn access_key_info(world: &World, call: &Call) -> Reply {
+    let asked: GetAccessKeyInfo = call.params.read()?;
+    AccessKeyId::new(&asked.access_key_id)
+        .map_err(|error| Refusal::new(400, "ValidationError", format!("Access key id: {error}")))?;
+    let unknown = || Refusal::new(400, "ValidationError", format!("{} is not a valid access key", asked.access_key_id));
+    let account = super::authenticate::account_of(world, &asked.access_key_id).ok_or_else(unknown)?;
+    Ok(Body::Xml(vec![Xml::text("Account", account)]))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct AssumeRole {
+    role_arn: String,
+    role_session_name: String,
+    policy: Option<String>,
+    duration_seconds: Option<i64>,
+    external_id: Option<String>,
+    source_identity: Option<String>,
+}
+
+const ROLE_CHAINING: SignedDuration = SignedDuration::from_hours(1);
+
+fn assume_role(world: &mut World, call: &Call) -> Reply {
+    let asked: AssumeRole = call.params.read()?;
+    let (account, name) = role_of(&asked.role_arn)?;
+    let role = world.accounts.get(&account).and_then(|account| account.iam.as_seen(call.now).roles.get(&name));
+    // AWS does not tell a role that is missing from one that does not trust the caller.
+    let role = role.filter(|role| role.arn == asked.role_arn).ok_or_else(|| denied(call, &asked.role_arn))?;
+    let mut permission =
+        Permission::new("sts:AssumeRole", &role.arn).with("sts:RoleSessionName", &asked.role_session_name);
+    if let Some(id) = &asked.external_id {
+        permission = permission.with("sts:ExternalId", id);
+    }
+    authorize::assume_role_allowed(world, call, &account, role, &permission)?;
+    let chained = call.principal.issued.is_some();
+    let longest = if chained { ROLE_CHAINING } else { SignedDuration::from_secs(role.max_session.into()) };
+    let duration = SignedDuration::from_secs(asked.duration_seconds.unwrap_or(3600));
+    if duration < SignedDuration::from_mins(15) {
+        return Err(invalid("DurationSeconds must be at least 900"));
+    }
+    if duration > longest {
+        let limit = if chained {
+            "the 1 hour session limit for roles assumed by role chaining"
+        } else {
+            "the MaxSessionDuration set for this role"
+        };
+        return Err(invalid(&format!("The requested DurationSeconds exceeds {limit}.")));
+    }
+    if let Some(policy) = &asked.policy {
+        Document::parse("session policy", policy, Kind::Identity)
+            .map_err(|error| Refusal::new(400, "MalformedPolicyDocument", error.to_string()))?;
+    }
+    let session_name = asked.role_session_name;
+    let principal = Principal {
+        arn: format!("arn:{}:sts::{account}:assumed-role/{name}/{session_name}", world.partition),
+        principal_arn: role.arn.clone(),
+        user_id: format!("{}:{session_name}", role.id),
+        issued: Some(call.now),
+    };
+    let user = vec![Xml::text("AssumedRoleId", &principal.user_id), Xml::text("Arn", &principal.arn)];
+    let session = Session {
+        secret: Secret(world.secret()),
+        token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        account,
+        role: Some(name),
+        user: None,
+        name: session_name,
+        policy: asked.policy,
+        issued: call.now,
+        expires: call.now + duration,
+        principal,
+    };
+    let mut answer = vec![credentials(world, session), Xml::node("AssumedRoleUser", user)];
+    answer.extend(asked.source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
+    Ok(Body::Xml(answer))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetSessionToken {
+    duration_seconds: Option<i64>,
+}
+
+/// Credentials of the user itself, from 15 minutes to 36 hours, 12 hours unless asked for (API reference).
+fn session_token(world: &mut World, call: &Call) -> Reply {
+    if call.principal.issued.is_some() {
+        return Err(Refusal::new(403, "AccessDenied", "Cannot call GetSessionToken with session credentials"));
+    }
+    let asked: GetSessionToken = call.params.read()?;
+    let seconds = asked.duration_seconds.unwrap_or(43_200);
+    if !(900..=129_600).contains(&seconds) {
+        return Err(invalid("DurationSeconds must be from 900 to 129600"));
+    }
+    let name = call.principal.arn.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_user = call.principal.arn.contains(":user/");
+    let session = Session {
+        secret: Secret(world.secret()),
+        token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        account: call.account.clone(),
+        role: None,
+        user: is_user.then(|| name.clone()),
+        name,
+        policy: None,
+        issued: call.now,
+        expires: call.now + SignedDuration::from_secs(seconds),
+        principal: Principal { issued: Some(call.now), ..call.principal.clone() },
+    };
+    Ok(Body::Xml(vec![credentials(world, session)]))
+}
+
+/// Keeps the session and answers its credentials.
+fn credentials(world: &mut World, session: Session) -> Xml {
+    let id = world.unique_id("ASIA");
+    let members = vec![
+        Xml::text("AccessKeyId", &id),
+        Xml::text("SecretAccessKey", &session.secret.0),
+        Xml::text("SessionToken", &session.token.0),
+        Xml::text("Expiration", session.expires.strftime("%Y-%m-%dT%H:%M:%SZ")),
+    ];
+    world.sessions.insert(id, session);
+    Xml::node("Credentials", members)
+}
+
+/// Account and name of a role's ARN.
+fn role_of(arn: &str) -> Result<(AccountId, String), Refusal> {
+    let mut parts = arn.splitn(6, ':').skip(4);
+    let account = parts.next().and_then(|account| AccountId::new(account).ok());
+    let name = parts.next().and_then(|resource| resource.strip_prefix("role/")?.rsplit('/').next());
+    account.zip(name.map(str::to_owned)).ok_or_else(|| invalid(&format!("{arn} is not the ARN of a role")))
+}
+
+fn denied(call: &Call, role: &str) -> Refusal {
+    let who = &call.principal.arn;
+    let message = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {role}");
+    Refusal::new(403, "AccessDenied", message)
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::new(400, "ValidationError", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::call::test_call;
+    use crate::sim::iam;
+
+    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
+        "Principal":{"AWS":"arn:aws:iam::111122223333:user/admin"},
+        "Condition":{"StringEquals":{"sts:ExternalId":"case"}}}]}"#;
+
+    fn world() -> World {
+        let mut world = World::new(1);
+        let call = test_call("sts", "AssumeRole", "");
+        world.add_account(call.account.clone(), "development");
+        iam::create_user(&mut world, &call.account, "/", "admin", call.now).unwrap();
+        iam::create_role(&mut world, &call.account, "/ir/", "Responder", TRUST, call.now).unwrap();
+        world
+    }
+
+    fn assume(world: &mut World, further: &str) -> Reply {
+        let role = "RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fir%2FResponder&RoleSessionName=x";
+        handle(world, &test_call("sts", "AssumeRole", &format!("{role}{further}")))
+    }
+
+    #[test]
+    fn a_role_is_assumed_under_the_conditions_of_its_trust_policy() {
+        let mut world = world();
+        assert_eq!(assume(&mut world, "").unwrap_err().code, "AccessDenied");
+        assert!(assume(&mut world, "&ExternalId=case").is_ok());
+        let session = world.sessions.values().next().unwrap();
+        assert_eq!(session.principal.arn, "arn:aws:sts::111122223333:assumed-role/Responder/x");
+        assert_eq!(session.role.as_deref(), Some("Responder"));
+    }
+
+    #[test]
+    fn a_session_is_no_longer_than_its_role_allows() {
+        let mut world = world();
+        let refused = assume(&mut world, "&ExternalId=case&DurationSeconds=7200").unwrap_err();
+        assert_eq!(refused.code, "ValidationError");
+        assert!(refused.message.contains("MaxSessionDuration"), "{}", refused.message);
+    }
+
+    #[test]
+    fn a_session_policy_must_be_a_policy() {
+        let refused = assume(&mut world(), "&ExternalId=case&Policy=no").unwrap_err();
+        assert_eq!(refused.code, "MalformedPolicyDocument");
+    }
+
+    #[test]
+    fn an_unknown_key_has_no_account() {
+        let call = test_call("sts", "GetAccessKeyInfo", "AccessKeyId=AKIAIOSFODNN7EXAMPLE");
+        assert_eq!(handle(&mut world(), &call).unwrap_err().code, "ValidationError");
+    }
+}

@@ -1,0 +1,35 @@
+//! Which service speaks which protocol.
+
+/// A wire protocol of AWS (Smithy's names: ec2Query, awsQuery, awsJson, restXml, restJson).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Forms in, XML with lists of `item` out.
+    Ec2,
+    /// Forms in, XML with lists of `member` out.
+    Query,
+    /// JSON in and out, the operation in `X-Amz-Target`.
+    Json,
+    /// REST with XML: S3.
+    RestXml,
+    /// REST with JSON.
+    RestJson,
+}
+
+impl Protocol {
+    /// The protocol of a service, by the name in the signature's scope. `None` for services that are not simulated.
+    pub fn of(service: &str) -> Option<Self> {
+        match service {
+            "ec2" => Some(Self::Ec2),
+            "iam" | "sts" | "autoscaling" => Some(Self::Query),
+            "organizations" | "cloudtrail" => Some(Self::Json),
+            "s3" => Some(Self::RestXml),
+            "account" => Some(Self::RestJson),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a service has one endpoint for all regions, whose events are recorded in us-east-1.
+pub fn is_global(service: &str) -> bool {
+    matches!(service, "iam" | "organizations" | "account")
+}
