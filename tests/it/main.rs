@@ -2,6 +2,7 @@
 
 mod check;
 mod engine;
+mod architecture;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 mod toy;
