@@ -223,7 +223,7 @@ impl<'a> Typing<'a> {
         } else {
             did_you_mean(name, self.kind.fields.iter().map(|field| field.name).chain(["inputs", "now"]))
         };
-        let message = format!("a {} has no field `{name}`", self.kind.name);
+        let message = format!("the kind {} has no field `{name}`", self.kind.name);
         self.fault(at, &message, "unknown field", Some(help));
         Type::Unknown
     }
