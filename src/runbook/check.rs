@@ -257,7 +257,7 @@ mod tests {
             "inputs: { days: { type: integer } }\ntargets: { accounts: { of_key: \"${{ inputs.days }}\" }, role: r }\nbreak_glass: [Admin, \"${{ inputs.dayz }}\"]",
             &[
                 "\"${{ inputs.days }}\" | an access key id is needed here, and this input is a whole number | -",
-                "Admin | `Admin` is not a role | write `role/Admin`, or the role's ARN; * and ? are wildcards",
+                "Admin | `Admin` is not a role | write `role/Admin`, or the role's ARN",
                 "\"${{ inputs.dayz }}\" | there is no input `dayz` | did you mean `days`?",
             ],
         );

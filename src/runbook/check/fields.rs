@@ -51,24 +51,20 @@ impl<'n> Fields<'n> {
 
 /// The entries of a mapping whose keys are names of the author's.
 pub(super) fn entries<'n>(node: &'n Node, what: &str, mistakes: &mut Mistakes) -> Option<&'n [(Key, Node)]> {
-    match &node.data {
-        Data::Mapping(entries) => Some(entries),
-        _ => {
-            wrong(node, &format!("{what} is a mapping of keys and values"), mistakes);
-            None
-        }
+    if let Data::Mapping(entries) = &node.data {
+        return Some(entries);
     }
+    wrong(node, &format!("{what} is a mapping of keys and values"), mistakes);
+    None
 }
 
 /// The items of a list.
 pub(super) fn items<'n>(node: &'n Node, what: &str, mistakes: &mut Mistakes) -> Option<&'n [Node]> {
-    match &node.data {
-        Data::List(items) => Some(items),
-        _ => {
-            wrong(node, &format!("{what} is a list"), mistakes).help("write [a, b], or a line with `- ` for each");
-            None
-        }
+    if let Data::List(items) = &node.data {
+        return Some(items);
     }
+    wrong(node, &format!("{what} is a list"), mistakes).help("write [a, b], or a line with `- ` for each");
+    None
 }
 
 /// A text. A plain number is not one: YAML would drop its leading zeros.
