@@ -3,3 +3,4 @@
 mod check;
 mod engine;
 mod toy;
+mod sim_core;
