@@ -18,9 +18,9 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
-pub mod cli;
 #[cfg(feature = "aws")]
 pub mod actions;
+pub mod cli;
 #[cfg(feature = "aws")]
 pub mod cloud;
 pub mod engine;

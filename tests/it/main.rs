@@ -2,5 +2,7 @@
 
 mod check;
 mod engine;
+#[cfg(feature = "aws")]
+mod runbooks;
 mod toy;
 mod sim_core;
