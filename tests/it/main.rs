@@ -2,5 +2,6 @@
 
 mod check;
 mod engine;
-mod toy;
+#[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
+mod toy;

@@ -34,7 +34,7 @@ impl Drill {
 
     fn credentials(&self, who: &str) -> Credentials {
         let credentials = &self.built.credentials[who];
-        Credentials::from_keys(credentials.access_key_id.as_str(), &credentials.secret_access_key.0, None)
+        keys(credentials.access_key_id.as_str(), &credentials.secret_access_key.0, None)
     }
 
     fn sdk(&self, who: &str, region: &str) -> SdkConfig {
@@ -62,6 +62,10 @@ impl Drill {
         let machine = &self.built.facts.machines["rogue"][0];
         (machine.region.to_string(), machine.id.clone())
     }
+}
+
+fn keys(id: &str, secret: &str, token: Option<&str>) -> Credentials {
+    Credentials::new(id, secret, token.map(str::to_owned), None, "test")
 }
 
 fn code<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
@@ -92,7 +96,7 @@ async fn an_inactive_key_is_refused_with_each_services_own_code() {
 async fn a_wrong_secret_is_refused() {
     let drill = Drill::begin();
     let key = drill.built.credentials["attacker"].access_key_id.as_str().to_owned();
-    let sdk = drill.sdk_with(Credentials::from_keys(key, "another", None), "us-east-1");
+    let sdk = drill.sdk_with(keys(&key, "another", None), "us-east-1");
     assert_eq!(code(aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await), "AuthFailure");
     assert_eq!(code(aws_sdk_iam::Client::new(&sdk).list_users().send().await), "SignatureDoesNotMatch");
 }
@@ -152,11 +156,7 @@ async fn assuming_a_role_switches_account_and_principal() {
     let sts = aws_sdk_sts::Client::new(&drill.sdk("responder", "us-east-1"));
     let assumed = sts.assume_role().role_arn(&role).role_session_name("case-7").send().await.unwrap();
     let given = assumed.credentials().unwrap();
-    let credentials = Credentials::from_keys(
-        given.access_key_id(),
-        given.secret_access_key(),
-        Some(given.session_token().to_owned()),
-    );
+    let credentials = keys(given.access_key_id(), given.secret_access_key(), Some(given.session_token()));
     let inside = aws_sdk_sts::Client::new(&drill.sdk_with(credentials.clone(), "us-east-1"));
     let identity = inside.get_caller_identity().send().await.unwrap();
     assert_eq!(identity.account(), Some(breached.as_str()));
