@@ -132,7 +132,7 @@ fn not_seen(record: &Record, colour: Colour) -> String {
                 writeln!(text, "  {} {} {}{reason}", entry.target, shown(&entry.service), status_words(entry.status));
         }
     }
-    let counts = record.coverage.counts();
+    let counts = figures_of(record).coverage;
     let mut parts = Vec::new();
     for (count, word) in [
         (counts.unknown, "not looked at"),
