@@ -201,7 +201,8 @@ fn open_changes(record: &Record) -> impl Iterator<Item = (&Change, String)> {
 
 fn open(record: &Record, colour: Colour) -> String {
     let open: Vec<_> = open_changes(record).collect();
-    if open.is_empty() {
+    let nothing_began = record.fates().all(|(_, fate)| fate.started.is_none());
+    if open.is_empty() || (nothing_began && figures_of(record).outcome == RunOutcome::Refused) {
         return String::new();
     }
     let mut text = format!("{}\n", colour.yellow(format!("Left for a person: {}", counted(open.len(), "change"))));
