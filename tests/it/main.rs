@@ -2,3 +2,5 @@
 
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
+#[cfg(all(feature = "ec2", feature = "autoscaling"))]
+mod sim_ec2;
