@@ -309,8 +309,6 @@ async fn a_quarantine_binds_the_account_but_not_the_exempt_role() {
     let ec2 = aws_sdk_ec2::Client::new(&drill.sdk_with(credentials, "us-east-1"));
     assert_eq!(code(ec2.describe_instances().send().await), "ok");
 }
-<<<<<<< HEAD
-=======
 
 #[tokio::test(start_paused = true)]
 async fn a_denying_fault_is_seen_by_a_dry_run() {
@@ -320,4 +318,3 @@ async fn a_denying_fault_is_seen_by_a_dry_run() {
     let attempt = drill.ec2("attacker", &region).stop_instances().instance_ids(id).dry_run(true).send().await;
     assert_eq!(code(attempt), "UnauthorizedOperation");
 }
->>>>>>> sim-core
