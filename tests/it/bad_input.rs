@@ -2,139 +2,31 @@
 //! nothing changed.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
+use std::time::Duration;
 
-use serde_json::Value;
+use quell::sim::iam;
+use serde_json::{Value, json};
 
-const QUELL: &str = env!("CARGO_BIN_EXE_quell");
-
-/// A small breached organisation in a process of its own, and a person with quell beside it.
-pub struct Site {
-    sim: Child,
-    ready: Value,
-    folder: tempfile::TempDir,
-}
-
-impl Site {
-    pub fn open() -> Self {
-        Self::with_latency("0ms")
-    }
-
-    pub fn with_latency(latency: &str) -> Self {
-        let arguments = ["sim", "--scenario", "cryptojack-small", "--port", "0", "--latency", latency];
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(QUELL);
-        command.args(arguments).env_clear().env("HOME", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut sim = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(sim.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { ready: serde_json::from_str(&line).unwrap(), sim, folder }
-    }
-
-    /// A fact that the simulated AWS told when it was ready: `/facts/leaked_key`.
-    pub fn fact(&self, pointer: &str) -> &str {
-        self.ready.pointer(pointer).and_then(Value::as_str).unwrap()
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
-
-    /// quell without credentials and without any word of the simulated AWS.
-    pub fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(QUELL);
-        command.args(arguments).arg("--state").arg(self.path("state")).current_dir(self.folder.path()).env_clear();
-        command.env("HOME", self.folder.path()).env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
-        command
-    }
-
-    /// quell as `who` of the scenario.
-    pub fn quell_as(&self, who: &str, arguments: &[&str]) -> Command {
-        let mut command = self.bare(arguments);
-        command
-            .env("AWS_ENDPOINT_URL", self.fact("/endpoint"))
-            .env("AWS_REGION", self.fact("/region"))
-            .env("AWS_ACCESS_KEY_ID", self.fact(&format!("/credentials/{who}/access_key_id")))
-            .env("AWS_SECRET_ACCESS_KEY", self.fact(&format!("/credentials/{who}/secret_access_key")));
-        command
-    }
-
-    pub fn quell(&self, arguments: &[&str]) -> Command {
-        self.quell_as("responder", arguments)
-    }
-
-    /// Runs the leaked-key runbook about the key that did leak.
-    fn contain(&self, more: &[&str]) -> Command {
-        let leaked = format!("leaked_key={}", self.fact("/facts/leaked_key"));
-        let mut command = self.quell(&["run", "leaked-key", "--input", &leaked]);
-        command.args(more);
-        command
-    }
-
-    /// The world as it is, but for what looking around leaves behind.
-    pub fn world(&self) -> Value {
-        let mut world = get(self.fact("/endpoint"), "/_sim/world");
-        forget_use(&mut world);
-        world
-    }
-
-    pub fn log(&self) -> Value {
-        get(self.fact("/endpoint"), "/_sim/log")
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.sim.kill();
-        let _ = self.sim.wait();
-    }
-}
-
-fn get(endpoint: &str, path: &str) -> Value {
-    let address = endpoint.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
-
-/// Takes out when keys and roles were last used, and the sessions that reading began.
-fn forget_use(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|name, _| !name.starts_with("last_used") && name != "sessions" && name != "events");
-            fields.values_mut().for_each(forget_use);
-        }
-        Value::Array(items) => items.iter_mut().for_each(forget_use),
-        _ => {}
-    }
-}
-
-pub fn text(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::site::{Hosted, Site, stderr};
 
 /// Runs a command that must not do anything: it ends with `code`, says each of `words`, and the world stays as it is.
 #[track_caller]
-fn refused(site: &Site, mut command: Command, code: i32, words: &[&str]) {
-    let before = site.world();
+fn refused(site: &Site, command: Command, code: i32, words: &[&str]) {
+    refused_in(|| site.world(), command, code, words);
+}
+
+#[track_caller]
+fn refused_in(world: impl Fn() -> Value, mut command: Command, code: i32, words: &[&str]) {
+    let before = world();
     let output = command.output().unwrap();
-    let said = text(&output);
+    let said = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     for word in words {
         assert!(said.contains(word), "`{word}` is not in: {said}");
     }
-    assert_eq!(site.world(), before, "something was changed");
+    assert_eq!(world(), before, "something was changed");
 }
 
 const TEN_MISTAKES: &str = r#"quell: 1
@@ -239,10 +131,16 @@ fn credentials_that_do_not_work_are_told_apart_from_a_lack_of_them() {
 fn a_key_that_was_switched_off_is_of_no_use_any_more() {
     let site = Site::open();
     let done = site.contain(&["--trust-endpoint", "--approve", "reversible,disruptive"]).output().unwrap();
-    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let leaked = format!("leaked_key={}", site.fact("/facts/leaked_key"));
-    let off = site.quell_as("attacker", &["run", "leaked-key", "--input", &leaked, "--trust-endpoint"]);
-    refused(&site, off, 2, &["does not accept the credentials", "InvalidClientTokenId", "sign in"]);
+    let off = || site.quell_as("attacker", &["run", "leaked-key", "--input", &leaked, "--trust-endpoint"]);
+    // IAM takes seconds to tell every service.
+    let is_off = || off().output().unwrap().status.code() == Some(2);
+    assert!((0..60).any(|_| is_off() || {
+        std::thread::sleep(Duration::from_millis(500));
+        false
+    }));
+    refused(&site, off(), 2, &["does not accept the credentials", "InvalidClientTokenId", "sign in"]);
 }
 
 #[test]
@@ -252,7 +150,7 @@ fn a_key_that_nobody_owns_ends_the_run_before_it_began() {
         let input = "leaked_key=AKIAIOSFODNN7EXAMPLE";
         site.quell(&["run", runbook, "--input", input, "--trust-endpoint", "--approve", "reversible,disruptive"])
     };
-    refused(&site, of("leaked-key"), 2, &["targets.accounts", "AKIAIOSFODNN7EXAMPLE", "no account"]);
+    refused(&site, of("leaked-key"), 2, &["target accounts", "AKIAIOSFODNN7EXAMPLE", "no account", "digit by digit"]);
     let own = quell::runbook::shipped().iter().find(|(name, _)| *name == "leaked-key").unwrap().1;
     let own = own.replace("accounts: { of_key: \"${{ inputs.leaked_key }}\" }", "accounts: self");
     let own = site.write("own.yaml", &own);
@@ -319,7 +217,7 @@ fn planned(site: &Site) -> PathBuf {
     let leaked = format!("leaked_key={}", site.fact("/facts/leaked_key"));
     let arguments = ["plan", "leaked-key", "--input", &leaked, "--trust-endpoint", "-o", "plan.json"];
     let output = site.quell(&arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     site.path("plan.json")
 }
 
@@ -345,12 +243,12 @@ fn a_plan_is_for_the_account_and_the_principal_that_it_was_made_for() {
     let words = ["made in account 210987654321", "of account 430987654321", "plan again"];
     refused(&site, site.quell_as("attacker", &run), 4, &words);
 
-    // The same account, another principal: a plan of the attacker's, carried out by the colleague.
+    // The same account, another principal.
     let text = fs::read_to_string(site.path("plan.json")).unwrap();
     let mut file: Value = serde_json::from_str(&text).unwrap();
     file["plan"]["caller"]["arn"] = "arn:aws:iam::210987654321:user/somebody.else".into();
     let plan: quell::model::Plan = serde_json::from_value(file["plan"].clone()).unwrap();
-    file["digest"] = serde_json::json!(plan.digest());
+    file["digest"] = json!(plan.digest());
     site.write("plan.json", &file.to_string());
     let words = ["user/somebody.else", "user/noa.lindqvist is calling", "plan again"];
     refused(&site, site.quell(&run), 4, &words);
@@ -360,7 +258,7 @@ fn a_plan_is_for_the_account_and_the_principal_that_it_was_made_for() {
 fn a_journal_that_was_changed_is_not_acted_on() {
     let site = Site::open();
     let done = site.contain(&["--trust-endpoint", "--approve", "reversible,disruptive"]).output().unwrap();
-    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let run = fs::read_dir(site.path("state/runs")).unwrap().next().unwrap().unwrap().file_name();
     let run = run.to_str().unwrap();
     let journal = site.path("state/runs").join(run).join("journal.jsonl");
@@ -369,5 +267,33 @@ fn a_journal_that_was_changed_is_not_acted_on() {
     let words = [run, "line 2", "was changed after it was written", "from a copy"];
     for command in ["resume", "rollback", "show"] {
         refused(&site, site.quell(&[command, run]), 4, &words);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporary_credentials_whose_time_has_passed_are_expired() {
+    let hosted = Hosted::open().await;
+    let session = hosted.session().await;
+    hosted.catch_up();
+    let run = ["run", "rogue-instances", "--trust-endpoint", "--approve", "reversible,disruptive"];
+    let mut command = hosted.bare(&run);
+    command.env("AWS_ACCESS_KEY_ID", session.access_key_id()).env("AWS_SECRET_ACCESS_KEY", session.secret_access_key());
+    command.env("AWS_SESSION_TOKEN", session.session_token().unwrap());
+    let words = ["does not accept the credentials", "ExpiredToken", "is expired", "sign in again", "AWS_SESSION_TOKEN"];
+    refused_in(|| hosted.world(), command, 2, &words);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_user_does_not_contain_anything() {
+    let hosted = Hosted::open().await;
+    hosted.catch_up();
+    let account = hosted.facts.breached_account.clone();
+    let now = hosted.sim.now();
+    let (key, secret) = hosted.sim.change(|world| iam::add_access_key(world, &account, None, now)).unwrap();
+    for arguments in [["run", "rogue-instances"], ["plan", "rogue-instances"]] {
+        let mut command = hosted.bare(&arguments);
+        command.arg("--trust-endpoint").env("AWS_ACCESS_KEY_ID", key.as_str()).env("AWS_SECRET_ACCESS_KEY", &secret.0);
+        let words = ["the root user of account 430987654321", "no policy can bound root", "--profile"];
+        refused_in(|| hosted.world(), command, 4, &words);
     }
 }

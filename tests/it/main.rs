@@ -15,4 +15,6 @@ mod runbooks;
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
 mod sim_ec2;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod site;
 mod toy;
