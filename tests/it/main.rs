@@ -5,7 +5,11 @@ mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
 #[cfg(feature = "aws")]
+mod binary;
+#[cfg(feature = "aws")]
 mod check;
+#[cfg(feature = "aws")]
+mod drill;
 mod engine;
 #[cfg(feature = "aws")]
 mod runbooks;
