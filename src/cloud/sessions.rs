@@ -263,8 +263,12 @@ impl CloudSessions {
             Accounts::Listed(listed) => {
                 let mut checked = Vec::with_capacity(listed.len());
                 for account in listed {
-                    let account = AccountId::new(account)
-                        .map_err(|error| ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}")))?;
+                    let account = match account.as_str() {
+                        Accounts::OWN => caller.account.clone(),
+                        id => AccountId::new(id).map_err(|error| {
+                            ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}"))
+                        })?,
+                    };
                     checked.push((account, Ok(())));
                 }
                 Ok(checked)

@@ -207,6 +207,18 @@ pub trait Action: Send + Sync + 'static {
         }
     }
 
+    /// What an earlier attempt made, read from what it left behind: the effect of a change whose `apply` was cut off before
+    /// it could say so. By default nothing is remembered.
+    fn made(&self, found: &Found<Self::Prior>) -> Effect {
+        let _ = found;
+        Effect::Null
+    }
+
+    /// What a look after the way back says. By default proven when nothing differs that [`Action::drift`] minds.
+    fn restored(&self, prior: &Self::Prior, now: &Self::Prior) -> Verdict {
+        self.drift(prior, now).map_or(Verdict::Proven, |why| Verdict::Pending { why })
+    }
+
     /// Takes one change back. Accepts that it never happened, happened by half, or was taken back before. `effect` is what
     /// `apply` returned, `null` if the run was cut off before it did.
     fn undo(
@@ -280,6 +292,10 @@ pub trait DynAction: Send + Sync {
     ) -> Boxed<'a, Result<Vec<Effect>, ActionError>>;
     /// See [`Action::verify`].
     fn verify(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Verdict, ActionError>;
+    /// See [`Action::made`].
+    fn made(&self, found: &Found<Value>) -> Result<Effect, ActionError>;
+    /// See [`Action::restored`].
+    fn restored(&self, prior: &Value, now: &Value) -> Result<Verdict, ActionError>;
     /// See [`Action::undo`].
     fn undo<'a>(
         &'a self,
@@ -408,6 +424,15 @@ impl<A: Action> DynAction for A {
 
     fn verify(&self, view: &View, with: &Map<String, Value>, f: &Found<Value>) -> Result<Verdict, ActionError> {
         Ok(Action::verify(self, view, &params(with)?, &found(f)?))
+    }
+
+    fn made(&self, f: &Found<Value>) -> Result<Effect, ActionError> {
+        Ok(Action::made(self, &found(f)?))
+    }
+
+    fn restored(&self, prior: &Value, now: &Value) -> Result<Verdict, ActionError> {
+        let what = "the state before";
+        Ok(Action::restored(self, &read(what, prior.clone())?, &read(what, now.clone())?))
     }
 
     fn undo<'a>(

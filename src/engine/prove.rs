@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use tokio::time::Duration;
 
-use super::action::{Decision, Found};
 use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
@@ -74,28 +72,12 @@ async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(
         let verdict = match now {
             None if state.plan().undoes.is_some() => Verdict::Unproven { why: "it is not there any more".into() },
             None => Verdict::Proven,
-            Some(now) if state.plan().undoes.is_some() => undone(action, &cx, step, change, now)?,
+            Some(now) if state.plan().undoes.is_some() => action.restored(&change.prior, &now.prior)?,
             Some(now) => action.verify(&cx.view, &step.with, now)?,
         };
         verdicts.push((change.id.clone(), verdict));
     }
     Ok(verdicts)
-}
-
-/// A change is taken back when it could be made again, from the same state as before.
-fn undone(
-    action: &dyn super::action::DynAction,
-    cx: &super::action::Ctx,
-    step: &crate::model::Step,
-    change: &Change,
-    now: &Found<Value>,
-) -> Result<Verdict, ActionError> {
-    let drift = action.drift(&change.prior, &now.prior)?;
-    Ok(match (action.plan(&cx.view, &step.with, now)?, drift) {
-        (_, None) => Verdict::Proven,
-        (Decision::Already, Some(_)) => Verdict::Pending { why: format!("still {}", change.before) },
-        (_, Some(why)) => Verdict::Pending { why },
-    })
 }
 
 /// Surveys once more and returns the changes that no plan named before.

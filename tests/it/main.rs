@@ -7,7 +7,11 @@ mod architecture;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod bad_input;
 #[cfg(feature = "aws")]
+mod binary;
+#[cfg(feature = "aws")]
 mod check;
+#[cfg(feature = "aws")]
+mod drill;
 mod engine;
 #[cfg(feature = "aws")]
 mod runbooks;

@@ -100,7 +100,8 @@ impl Action for StopInstances {
         let undo = Undo::by("start it again")
             .losing("the memory")
             .losing("instance-store data")
-            .losing("an automatically assigned public IPv4 address");
+            .losing("an automatically assigned public IPv4 address")
+            .losing("the launch time");
         let proposal = Proposal::new(format!("stop {} ({instance_type})", found.resource), state, "stopped", undo);
         Decision::Change(if *stop_protection {
             proposal.noting("its stop protection is cleared first")
@@ -134,6 +135,15 @@ impl Action for StopInstances {
             "stopped" | "terminated" => Verdict::Proven,
             state @ ("stopping" | "shutting-down") => Verdict::Pending { why: format!("it is {state}") },
             state => Verdict::Unproven { why: format!("it is {state}") },
+        }
+    }
+
+    fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
+        match now.state.as_str() {
+            state if state == prior.state => Verdict::Proven,
+            "running" if runs(&prior.state) => Verdict::Proven,
+            state if super::is_terminated(state) => Verdict::Unproven { why: format!("it is {state}") },
+            state => Verdict::Pending { why: format!("it is {state}") },
         }
     }
 
