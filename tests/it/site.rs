@@ -28,11 +28,7 @@ pub struct Site {
 
 impl Site {
     pub fn open() -> Self {
-        Self::with_latency("0ms")
-    }
-
-    pub fn with_latency(latency: &str) -> Self {
-        Self { simulator: Simulator::start("cryptojack-small", latency), folder: tempfile::tempdir().unwrap() }
+        Self { simulator: Simulator::start("cryptojack-small", "0ms"), folder: tempfile::tempdir().unwrap() }
     }
 
     /// A fact that the simulated AWS told when it was ready: `/facts/leaked_key`.
