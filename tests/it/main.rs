@@ -10,6 +10,8 @@ mod bad_input;
 mod binary;
 #[cfg(feature = "aws")]
 mod check;
+#[cfg(all(feature = "ec2", feature = "iam"))]
+mod drift;
 #[cfg(feature = "aws")]
 mod drill;
 mod engine;
@@ -17,6 +19,8 @@ mod engine;
 mod interrupt;
 #[cfg(feature = "aws")]
 mod runbooks;
+#[cfg(all(feature = "ec2", feature = "iam"))]
+mod secrets;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
