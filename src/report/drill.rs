@@ -243,7 +243,7 @@ mod tests {
           cost per hour                 12.74 → 6.37 USD
           approval to last stop         10 s (dependent requests alone: 1.0 s)
           1 machine without a price, not in the sum: p5.48xlarge
-          Prices: AWS on-demand list prices, us-east-1, as of June 2026; other regions differ.
+          Prices: an estimate by rounded on-demand list prices of us-east-1; other regions differ.
         ");
     }
 
