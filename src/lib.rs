@@ -22,4 +22,5 @@ pub mod engine;
 pub mod journal;
 pub mod model;
 pub mod policy;
+pub mod runbook;
 pub mod sim;
