@@ -1,1 +1,6 @@
-fn main() {}
+//! The only integration-test binary.
+
+#[cfg(feature = "aws")]
+mod independent;
+#[cfg(feature = "aws")]
+mod python;
