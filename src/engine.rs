@@ -3,6 +3,72 @@
 
 pub mod action;
 pub mod graph;
+pub mod lane;
+pub mod lockout;
+pub mod patience;
+pub mod planner;
 pub mod ports;
+pub mod preflight;
+mod prove;
+pub mod rollback;
+pub mod run;
+pub mod state;
+pub mod survey;
 #[cfg(test)]
 mod test_plans;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::model::{Phase, Plan, RunId, Runbook};
+
+/// What a run is carried out with. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    /// The way to AWS.
+    pub sessions: Arc<dyn ports::Sessions>,
+    /// What can be done there.
+    pub table: action::Table,
+    /// The time.
+    pub clock: ports::SharedClock,
+}
+
+/// A plan, and how long it took to make it.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The phases that led to it, with their seconds.
+    pub timed: Vec<(Phase, f64)>,
+}
+
+impl Engine {
+    /// Surveys, plans and checks the plan: reads only. `runbook` has its inputs filled in; `case` is the id of the run
+    /// that the plan is for.
+    pub async fn plan(
+        &self,
+        runbook: &Runbook,
+        inputs: &Map<String, Value>,
+        case: &RunId,
+        now: Timestamp,
+        progress: &mut (dyn FnMut(survey::Progress) + Send),
+    ) -> Result<Planned, survey::SurveyError> {
+        let begun = Instant::now();
+        let survey = survey::survey(self, runbook, inputs, (case, now), progress).await?;
+        let surveyed = Instant::now();
+        let mut plan = planner::plan(&self.table, runbook, inputs, &survey);
+        let planned = Instant::now();
+        preflight::preflight(self, &mut plan).await;
+        let checked = Instant::now();
+        let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
+        let timed = vec![
+            (Phase::Survey, seconds(begun, surveyed)),
+            (Phase::Plan, seconds(surveyed, planned)),
+            (Phase::Preflight, seconds(planned, checked)),
+        ];
+        Ok(Planned { plan, timed })
+    }
+}

@@ -18,6 +18,11 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
+pub mod cli;
+#[cfg(feature = "aws")]
+pub mod actions;
+#[cfg(feature = "aws")]
+pub mod cloud;
 pub mod engine;
 pub mod journal;
 pub mod model;

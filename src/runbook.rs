@@ -19,6 +19,7 @@ mod toy;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use resolve::{ResolveError, resolve};
 pub use schema::schema;
+pub use suggest::did_you_mean;
 
 use crate::model::{Catalog, Runbook};
 use diagnostic::Mistakes;

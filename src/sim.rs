@@ -33,6 +33,7 @@ use http::{Request, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::model::AccessKeyId;
 use authenticate::{Identity, Signature};
 use budget::{Budgets, throttled};
 use call::{Call, Permission, Refusal, Reply};
@@ -184,6 +185,7 @@ impl Sim {
                 (Err(refusal), entry)
             }
             Ok(call) => {
+                state.note_use(&call);
                 let reply = state.carry_out(&call, fault);
                 let entry = Entry::of(&call, &reply);
                 (reply, entry)
@@ -217,6 +219,17 @@ impl State {
             request_id: request_id.to_owned(),
             http,
         })
+    }
+
+    /// Remembers when the key, and the role behind it, were last used.
+    fn note_use(&mut self, call: &Call) {
+        let role = self.world.sessions.get(&call.access_key).and_then(|session| session.role.clone());
+        let iam = &mut self.world.account_mut(&call.account).iam;
+        match (role, AccessKeyId::new(&call.access_key)) {
+            (Some(role), _) => iam.note_role_use(&role, call.region.as_str(), call.now),
+            (None, Ok(key)) => iam.note_use(&key, &call.service, call.region.as_str(), call.now),
+            (None, Err(_)) => {}
+        }
     }
 
     /// Authorises, charges, carries out and records a call. What the simulator does not know is in no event history.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::action::Ctx;
-use crate::model::{ActionError, Answer, Caller, Event, Finding, Plan, Target, Tier};
+use crate::model::{ActionError, Answer, Caller, Event, Finding, Plan, Role, Target, Tier};
 
 /// A future behind a port.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -73,7 +73,11 @@ pub trait Sessions: Send + Sync {
         targets: &'a crate::model::Targets,
     ) -> Boxed<'a, Result<Vec<(Target, Result<(), ActionError>)>, ActionError>>;
 
-    /// A session in a lane. The role assumed in its account is the one of the last [`Sessions::targets`].
+    /// Tells which role to assume in accounts that are not the caller's own. [`Sessions::targets`] does so by itself; a run
+    /// that begins from a plan or a journal says it here.
+    fn assume(&self, role: Option<&Role>);
+
+    /// A session in a lane.
     fn enter<'a>(&'a self, target: &'a Target, access: Access) -> Boxed<'a, Result<Ctx, ActionError>>;
 
     /// Which of these permissions the lane's principal lacks, as far as AWS can say beforehand

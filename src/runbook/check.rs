@@ -181,127 +181,178 @@ mod tests {
     fn a_right_runbook_has_nothing_to_find() {
         finds("", &[]);
         finds("inputs: { names: { type: string-list, default: [a] }, on: { type: bool, default: true } }", &[]);
-        finds("targets: { accounts: [012345678901, \"111122223333\"], regions: [eu-west-3], role: { name: ir/R, external_id: x } }", &[]);
+        finds(
+            "targets: { accounts: [012345678901, \"111122223333\"], regions: [eu-west-3], role: { name: ir/R, external_id: x } }",
+            &[],
+        );
         finds("targets: { accounts: { ou: ou-ab12-11111111 }, role: ir/R }", &[]);
     }
 
     #[test]
     fn the_head_of_a_file() {
         let text = with("").replace("quell: 1", "quell: 2").replace("name: test", "name: a test");
-        assert_eq!(found(&text), [
-            "2 | version 2 of the runbook format is not known | write `quell: 1`, or use a newer quell",
-            "a test | `a test` cannot be the name of a runbook | use up to 64 letters, digits, `-` and `_`; the sentence belongs into `title`",
-        ]);
+        assert_eq!(
+            found(&text),
+            [
+                "2 | version 2 of the runbook format is not known | write `quell: 1`, or use a newer quell",
+                "a test | `a test` cannot be the name of a runbook | use up to 64 letters, digits, `-` and `_`; the sentence belongs into `title`",
+            ]
+        );
         finds("untill: {}", &["untill | a runbook has no `untill` | did you mean `until`?"]);
-        assert_eq!(found("a: 1"), [
-            "a | a runbook has no `a` | there are `quell`, `name`, `title`, `description`, `inputs`, `targets`, `break_glass`, `sets`, `steps`, `until`",
-            "a | a runbook needs `quell` | -",
-            "a | a runbook needs `name` | -",
-            "a | a runbook needs `title` | -",
-            "a | a runbook needs `steps` | -",
-        ]);
+        assert_eq!(
+            found("a: 1"),
+            [
+                "a | a runbook has no `a` | there are `quell`, `name`, `title`, `description`, `inputs`, `targets`, `break_glass`, `sets`, `steps`, `until`",
+                "a | a runbook needs `quell` | -",
+                "a | a runbook needs `name` | -",
+                "a | a runbook needs `title` | -",
+                "a | a runbook needs `steps` | -",
+            ]
+        );
         assert_eq!(found("[1]"), ["[1] | a runbook is a mapping of keys and values, and this is a list | -"]);
     }
 
     #[test]
     fn inputs() {
-        finds("inputs: { a-b: { type: text }, k: { type: access-key-id, default: none, defalt: 1 } }", &[
-            "a-b | `a-b` cannot be the name of an input | use letters, digits and `_`, as in `a_b`",
-            "text | a type is one of `access-key-id`, `account-id`, `arn`, `bool`, `duration`, `integer`, `string`, `string-list`, `timestamp`, and this is a text | there are `access-key-id`, `account-id`, `arn`, `bool`, `duration`, `integer`, `string`, `string-list`, `timestamp`",
-            "none | this default is not an access key id | such as AKIAIOSFODNN7EXAMPLE",
-            "defalt | an input has no `defalt` | did you mean `default`?",
-        ]);
-        finds("inputs: { s: { type: timestamp, default: now - 2 weeks }, k: { type: access-key-id, default: \"\" } }", &[
-            "now - 2 weeks | this default is not a time (RFC 3339, a date, `now` or `now - 14d`) | such as 2026-11-23T14:43:00Z",
-        ]);
+        finds(
+            "inputs: { a-b: { type: text }, k: { type: access-key-id, default: none, defalt: 1 } }",
+            &[
+                "a-b | `a-b` cannot be the name of an input | use letters, digits and `_`, as in `a_b`",
+                "text | a type is one of `access-key-id`, `account-id`, `arn`, `bool`, `duration`, `integer`, `string`, `string-list`, `timestamp`, and this is a text | there are `access-key-id`, `account-id`, `arn`, `bool`, `duration`, `integer`, `string`, `string-list`, `timestamp`",
+                "none | this default is not an access key id | such as AKIAIOSFODNN7EXAMPLE",
+                "defalt | an input has no `defalt` | did you mean `default`?",
+            ],
+        );
+        finds(
+            "inputs: { s: { type: timestamp, default: now - 2 weeks }, k: { type: access-key-id, default: \"\" } }",
+            &[
+                "now - 2 weeks | this default is not a time (RFC 3339, a date, `now` or `now - 14d`) | such as 2026-11-23T14:43:00Z",
+            ],
+        );
     }
 
     #[test]
     fn targets() {
-        finds("targets: { accounts: [12], regions: enabld, role: \"arn:aws:iam::111122223333:role/ir/R\" }", &[
-            "12 | `12` is not an account id (12 digits) | -",
-            "enabld | `regions` is `enabled` or a list of names | write `enabled`, or [eu-west-3, us-east-1]",
-            "arn:aws:iam::111122223333:role/ir/R | `arn:aws:iam::111122223333:role/ir/R` is not the path and name of a role | write `ir/R`: it is looked for in every account",
-        ]);
-        finds("targets: { accounts: organisation }", &[
-            "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }",
-        ]);
-        finds("targets: { accounts: organization }", &[
-            "organization | other accounts cannot be entered without a role | add `role: path/NAME`, the role to assume in the accounts that are not the caller's own",
-        ]);
-        finds("inputs: { days: { type: integer } }\ntargets: { accounts: { of_key: \"${{ inputs.days }}\" }, role: r }\nbreak_glass: [Admin, \"${{ inputs.dayz }}\"]", &[
-            "\"${{ inputs.days }}\" | an access key id is needed here, and this input is a whole number | -",
-            "Admin | `Admin` is not a role | write `role/Admin`, or the role's ARN; * and ? are wildcards",
-            "\"${{ inputs.dayz }}\" | there is no input `dayz` | did you mean `days`?",
-        ]);
+        finds(
+            "targets: { accounts: [12], regions: enabld, role: \"arn:aws:iam::111122223333:role/ir/R\" }",
+            &[
+                "12 | `12` is not an account id (12 digits) | -",
+                "enabld | `regions` is `enabled` or a list of names | write `enabled`, or [eu-west-3, us-east-1]",
+                "\"arn:aws:iam::111122223333:role/ir/R\" | `arn:aws:iam::111122223333:role/ir/R` is not the path and name of a role | write `ir/R`: it is looked for in every account",
+            ],
+        );
+        finds(
+            "targets: { accounts: organisation }",
+            &[
+                "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }",
+            ],
+        );
+        finds(
+            "targets: { accounts: organization }",
+            &[
+                "organization | other accounts cannot be entered without a role | add `role: path/NAME`, the role to assume in the accounts that are not the caller's own",
+            ],
+        );
+        finds(
+            "inputs: { days: { type: integer } }\ntargets: { accounts: { of_key: \"${{ inputs.days }}\" }, role: r }\nbreak_glass: [Admin, \"${{ inputs.dayz }}\"]",
+            &[
+                "\"${{ inputs.days }}\" | an access key id is needed here, and this input is a whole number | -",
+                "Admin | `Admin` is not a role | write `role/Admin`, or the role's ARN; * and ? are wildcards",
+                "\"${{ inputs.dayz }}\" | there is no input `dayz` | did you mean `days`?",
+            ],
+        );
     }
 
     #[test]
     fn sets() {
-        finds("sets: { users: { from: iam.user }, 2nd: { from: iam.deny-all } }", &[
-            "iam.user | there is no source `iam.user` | did you mean `iam.users`?",
-            "2nd | `2nd` is not a set name (letters, digits, - and _, beginning with a letter) | -",
-            "iam.deny-all | there is no source `iam.deny-all` | `iam.deny-all` is an action: it belongs behind `uses` in a step",
-            "2nd | no step works on the set `2nd` | drop it, or name it behind `on` in a step",
-        ]);
-        finds("sets: { users: { from: iam.owner-of-key, with: { kye: x }, where: name == 'x' && false } }", &[
-            "kye | `iam.owner-of-key` has no parameter `kye` | did you mean `key`?",
-            "kye: x | `iam.owner-of-key` needs the parameter `key` | add `key` to `with`",
-            "name == 'x' && false | this set can never have a member | drop the part that is always false",
-        ]);
+        finds(
+            "sets: { users: { from: iam.user }, 2nd: { from: iam.deny-all } }",
+            &[
+                "iam.user | there is no source `iam.user` | did you mean `iam.users`?",
+                "2nd | `2nd` is not a set name (letters, digits, - and _, beginning with a letter) | -",
+                "iam.deny-all | there is no source `iam.deny-all` | `iam.deny-all` is an action: it belongs behind `uses` in a step",
+                "2nd | no step works on the set `2nd` | drop it, or name it behind `on` in a step",
+            ],
+        );
+        finds(
+            "sets: { users: { from: iam.owner-of-key, with: { kye: x }, where: name == 'x' && false } }",
+            &[
+                "{ kye: x } | `iam.owner-of-key` needs the parameter `key` | add `key` to `with`",
+                "kye | `iam.owner-of-key` has no parameter `kye` | did you mean `key`?",
+                "name == 'x' && false | this set can never have a member | drop the part that is always false",
+            ],
+        );
         let folded = "sets:\n  users:\n    from: iam.users\n    where: >-\n      name == 'é'\n      && nam == 'x'\n      && name > 3";
-        finds(folded, &[
-            "nam | a iam.user has no field `nam` | did you mean `name`?",
-            "name > 3 | a text cannot be compared with an integer | -",
-        ]);
+        finds(
+            folded,
+            &[
+                "nam | a iam.user has no field `nam` | did you mean `name`?",
+                "name > 3 | a text cannot be compared with an integer | -",
+            ],
+        );
     }
 
     #[test]
     fn steps() {
-        finds("steps:\n- { id: a, uses: iam.deny, on: users, needs: [b, c] }\n- { id: a, uses: iam.users }\n- { id: 1b, uses: ec2.isolate, on: users, at_most: 0, on_failure: stop }", &[
-            "iam.deny | there is no action `iam.deny` | did you mean `iam.deny-all`?",
-            "b | there is no step `b` | did you mean `1b`?",
-            "c | there is no step `c` | did you mean `1b`?",
-            "a | there are two steps `a` | every step has an id of its own",
-            "iam.users | there is no action `iam.users` | `iam.users` is a source: it belongs behind `from` in a set",
-            "1b | `1b` is not a step id (letters, digits, - and _, beginning with a letter) | -",
-            "users | `ec2.isolate` works on ec2.instance, and the members of `users` are iam.user | -",
-            "0 | a step with at most 0 changes never does anything | at least 1; to leave a step out, drop it",
-            "stop | `on_failure` is one of `hold`, `continue`, and this is a text | there are `hold`, `continue`",
-        ]);
-        finds("steps:\n- { id: a, uses: iam.deny-all, needs: [c] }\n- { id: b, uses: organizations.deny-all, on: users, with: { exempt: [] }, needs: [a] }\n- { id: c, uses: iam.deny-all, on: user, needs: [b], approval: reversible }", &[
-            "iam.deny-all | `iam.deny-all` works on iam.user or iam.role, and the step has no `on` | add `on: users`",
-            "[c] | these steps wait for one another for ever: a → c → b → a | drop one of these `needs`",
-            "users | `organizations.deny-all` works on the target accounts themselves, not on a set | drop `on`",
-            "user | there is no set `user` | did you mean `users`?",
-            "reversible | `iam.deny-all` is disruptive and cannot be approved as reversible | `approval` only asks for more than the action does",
-        ]);
+        finds(
+            "steps:\n- { id: a, uses: iam.deny, on: users, needs: [b, c] }\n- { id: a, uses: iam.users }\n- { id: 1b, uses: ec2.isolate, on: users, at_most: 0, on_failure: stop }",
+            &[
+                "iam.deny | there is no action `iam.deny` | did you mean `iam.deny-all`?",
+                "b | there is no step `b` | there is only `1b`",
+                "c | there is no step `c` | there is only `1b`",
+                "a | there are two steps `a` | every step has an id of its own",
+                "iam.users | there is no action `iam.users` | `iam.users` is a source: it belongs behind `from` in a set",
+                "1b | `1b` is not a step id (letters, digits, - and _, beginning with a letter) | -",
+                "users | `ec2.isolate` works on ec2.instance, and the members of `users` are iam.user | -",
+                "0 | a step with at most 0 changes never does anything | at least 1; to leave a step out, drop it",
+                "stop | `on_failure` is one of `hold`, `continue`, and this is a text | there are `hold`, `continue`",
+            ],
+        );
+        finds(
+            "steps:\n- { id: a, uses: iam.deny-all, needs: [c] }\n- { id: b, uses: organizations.deny-all, on: users, with: { exempt: [] }, needs: [a] }\n- { id: c, uses: iam.deny-all, on: user, needs: [b], approval: reversible }",
+            &[
+                "iam.deny-all | `iam.deny-all` works on iam.user or iam.role, and the step has no `on` | add `on: users`",
+                "[c] | these steps wait for one another for ever: a → c → b → a | drop one of these `needs`",
+                "users | `organizations.deny-all` works on the target accounts themselves, not on a set | drop `on`",
+                "user | there is no set `user` | did you mean `users`?",
+                "reversible | `iam.deny-all` is disruptive and cannot be approved as reversible | `approval` only asks for more than the action does",
+            ],
+        );
     }
 
     #[test]
     fn parameters() {
-        finds("inputs: { n: { type: integer }, l: { type: string-list } }\nsteps:\n- { id: a, uses: organizations.deny-all, with: { exempt: role, name: 3, limit: 0, mode: al, x: 1 } }\n- { id: b, uses: organizations.deny-all, with: { exempt: [\"${{ inputs.l }}\", \"${{ inputs.n }}\"], limit: \"${{ inputs.n }}\", name: \"x-${{ inputs.n }}\" } }\n- { id: c, uses: organizations.deny-all }\n- { id: d, uses: iam.deny-all, on: users, with: { a: 1 } }", &[
-            "role | `exempt` of `organizations.deny-all` is a list, and this is a text | -",
-            "3 | `name` of `organizations.deny-all` is a text, and this is a whole number | put it in quotes: \"3\"",
-            "0 | `limit` of `organizations.deny-all` is at least 1 | -",
-            "al | `mode` of `organizations.deny-all` is one of all, writes | did you mean `all`?",
-            "x | `organizations.deny-all` has no parameter `x` | did you mean `exempt`?",
-            "\"${{ inputs.n }}\" | `exempt` of `organizations.deny-all` is never a whole number | -",
-            "organizations.deny-all | `organizations.deny-all` needs the parameter `exempt` | add `exempt` to `with`",
-            "a | `iam.deny-all` has no parameter `a` | there is none to choose from",
-        ]);
+        finds(
+            "inputs: { n: { type: integer }, l: { type: string-list } }\nsteps:\n- { id: a, uses: organizations.deny-all, with: { exempt: role, name: 3, limit: 0, mode: al, x: 1 } }\n- { id: b, uses: organizations.deny-all, with: { exempt: [\"${{ inputs.l }}\", \"${{ inputs.n }}\"], limit: \"${{ inputs.n }}\", name: \"x-${{ inputs.n }}\" } }\n- { id: c, uses: organizations.deny-all }\n- { id: d, uses: iam.deny-all, on: users, with: { a: 1 } }",
+            &[
+                "role | `exempt` of `organizations.deny-all` is a list, and this is a text | -",
+                "3 | `name` of `organizations.deny-all` is a text, and this is a whole number | put it in quotes: \"3\"",
+                "0 | `limit` of `organizations.deny-all` is at least 1 | -",
+                "al | `mode` of `organizations.deny-all` is one of all, writes | did you mean `all`?",
+                "x | `organizations.deny-all` has no parameter `x` | there are `exempt`, `name`, `limit`, `mode`",
+                "\"${{ inputs.n }}\" | `exempt` of `organizations.deny-all` is never a whole number | -",
+                "organizations.deny-all | `organizations.deny-all` needs the parameter `exempt` | add `exempt` to `with`",
+                "a | `iam.deny-all` has no parameter `a` | there is none to choose from",
+            ],
+        );
     }
 
     #[test]
     fn until() {
-        finds("until: { clean_sweeps: 0, every: soon, newcomers: all }", &[
-            "0 | a run without a sweep is never proven | after the last change quell looks again",
-            "soon | `soon` is not a length of time (such as 500ms, 20s, 5m, 12h, 14d) | -",
-            "all | `newcomers` is one of `contain`, `list`, and this is a text | there are `contain`, `list`",
-        ]);
-        finds("until: { clean_sweeps: 3, at_most: 2, every: 0s }", &[
-            "2 | at most 2 sweeps can never be 3 clean ones | -",
-            "0s | sweeps need some time between them | such as 20s",
-        ]);
+        finds(
+            "until: { clean_sweeps: 0, every: soon, newcomers: all }",
+            &[
+                "0 | a run without a sweep is never proven | after the last change quell looks again",
+                "soon | `soon` is not a length of time (such as 500ms, 20s, 5m, 12h, 14d) | -",
+                "all | `newcomers` is one of `contain`, `list`, and this is a text | there are `contain`, `list`",
+            ],
+        );
+        finds(
+            "until: { clean_sweeps: 3, at_most: 2, every: 0s }",
+            &[
+                "2 | at most 2 sweeps can never be 3 clean ones | -",
+                "0s | sweeps need some time between them | such as 20s",
+            ],
+        );
     }
 }

@@ -110,11 +110,10 @@ mod tests {
         }))
         .unwrap();
         let said: Vec<_> = explain(&runbook).iter().map(ToString::to_string).collect();
-        assert_eq!(said, [
-            "c follows b member by member",
-            "c waits until all of a is done",
-            "b waits until all of a is done"
-        ]);
+        assert_eq!(
+            said,
+            ["c follows b member by member", "c waits until all of a is done", "b waits until all of a is done"]
+        );
         assert_eq!(order(&runbook).iter().map(|step| step.id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 }

@@ -80,9 +80,10 @@ pub fn read(runbook: &Runbook, given: &[(String, String)], now: Timestamp) -> Re
 
 /// The inputs that have no default and were not given, for a terminal to ask.
 pub fn missing<'r>(runbook: &'r Runbook, given: &[(String, String)]) -> Vec<(&'r str, &'r Input)> {
-    let without = runbook.inputs.iter().filter(|(name, input)| {
-        input.default.is_none() && !given.iter().any(|(known, _)| known == *name)
-    });
+    let without = runbook
+        .inputs
+        .iter()
+        .filter(|(name, input)| input.default.is_none() && !given.iter().any(|(known, _)| known == *name));
     without.map(|(name, input)| (name.as_str(), input)).collect()
 }
 
@@ -227,14 +228,21 @@ mod tests {
             "since": { "type": "timestamp", "default": "now - 14d" }, "arn": { "type": "arn", "default": "" },
         }));
         let pairs = given(&[
-            ("key", " AKIAIOSFODNN7EXAMPLE "), ("account", "000022223333"), ("sure", "true"), ("many", "-3"),
-            ("long", "14d"), ("names", "a, b,,c"),
+            ("key", " AKIAIOSFODNN7EXAMPLE "),
+            ("account", "000022223333"),
+            ("sure", "true"),
+            ("many", "-3"),
+            ("long", "14d"),
+            ("names", "a, b,,c"),
         ]);
         let values = read(&runbook, &pairs, now()).unwrap();
-        assert_eq!(Value::Object(values), json!({
-            "key": "AKIAIOSFODNN7EXAMPLE", "account": "000022223333", "sure": true, "many": -3, "long": "14d",
-            "names": ["a", "b", "c"], "since": "2026-11-09T14:43:00Z", "arn": "",
-        }));
+        assert_eq!(
+            Value::Object(values),
+            json!({
+                "key": "AKIAIOSFODNN7EXAMPLE", "account": "000022223333", "sure": true, "many": -3, "long": "14d",
+                "names": ["a", "b", "c"], "since": "2026-11-09T14:43:00Z", "arn": "",
+            })
+        );
     }
 
     #[test]
@@ -262,7 +270,10 @@ the runbook has no input `sinc`: did you mean `since`?
 the input `since` is given twice; give it once
 the input `since` is a time (RFC 3339, a date, `now` or `now - 14d`), and `soon` is not; such as --input since=2026-11-23T14:43:00Z
 the input `key` is missing; give it by --input key=AKIAIOSFODNN7EXAMPLE");
-        assert_eq!(missing(&runbook, &given(&[("since", "now")])).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["key"]);
+        assert_eq!(
+            missing(&runbook, &given(&[("since", "now")])).iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            ["key"]
+        );
     }
 
     #[test]

@@ -179,9 +179,9 @@ pub(super) fn tree(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
 
 fn add(entries: &mut Vec<(Key, Node)>, key: Node, value: Node, mistakes: &mut Mistakes) {
     let Data::Scalar { text, .. } = key.data else {
-        mistakes.error(&key.at, format!("{} cannot be a key", key.what()), "here should be a name").help(
-            "a text that begins with `{` needs quotes, as in \"${{ inputs.name }}\"",
-        );
+        mistakes
+            .error(&key.at, format!("{} cannot be a key", key.what()), "here should be a name")
+            .help("a text that begins with `{` needs quotes, as in \"${{ inputs.name }}\"");
         return;
     };
     if entries.iter().any(|(known, _)| known.text == text) {
@@ -213,7 +213,9 @@ fn align(text: &str, file: &str, at: &Range<usize>) -> Vec<usize> {
         next = match found {
             Some(found) => found + c.len_utf8(),
             // White space was folded; it stands as one character, if it stands at all.
-            None => file[next..at.end].chars().next().filter(|c| c.is_whitespace()).map_or(next, |c| next + c.len_utf8()),
+            None => {
+                file[next..at.end].chars().next().filter(|c| c.is_whitespace()).map_or(next, |c| next + c.len_utf8())
+            }
         };
     }
     offsets
@@ -266,28 +268,27 @@ mod tests {
         let Data::Mapping(entries) = read(text).unwrap().data else { panic!("not a mapping") };
         let slice = |range: &Range<usize>| &text[range.clone()];
         assert_eq!(entries.iter().map(|(key, _)| slice(&key.at)).collect::<Vec<_>>(), ["clé", "next", "end"]);
-        assert_eq!(entries.iter().map(|(_, node)| slice(&node.at)).collect::<Vec<_>>(), [
-            "[un, 'deux']",
-            "a: 1",
-            "true"
-        ]);
+        assert_eq!(
+            entries.iter().map(|(_, node)| slice(&node.at)).collect::<Vec<_>>(),
+            ["[un, 'deux']", "a: 1", "true"]
+        );
     }
 
     #[test]
     fn numbers_keep_the_text_they_were_written_as() {
         let Data::List(items) = read("[012345678901, '1', 1.5, null]").unwrap().data else { panic!("not a list") };
         assert!(matches!(&items[0].data, Data::Scalar { text, .. } if text == "012345678901"));
-        assert_eq!(items.iter().map(Node::what).collect::<Vec<_>>(), [
-            "a whole number",
-            "a text",
-            "a number",
-            "nothing"
-        ]);
+        assert_eq!(
+            items.iter().map(Node::what).collect::<Vec<_>>(),
+            ["a whole number", "a text", "a number", "nothing"]
+        );
     }
 
     #[test]
     fn a_part_of_a_text_has_its_place_however_it_is_written() {
-        for written in ["ab cd >= ef", "'ab cd >= ef'", "\"ab cd >= ef\"", ">-\n  ab\n  cd >=\n  ef", "|\n  ab cd >= ef\n"] {
+        for written in
+            ["ab cd >= ef", "'ab cd >= ef'", "\"ab cd >= ef\"", ">-\n  ab\n  cd >=\n  ef", "|\n  ab cd >= ef\n"]
+        {
             let file = format!("é: {written}\n");
             let Data::Mapping(entries) = read(&file).unwrap().data else { panic!("not a mapping") };
             let node = &entries[0].1;

@@ -16,14 +16,16 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use self::typing::Typing;
 pub(super) use self::typing::Type;
+use self::typing::Typing;
 use crate::model::{FieldSpec, FieldType, Input, InputType, KindSpec, Span};
 
 /// The longest predicate, in bytes.
 const MAX_LENGTH: usize = 2048;
 /// The deepest nesting of brackets and conditions: the parser of CEL goes down the stack with each.
 const MAX_NESTING: usize = 16;
+/// The most operators: a chain of them is nested as well.
+const MAX_OPERATORS: usize = 100;
 
 /// The standard library, without the syntax for optional values.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -76,6 +78,12 @@ impl Predicate {
         if nesting(text) > MAX_NESTING {
             let message = format!("the predicate is nested more than {MAX_NESTING} levels deep");
             return Err(whole(message, "write it flatter, or divide the set in two"));
+        }
+        let signs = text.matches(['+', '-', '*', '/', '%', '=', '<', '>', '!', '.']).count();
+        let operators = signs + text.split(|c: char| !c.is_alphanumeric()).filter(|word| *word == "in").count();
+        if operators > MAX_OPERATORS {
+            let message = format!("the predicate has {operators} operators; at most {MAX_OPERATORS} are read");
+            return Err(whole(message, "write it shorter, or divide the set in two"));
         }
         if let Some(at) = text.find("${{") {
             return Err(vec![Fault {
@@ -301,7 +309,10 @@ mod tests {
 
     #[test]
     fn unknown_names_are_found_with_their_place() {
-        assert_eq!(fault("lauched >= inputs.since"), "lauched | a toy.machine has no field `lauched` | did you mean `launched`?");
+        assert_eq!(
+            fault("lauched >= inputs.since"),
+            "lauched | a toy.machine has no field `lauched` | did you mean `launched`?"
+        );
         assert_eq!(
             fault("tags.x == 'é' && launched > inputs.sinc"),
             "inputs.sinc | there is no input `sinc` | did you mean `since`?"
@@ -345,7 +356,10 @@ mod tests {
 
     #[test]
     fn a_monstrous_predicate_is_refused_and_overflows_nothing() {
-        for part in ["(", "[", "!", "-", "id ? ", "id.", "id[", "size(", "f.f(", "{1:", "true && ", "true || ", "1 + ", "1 == "] {
+        for part in [
+            "(", "[", "!", "-", "id ? ", "id.", "id[", "size(", "f.f(", "{1:", "true && ", "true || ", "1 + ", "1 == ",
+            "1 in ", "{} + ",
+        ] {
             let long = part.repeat(MAX_LENGTH / part.len());
             assert!(Predicate::compile(&long, &kind(), &inputs()).is_err(), "{part}");
             assert!(Predicate::compile(&format!("{long}id"), &kind(), &inputs()).is_err(), "{part}");

@@ -97,8 +97,9 @@ impl Fill<'_> {
 
     fn value(&self, place: &str, value: &Value) -> Result<Value, ResolveError> {
         Ok(match value {
-            Value::String(text) => template::fill(text, self.inputs)
-                .map_err(|why| ResolveError { place: place.to_owned(), why })?,
+            Value::String(text) => {
+                template::fill(text, self.inputs).map_err(|why| ResolveError { place: place.to_owned(), why })?
+            }
             Value::Object(map) => Value::Object(self.map(place, map)?),
             Value::Array(items) => {
                 let mut filled = Vec::new();
@@ -161,9 +162,12 @@ mod tests {
         let regions = ["us-east-1", "us-east-2", "eu-west-3"].map(String::from);
         assert_eq!(resolved.targets.regions, Regions::Listed(regions.into()));
         assert_eq!(resolved.break_glass, ["role/3/x"]);
-        assert_eq!(Value::Object(resolved.steps[0].with.clone()), json!({
-            "n": 3, "deep": { "t": ["x-2026-11-23T13:43:00Z", "us-east-1", "us-east-2"] },
-        }));
+        assert_eq!(
+            Value::Object(resolved.steps[0].with.clone()),
+            json!({
+                "n": 3, "deep": { "t": ["x-2026-11-23T13:43:00Z", "us-east-1", "us-east-2"] },
+            })
+        );
         assert!(!serde_json::to_string(&resolved).unwrap().contains("${{"));
     }
 

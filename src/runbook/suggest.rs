@@ -3,10 +3,14 @@
 /// The candidate that `given` was probably meant to be, if one is near enough.
 pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let given = given.to_lowercase().replace('_', "-");
-    let near = given.chars().count().div_ceil(3).max(1);
+    let length = given.chars().count();
+    let near = if length < 2 { 0 } else { (length / 3).max(1) };
     let distance = |candidate: &str| {
         let candidate = candidate.to_lowercase().replace('_', "-");
         let without_service = candidate.split_once('.').map_or(candidate.as_str(), |(_, rest)| rest);
+        if length >= 3 && candidate.starts_with(&given) {
+            return 0;
+        }
         strsim::damerau_levenshtein(&given, &candidate).min(strsim::damerau_levenshtein(&given, without_service))
     };
     let ranked = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
@@ -14,7 +18,7 @@ pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
 }
 
 /// A sentence that offers the nearest candidate, or else all of them.
-pub(super) fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+pub fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
     if let Some(name) = nearest(given, candidates.clone()) {
         return format!("did you mean `{name}`?");
     }
@@ -35,7 +39,9 @@ mod tests {
         let actions = ["ec2.stop-instances", "ec2.isolate", "iam.deny-all"];
         assert_eq!(nearest("ec2.stop_instance", actions), Some("ec2.stop-instances"));
         assert_eq!(nearest("stop-instances", actions), Some("ec2.stop-instances"));
+        assert_eq!(nearest("iam.deny", actions), Some("iam.deny-all"));
         assert_eq!(nearest("s3.lock", actions), None);
+        assert_eq!(nearest("a", ["b"]), None);
         assert_eq!(did_you_mean("zz", ["a", "b"]), "there are `a`, `b`");
     }
 }

@@ -19,8 +19,7 @@ const INSTANCE: KindSpec = KindSpec {
         field("tags", FieldType::TextMap),
     ],
 };
-const USER: KindSpec =
-    KindSpec { name: "iam.user", scope: Scope::Global, fields: &[field("name", FieldType::Text)] };
+const USER: KindSpec = KindSpec { name: "iam.user", scope: Scope::Global, fields: &[field("name", FieldType::Text)] };
 
 fn action(name: &'static str, tier: Tier, kinds: &'static [&'static str], params: schemars::Schema) -> ActionSpec {
     ActionSpec {
@@ -82,7 +81,8 @@ pub(super) fn catalog() -> Catalog {
         "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"],
         "additionalProperties": false,
     });
-    let source = |name, kind, params| SourceSpec { name, kind, title: "Some.", permissions: &["iam:ListUsers"], params };
+    let source =
+        |name, kind, params| SourceSpec { name, kind, title: "Some.", permissions: &["iam:ListUsers"], params };
     let sources = [
         source("ec2.instances", "ec2.instance", none()),
         source("iam.users", "iam.user", none()),

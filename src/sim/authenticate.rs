@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use sha2::{Digest, Sha256};
 
 use super::call::{Principal, Refusal};
+use super::iam::KeyStatus;
 use super::wire::protocol::{Protocol, is_global};
 use super::world::World;
 use crate::model::{AccessKeyId, AccountId, Region};
@@ -87,7 +88,7 @@ impl Signature {
 
     /// Who signed `request` with it.
     pub fn verify(&self, world: &World, request: &Request<Bytes>, now: Timestamp) -> Result<Identity, Denial> {
-        let key = Key::find(world, &self.access_key, header(request, "x-amz-security-token"))?;
+        let key = Key::find(world, &self.access_key, header(request, "x-amz-security-token"), now)?;
         let amz_date = header(request, "x-amz-date").ok_or(Denial::Mismatch)?;
         if self.expected(&key.secret, amz_date, request)? != self.signature {
             return Err(Denial::Mismatch);
@@ -150,7 +151,7 @@ struct Key {
 }
 
 impl Key {
-    fn find(world: &World, id: &str, token: Option<&str>) -> Result<Self, Denial> {
+    fn find(world: &World, id: &str, token: Option<&str>, now: Timestamp) -> Result<Self, Denial> {
         if let Some(session) = world.sessions.get(id) {
             if token != Some(session.token.0.as_str()) {
                 return Err(Denial::UnknownKey);
@@ -163,14 +164,14 @@ impl Key {
             });
         }
         let id = AccessKeyId::new(id).map_err(|_| Denial::UnknownKey)?;
-        let held = world.accounts.values().find_map(|account| Some((account, account.iam.access_keys.get(&id)?)));
+        let held = world.accounts.values().find_map(|account| Some((account, account.iam.effective_key(&id, now)?)));
         let (account, key) = held.ok_or(Denial::UnknownKey)?;
-        if token.is_some() || key.status != "Active" {
+        if token.is_some() || key.status != KeyStatus::Active {
             return Err(Denial::UnknownKey);
         }
-        let principal = account.iam.principal(&world.partition, &account.id, key.user.as_deref());
+        let principal = account.iam.as_seen(now).principal(&world.partition, &account.id, key.user.as_deref());
         let principal = principal.ok_or(Denial::UnknownKey)?;
-        Ok(Self { secret: key.secret.clone(), account: account.id.clone(), principal, expires: None })
+        Ok(Self { secret: key.secret.0.clone(), account: account.id.clone(), principal, expires: None })
     }
 }
 

@@ -1,5 +1,8 @@
 //! The door for the AWS SDK in the same process: an HTTP client that has no network behind it.
 
+use std::time::SystemTime;
+
+use aws_smithy_async::time::{SharedTimeSource, TimeSource};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -23,6 +26,17 @@ impl Sim {
     /// The HTTP client to configure the SDK with.
     pub fn http_client(&self) -> SharedHttpClient {
         SharedHttpClient::new(Connector { sim: self.clone(), settings: HttpConnectorSettings::default() })
+    }
+
+    /// The time to configure the SDK with, so that it signs at the time of the simulated AWS.
+    pub fn time_source(&self) -> SharedTimeSource {
+        SharedTimeSource::new(self.clone())
+    }
+}
+
+impl TimeSource for Sim {
+    fn now(&self) -> SystemTime {
+        Self::now(self).try_into().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

@@ -71,12 +71,12 @@ const ROLE_CHAINING: SignedDuration = SignedDuration::from_hours(1);
 fn assume_role(world: &mut World, call: &Call) -> Reply {
     let asked: AssumeRole = call.params.read()?;
     let (account, name) = role_of(&asked.role_arn)?;
-    let role = world.accounts.get(&account).and_then(|account| account.iam.roles.get(&name));
+    let role = world.accounts.get(&account).and_then(|account| account.iam.as_seen(call.now).roles.get(&name));
     // AWS does not tell a role that is missing from one that does not trust the caller.
     let role = role.filter(|role| role.arn == asked.role_arn).ok_or_else(|| denied(call, &asked.role_arn))?;
-    trusts(world, call, &asked, &role.trust_policy)?;
+    trusts(world, call, &asked, &role.trust)?;
     let chained = call.principal.issued.is_some();
-    let longest = if chained { ROLE_CHAINING } else { role.max_session };
+    let longest = if chained { ROLE_CHAINING } else { SignedDuration::from_secs(role.max_session.into()) };
     let duration = SignedDuration::from_secs(asked.duration_seconds.unwrap_or(3600));
     if duration < SignedDuration::from_mins(15) {
         return Err(invalid("DurationSeconds must be at least 900"));

@@ -1,6 +1,10 @@
-//! The only integration-test binary.
+//! The only integration-test binary: one link of the AWS SDK instead of many.
 
+mod check;
+mod engine;
 #[cfg(feature = "aws")]
 mod independent;
 #[cfg(feature = "aws")]
 mod python;
+mod sim_core;
+mod toy;

@@ -121,10 +121,6 @@ where
     }
 }
 
-fn wrong<'m>(
-    node: &Node,
-    expected: &str,
-    mistakes: &'m mut Mistakes,
-) -> &'m mut crate::runbook::diagnostic::Mistake {
+fn wrong<'m>(node: &Node, expected: &str, mistakes: &'m mut Mistakes) -> &'m mut crate::runbook::diagnostic::Mistake {
     mistakes.error(&node.at, format!("{expected}, and this is {}", node.what()), node.what())
 }

@@ -74,7 +74,8 @@ impl<'a> Params<'a> {
         let fits = types.is_empty() || types.contains(&found) || (found == "integer" && types.contains(&"number"));
         if !fits {
             let wanted: Vec<_> = types.iter().filter(|name| **name != "null").map(|name| article(name)).collect();
-            let message = format!("`{name}` of `{}` is {}, and this is {}", self.owner, wanted.join(" or "), node.what());
+            let message =
+                format!("`{name}` of `{}` is {}, and this is {}", self.owner, wanted.join(" or "), node.what());
             let mistake = mistakes.error(&node.at, message, node.what());
             if let (Data::Scalar { text, .. }, true) = (&node.data, types.contains(&"string")) {
                 mistake.help(format!("put it in quotes: \"{text}\""));

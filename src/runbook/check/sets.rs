@@ -11,11 +11,7 @@ use crate::runbook::predicate::{Fault, Predicate};
 use crate::runbook::suggest::did_you_mean;
 
 /// Reads the sets, and tells the scope where each comes from.
-pub(super) fn read<'a>(
-    node: &Node,
-    scope: &mut Scope<'a>,
-    mistakes: &mut Mistakes,
-) -> IndexMap<SetName, SetSpec> {
+pub(super) fn read<'a>(node: &Node, scope: &mut Scope<'a>, mistakes: &mut Mistakes) -> IndexMap<SetName, SetSpec> {
     let mut sets = IndexMap::new();
     for (key, node) in fields::entries(node, "`sets`", mistakes).unwrap_or_default() {
         let name = SetName::new(&key.text);
@@ -53,12 +49,7 @@ fn set<'a>(node: &Node, scope: &Scope<'a>, mistakes: &mut Mistakes) -> (Option<&
     (source, from.map(|from| SetSpec { from, with, predicate }))
 }
 
-fn predicate(
-    node: &Node,
-    source: Option<&SourceSpec>,
-    scope: &Scope<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<String> {
+fn predicate(node: &Node, source: Option<&SourceSpec>, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<String> {
     let text = fields::text(node, "a predicate", mistakes)?;
     let kind = scope.catalog.kinds.get(source?.kind)?;
     match Predicate::typed(&text, kind, &scope.inputs) {

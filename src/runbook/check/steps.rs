@@ -70,7 +70,9 @@ fn step(node: &Node, ids: &[&str], scope: &Scope<'_>, mistakes: &mut Mistakes) -
         let tier = fields::one_of(node, "`approval`", TIERS, mistakes)?;
         if let Some(action) = action.filter(|action| tier < action.tier) {
             let message = format!("`{}` is {} and cannot be approved as {tier}", action.name, action.tier);
-            mistakes.error(&node.at, message, "a milder tier").help("`approval` only asks for more than the action does");
+            mistakes
+                .error(&node.at, message, "a milder tier")
+                .help("`approval` only asks for more than the action does");
         }
         Some(tier)
     });
@@ -100,7 +102,8 @@ fn on(
     let on_accounts = kinds.is_some_and(|kinds| kinds == ["account"]);
     let Some(node) = fields.get("on") else {
         if let (Some(uses), Some(action), false) = (uses, action, on_accounts) {
-            let fitting = scope.sets.iter().filter(|(_, source)| source.is_some_and(|s| action.kinds.contains(&s.kind)));
+            let fitting =
+                scope.sets.iter().filter(|(_, source)| source.is_some_and(|s| action.kinds.contains(&s.kind)));
             let fitting: Vec<_> = fitting.map(|(name, _)| format!("`on: {name}`")).collect();
             let help = match fitting.as_slice() {
                 [] => format!("define a set of {} and name it behind `on`", or(action.kinds)),
@@ -133,12 +136,7 @@ fn on(
     SetName::new(&name).ok()
 }
 
-fn needs(
-    node: &Node,
-    id: Option<(&str, Range<usize>)>,
-    ids: &[&str],
-    mistakes: &mut Mistakes,
-) -> Vec<StepId> {
+fn needs(node: &Node, id: Option<(&str, Range<usize>)>, ids: &[&str], mistakes: &mut Mistakes) -> Vec<StepId> {
     let mut needs = Vec::new();
     for item in fields::items(node, "`needs`", mistakes).unwrap_or_default() {
         let Some(name) = fields::text(item, "the id of a step", mistakes) else { continue };

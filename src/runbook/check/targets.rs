@@ -65,7 +65,9 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                 (Some(key), None) => {
                     let types = &[InputType::AccessKeyId, InputType::String];
                     let id = text(key, "an access key id", types, scope, mistakes)?;
-                    if !id.contains("${{") && let Err(error) = AccessKeyId::new(&id) {
+                    if !id.contains("${{")
+                        && let Err(error) = AccessKeyId::new(&id)
+                    {
                         mistakes.error(&key.at, error.to_string(), "not an access key id");
                     }
                     Some(Accounts::OfKey(id))
@@ -74,7 +76,9 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                     let id = text(ou, "an organisational unit", &[InputType::String], scope, mistakes)?;
                     if !id.contains("${{") && !id.starts_with("ou-") && !id.starts_with("r-") {
                         let message = format!("`{id}` is not the id of an organisational unit");
-                        mistakes.error(&ou.at, message, "not an id").help("such as ou-ab12-11111111, or a root: r-ab12");
+                        mistakes
+                            .error(&ou.at, message, "not an id")
+                            .help("such as ou-ab12-11111111, or a root: r-ab12");
                     }
                     Some(Accounts::Ou(id))
                 }
@@ -161,7 +165,9 @@ fn role(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Role>
     if name.starts_with("arn:") || name.starts_with('/') || name.starts_with("role/") || name.is_empty() {
         let short = name.rsplit_once("role/").map_or_else(|| name.trim_start_matches('/'), |(_, short)| short);
         let message = format!("`{name}` is not the path and name of a role");
-        mistakes.error(&name_node.at, message, "not as such").help(format!("write `{short}`: it is looked for in every account"));
+        mistakes
+            .error(&name_node.at, message, "not as such")
+            .help(format!("write `{short}`: it is looked for in every account"));
         return None;
     }
     Some(Role { name, external_id })
@@ -170,17 +176,12 @@ fn role(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Role>
 const TEXTS_AND_LISTS: &[InputType] = &[InputType::Arn, InputType::String, InputType::StringList];
 
 /// A text that may be filled in by inputs of these types.
-fn text(
-    node: &Node,
-    what: &str,
-    types: &[InputType],
-    scope: &Scope<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<String> {
+fn text(node: &Node, what: &str, types: &[InputType], scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<String> {
     let text = fields::text(node, what, mistakes)?;
     match scope.templates(node, &text, mistakes) {
         Filled::Whole(found) if !types.contains(&found) => {
-            let message = format!("{what} is needed here, and this input is {}", crate::runbook::inputs::expected(found));
+            let message =
+                format!("{what} is needed here, and this input is {}", crate::runbook::inputs::expected(found));
             mistakes.error(&node.at, message, "an input of another type");
             None
         }

@@ -5,9 +5,7 @@ use std::ops::Range;
 
 use cel::IdedExpr;
 use cel::common::ast::operators as op;
-use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo,
-};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, SourceInfo};
 use indexmap::IndexMap;
 
 use super::Fault;
@@ -86,8 +84,24 @@ impl From<InputType> for Type {
 
 /// The functions that predicates may call. What can fail on some values only is not among them.
 const FUNCTIONS: &[&str] = &[
-    "all", "contains", "duration", "endsWith", "exists", "exists_one", "filter", "getDate", "getDayOfWeek",
-    "getFullYear", "getHours", "getMinutes", "getMonth", "has", "map", "size", "startsWith", "timestamp",
+    "all",
+    "contains",
+    "duration",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "filter",
+    "getDate",
+    "getDayOfWeek",
+    "getFullYear",
+    "getHours",
+    "getMinutes",
+    "getMonth",
+    "has",
+    "map",
+    "size",
+    "startsWith",
+    "timestamp",
 ];
 
 /// Finds the type of an expression and all that is wrong with it.
@@ -389,7 +403,11 @@ impl<'a> Typing<'a> {
             (Type::Timestamp, Type::Duration) | (Type::Duration, Type::Timestamp) => Type::Timestamp,
             (Type::Integer | Type::Double | Type::Text | Type::Duration | Type::List(_), _) if left.fits(right) => {
                 // A list that a macro begins empty takes the type of what is added.
-                if matches!(left, Type::List(member) if **member == Type::Unknown) { right.clone() } else { left.clone() }
+                if matches!(left, Type::List(member) if **member == Type::Unknown) {
+                    right.clone()
+                } else {
+                    left.clone()
+                }
             }
             _ => {
                 self.fault(at, &format!("{left} and {right} cannot be added"), "this sum", None);
@@ -405,7 +423,8 @@ impl<'a> Typing<'a> {
             (Type::Timestamp, Type::Timestamp) => Type::Duration,
             (Type::Integer | Type::Double | Type::Duration, _) if left == right => left.clone(),
             _ => {
-                let help = matches!(left, Type::Timestamp).then(|| "a duration is written duration(\"72h\")".to_owned());
+                let help =
+                    matches!(left, Type::Timestamp).then(|| "a duration is written duration(\"72h\")".to_owned());
                 self.fault(at, &format!("{right} cannot be subtracted from {left}"), "this difference", help);
                 Type::Unknown
             }
@@ -484,8 +503,8 @@ impl<'a> Typing<'a> {
         let mut span: Option<(u32, u32)> = None;
         self.extend(expression, &mut span);
         let Some((first, last)) = span else { return 0..self.text.len() };
-        let byte = |index: usize| self.text.char_indices().nth(index).map_or(self.text.len(), |(byte, _)| byte);
-        let end = byte(last as usize + 1);
+        let byte = |index: u32| self.text.ceil_char_boundary(index as usize);
+        let end = byte(last + 1);
         let end = match &expression.expr {
             // The parser notes the dot of a selection, not the name behind it.
             Expr::Select(select) => {
@@ -495,7 +514,7 @@ impl<'a> Typing<'a> {
             }
             _ => end,
         };
-        byte(first as usize)..end
+        byte(first)..end
     }
 
     fn extend(&self, expression: &IdedExpr, span: &mut Option<(u32, u32)>) {

@@ -1,0 +1,91 @@
+//! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
+
+#[cfg(feature = "ec2")]
+mod ec2;
+mod field;
+#[cfg(feature = "iam")]
+mod iam;
+#[cfg(feature = "organizations")]
+mod organizations;
+
+use std::sync::Arc;
+
+use crate::engine::action::{DynAction, DynSource, Table};
+
+/// Everything that a runbook can use, in the order of the help.
+pub fn table() -> Table {
+    let actions: Vec<Box<dyn DynAction>> = vec![
+        #[cfg(feature = "organizations")]
+        Box::new(organizations::deny_all::DenyAll),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deactivate_access_keys::DeactivateAccessKeys),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deny_all::DenyAll),
+        #[cfg(feature = "iam")]
+        Box::new(iam::revoke_sessions::RevokeSessions),
+        #[cfg(feature = "iam")]
+        Box::new(iam::remove_login_profile::RemoveLoginProfile),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::protect::Protect),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::tag::Tag),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::snapshot_volumes::SnapshotVolumes),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::isolate::Isolate::default()),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::detach_profile::DetachProfile),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::stop_instances::StopInstances),
+    ];
+    let sources: Vec<Box<dyn DynSource>> = vec![
+        #[cfg(feature = "iam")]
+        Box::new(iam::owner_of_key::OwnerOfKey),
+        #[cfg(feature = "iam")]
+        Box::new(iam::users::Users),
+        #[cfg(feature = "iam")]
+        Box::new(iam::roles::Roles),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::instances::Instances),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::volumes::Volumes),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::key_pairs::KeyPairs),
+    ];
+    Table { actions: Arc::from(actions), sources: Arc::from(sources) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::engine::action::View;
+    use crate::model::{AccountId, Caller, RunId};
+
+    /// A responder's session in account 111122223333.
+    pub(crate) fn view() -> View {
+        View {
+            case: RunId::new("r-1").unwrap(),
+            caller: Caller {
+                arn: "arn:aws:sts::111122223333:assumed-role/IRResponder/anna".into(),
+                account: AccountId::new("111122223333").unwrap(),
+                user_id: "AROAEXAMPLE:anna".into(),
+                access_key: Some("ASIAEXAMPLERESPONDER".into()),
+                endpoint: None,
+            },
+            now: "2026-11-23T14:43:00Z".parse::<Timestamp>().unwrap(),
+        }
+    }
+
+    #[test]
+    fn every_kind_that_an_action_works_on_has_a_source() {
+        let catalog = table().catalog();
+        for (name, action) in &catalog.actions {
+            for kind in action.kinds.iter().filter(|kind| **kind != "account") {
+                assert!(catalog.kinds.contains_key(*kind), "{name} works on {kind}, which no source lists");
+            }
+            assert!(action.example.contains(name.as_str()), "{name} has an example that does not use it");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! `ec2.isolate`
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{NetworkInterface, ResourceType, SecurityGroup, TagSpecification};
+use futures::future::try_join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{PAGE, filter};
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo};
+
+/// Cuts instances off the network.
+#[derive(Default)]
+pub struct Isolate {
+    groups: Groups,
+}
+
+/// The action has no parameters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+/// The network interfaces of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// By id.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// The isolation groups of the case that exist, by VPC.
+    pub isolation: BTreeMap<String, Isolation>,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its VPC.
+    pub vpc: String,
+    /// Its security groups.
+    pub groups: Vec<String>,
+    /// Whether a service made it: AWS lets nobody else change it.
+    pub managed: bool,
+}
+
+/// An isolation group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Isolation {
+    /// `sg-…`
+    pub group: String,
+    /// Whether it lets something through.
+    pub open: bool,
+}
+
+impl Prior {
+    /// The interfaces that can be changed and are not isolated.
+    fn open(&self) -> Vec<(&String, &Interface)> {
+        let isolated = |interface: &Interface| {
+            let isolation = self.isolation.get(&interface.vpc);
+            isolation.is_some_and(|isolation| !isolation.open && interface.groups == [isolation.group.clone()])
+        };
+        self.interfaces.iter().filter(|(_, interface)| !interface.managed && !isolated(interface)).collect()
+    }
+}
+
+impl Action for Isolate {
+    type Params = Params;
+    type Prior = Prior;
+
+    const NAME: &'static str = "ec2.isolate";
+    const TIER: Tier = Tier::Disruptive;
+    const KINDS: &'static [&'static str] = &["ec2.instance"];
+    const TITLE: &'static str = "Cut instances off the network";
+    const DESCRIPTION: &'static str = "Puts every network interface of an instance into one isolation group per VPC that \
+        lets nothing in or out, IPv4 and IPv6. Connections that security groups track (most) stay up until they idle out: \
+        only a stop or a network ACL cuts them. DNS by the VPC's resolver and the metadata service are not filtered. \
+        Interfaces that belong to a service are left as they are.\n\n\
+        AWS pages: *Security group connection tracking*, *Control traffic to your AWS resources using security groups*.";
+    const UNDO: &'static str = "Puts the saved groups back, and deletes the isolation group when nothing uses it.";
+    const PERMISSIONS: &'static [&'static str] = &[
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSecurityGroups",
+        "ec2:CreateSecurityGroup",
+        "ec2:CreateTags",
+        "ec2:RevokeSecurityGroupEgress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:ModifyNetworkInterfaceAttribute",
+    ];
+    const UNDO_PERMISSIONS: &'static [&'static str] = &["ec2:DeleteSecurityGroup"];
+    const EXAMPLE: &'static str = "{ id: isolate, uses: ec2.isolate, on: rogue, needs: [evidence] }";
+
+    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+        let client = super::client(cx);
+        let name = group_name(&cx.view.case);
+        let interfaces = try_join_all(super::portions(members).map(|ids| interfaces(&client, ids)));
+        let (interfaces, groups) = super::both(interfaces, groups(&client, &name, None)).await?;
+        let isolation: BTreeMap<String, Isolation> = groups.iter().filter_map(isolation).collect();
+        let mut by_instance: HashMap<String, BTreeMap<String, Interface>> = HashMap::new();
+        for (instance, id, interface) in interfaces.into_iter().flatten().filter_map(interface) {
+            by_instance.entry(instance).or_default().insert(id, interface);
+        }
+        let found = members.iter().map(|member| {
+            let interfaces = by_instance.remove(member.id.as_str()).unwrap_or_default();
+            let vpcs = |vpc: &String| interfaces.values().any(|interface| interface.vpc == *vpc);
+            let isolation =
+                isolation.iter().filter(|(vpc, _)| vpcs(vpc)).map(|(v, i)| (v.clone(), i.clone())).collect();
+            let prior = Prior { interfaces, isolation };
+            Found { member: member.id.clone(), resource: member.id.clone(), prior }
+        });
+        Ok(found.collect())
+    }
+
+    fn plan(&self, view: &View, _: &Params, found: &Found<Prior>) -> Decision {
+        let prior = &found.prior;
+        if prior.interfaces.values().all(|interface| interface.managed) {
+            return Decision::Skip("it has no network interface that could be changed".to_owned());
+        }
+        let open = prior.open();
+        if open.is_empty() {
+            return Decision::Already;
+        }
+        let mut groups: Vec<&str> = open.iter().flat_map(|(_, eni)| &eni.groups).map(String::as_str).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let undo = Undo::by("put the saved security groups back").losing("connections that were open");
+        let summary = format!("isolate {} ({} interfaces)", found.resource, open.len());
+        let proposal = Proposal::new(summary, groups.join(", "), group_name(&view.case), undo)
+            .noting("tracked connections stay up until they idle out or the machine stops");
+        let managed = prior.interfaces.values().filter(|interface| interface.managed).count();
+        Decision::Change(match managed {
+            0 => proposal,
+            _ => proposal.noting(format!("{managed} interfaces belong to a service and stay as they are")),
+        })
+    }
+
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        let changed = now.open().into_iter().find(|(id, interface)| {
+            approved.interfaces.get(*id).is_none_or(|before| before.groups != interface.groups)
+        });
+        changed.map(|(id, _)| format!("the security groups of {id} are not the approved ones any more"))
+    }
+
+    async fn preflight(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
+        let client = super::client(cx);
+        let interface = items.iter().find_map(|item| item.prior.open().first().map(|(id, eni)| (*id, *eni)));
+        let Some((id, interface)) = interface else { return Vec::new() };
+        let create = creation(&client, &cx.view.case, &interface.vpc).dry_run(true);
+        let modify = client.modify_network_interface_attribute().network_interface_id(id);
+        let modify = modify.set_groups(Some(interface.groups.clone())).dry_run(true);
+        let (create, modify) = futures::join!(create.send(), modify.send());
+        let create = super::asked(cx, "ec2:CreateSecurityGroup", create);
+        let modify = super::asked(cx, "ec2:ModifyNetworkInterfaceAttribute", modify);
+        create.into_iter().chain(modify).collect()
+    }
+
+    async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+        let client = super::client(cx);
+        let mut effects = Vec::with_capacity(items.len());
+        for item in items {
+            let moves = item.prior.open().into_iter().map(|(id, interface)| {
+                let request = client.modify_network_interface_attribute().network_interface_id(id);
+                let group = self.groups.of(&client, cx, &interface.vpc, &item.prior);
+                async {
+                    let group = group.await?;
+                    request.groups(&group).send().await?;
+                    Ok::<_, ActionError>((interface.vpc.clone(), group))
+                }
+            });
+            let groups: BTreeMap<String, String> = try_join_all(moves).await?.into_iter().collect();
+            effects.push(json!({ "groups": groups }));
+        }
+        Ok(effects)
+    }
+
+    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
+        let client = super::client(cx);
+        let saved = item.prior.interfaces.iter().filter(|(_, interface)| !interface.managed);
+        let moves = saved.map(|(id, interface)| {
+            let request = client.modify_network_interface_attribute().network_interface_id(id);
+            let request = request.set_groups(Some(interface.groups.clone()));
+            async move { super::unless_gone(request.send().await.map(drop).map_err(Into::into)) }
+        });
+        try_join_all(moves).await?;
+        let groups = effect.get("groups").and_then(Value::as_object);
+        for group in groups.into_iter().flatten().filter_map(|(_, group)| group.as_str()) {
+            self.groups.delete(&client, group).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The isolation groups that this process made or found. Many machines of a VPC are isolated at the same time; the first
+/// makes the group, and the others wait for it instead of asking AWS as well.
+#[derive(Default)]
+struct Groups {
+    known: Mutex<HashMap<(Target, String, RunId), Arc<OnceCell<String>>>>,
+}
+
+impl Groups {
+    /// The id of a group in `vpc` that lets nothing through.
+    async fn of(&self, client: &Client, cx: &Ctx, vpc: &str, prior: &Prior) -> Result<String, ActionError> {
+        if let Some(isolation) = prior.isolation.get(vpc).filter(|isolation| !isolation.open) {
+            return Ok(isolation.group.clone());
+        }
+        let key = (cx.target.clone(), vpc.to_owned(), cx.view.case.clone());
+        let cell = self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        cell.get_or_try_init(|| closed_group(client, &cx.view.case, vpc)).await.cloned()
+    }
+
+    /// Deletes a group that nothing uses any more.
+    async fn delete(&self, client: &Client, group: &str) -> Result<(), ActionError> {
+        let answer = client.delete_security_group().group_id(group).send().await.map_err(ActionError::from);
+        match answer {
+            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(()),
+            Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, cell| cell.get().is_none_or(|known| known != group));
+        Ok(())
+    }
+}
+
+fn group_name(case: &RunId) -> String {
+    format!("quell-isolation-{case}")
+}
+
+type Creation = aws_sdk_ec2::operation::create_security_group::builders::CreateSecurityGroupFluentBuilder;
+
+fn creation(client: &Client, case: &RunId, vpc: &str) -> Creation {
+    let tags = BTreeMap::from([("quell:case".to_owned(), case.to_string())]);
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::SecurityGroup)
+        .set_tags(Some(super::tag_list(&tags)))
+        .build();
+    client
+        .create_security_group()
+        .group_name(group_name(case))
+        .description("quell: lets nothing in or out")
+        .vpc_id(vpc)
+        .tag_specifications(tags)
+}
+
+/// Makes sure that the isolation group exists in a VPC and has no rule. A new group lets everything out.
+async fn closed_group(client: &Client, case: &RunId, vpc: &str) -> Result<String, ActionError> {
+    match creation(client, case, vpc).send().await.map_err(ActionError::from) {
+        Ok(_) => {}
+        Err(error) if error.is("InvalidGroup.Duplicate") => {}
+        Err(error) => return Err(error),
+    }
+    let group = groups(client, &group_name(case), Some(vpc)).await?.into_iter().next().ok_or_else(|| {
+        ActionError::new(ErrorKind::NotFound, format!("the isolation group of {vpc} is not to be seen yet: run again"))
+    })?;
+    let id = group.group_id.unwrap_or_default();
+    if let Some(rules) = group.ip_permissions_egress.filter(|rules| !rules.is_empty()) {
+        let request = client.revoke_security_group_egress().group_id(&id).set_ip_permissions(Some(rules));
+        super::unless_gone(request.send().await.map(drop).map_err(Into::into))?;
+    }
+    if let Some(rules) = group.ip_permissions.filter(|rules| !rules.is_empty()) {
+        let request = client.revoke_security_group_ingress().group_id(&id).set_ip_permissions(Some(rules));
+        super::unless_gone(request.send().await.map(drop).map_err(Into::into))?;
+    }
+    Ok(id)
+}
+
+async fn groups(client: &Client, name: &str, vpc: Option<&str>) -> Result<Vec<SecurityGroup>, ActionError> {
+    let filters = std::iter::once(filter("group-name", [name])).chain(vpc.map(|vpc| filter("vpc-id", [vpc])));
+    let request = client.describe_security_groups().set_filters(Some(filters.collect())).max_results(PAGE);
+    let mut pages = request.into_paginator().items().send();
+    let mut groups = Vec::new();
+    while let Some(group) = pages.next().await {
+        groups.push(group?);
+    }
+    Ok(groups)
+}
+
+fn isolation(group: &SecurityGroup) -> Option<(String, Isolation)> {
+    let open = !group.ip_permissions().is_empty() || !group.ip_permissions_egress().is_empty();
+    Some((group.vpc_id()?.to_owned(), Isolation { group: group.group_id()?.to_owned(), open }))
+}
+
+async fn interfaces(client: &Client, instances: Vec<String>) -> Result<Vec<NetworkInterface>, ActionError> {
+    let request = client.describe_network_interfaces().include_managed_resources(true).max_results(PAGE);
+    let mut pages = request.filters(filter("attachment.instance-id", instances)).into_paginator().items().send();
+    let mut interfaces = Vec::new();
+    while let Some(interface) = pages.next().await {
+        interfaces.push(interface?);
+    }
+    Ok(interfaces)
+}
+
+/// The instance it belongs to, its id, and what counts of it.
+fn interface(interface: NetworkInterface) -> Option<(String, String, Interface)> {
+    let instance = interface.attachment().and_then(|attachment| attachment.instance_id())?.to_owned();
+    let mut groups: Vec<String> = interface.groups().iter().filter_map(|g| g.group_id()).map(str::to_owned).collect();
+    groups.sort_unstable();
+    let managed = interface.requester_managed().unwrap_or_default();
+    let vpc = interface.vpc_id().unwrap_or_default().to_owned();
+    Some((instance, interface.network_interface_id?, Interface { vpc, groups, managed }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::tests::view;
+    use crate::model::ResourceId;
+
+    fn prior(groups: &[&str], managed: bool, isolation: Option<bool>) -> Prior {
+        let groups = groups.iter().map(ToString::to_string).collect();
+        let interface = Interface { vpc: "vpc-1".into(), groups, managed };
+        let isolation = isolation.map(|open| ("vpc-1".to_owned(), Isolation { group: "sg-q".into(), open }));
+        Prior {
+            interfaces: BTreeMap::from([("eni-1".to_owned(), interface)]),
+            isolation: isolation.into_iter().collect(),
+        }
+    }
+
+    fn plan(prior: Prior) -> Decision {
+        let id = ResourceId::new("i-1").unwrap();
+        Isolate::default().plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior })
+    }
+
+    #[test]
+    fn isolated_is_only_who_is_in_a_group_without_rules() {
+        assert_eq!(plan(prior(&["sg-q"], false, Some(false))), Decision::Already);
+        assert!(matches!(plan(prior(&["sg-q"], false, Some(true))), Decision::Change(_)));
+        assert!(matches!(plan(prior(&["sg-1", "sg-q"], false, Some(false))), Decision::Change(_)));
+        let Decision::Change(proposal) = plan(prior(&["sg-1"], false, None)) else { panic!("no change") };
+        assert_eq!(proposal.before, "sg-1");
+    }
+
+    #[test]
+    fn what_a_service_owns_is_not_touched() {
+        assert!(matches!(plan(prior(&["sg-1"], true, None)), Decision::Skip(_)));
+    }
+
+    #[test]
+    fn a_group_made_meanwhile_is_no_drift_and_other_groups_are() {
+        let isolate = Isolate::default();
+        assert_eq!(isolate.drift(&prior(&["sg-1"], false, None), &prior(&["sg-1"], false, Some(false))), None);
+        assert!(isolate.drift(&prior(&["sg-1"], false, None), &prior(&["sg-2"], false, None)).is_some());
+    }
+}

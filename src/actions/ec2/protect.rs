@@ -1,0 +1,278 @@
+//! `ec2.protect`
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{
+    AttributeValue, EbsInstanceBlockDeviceSpecification, Instance, InstanceBlockDeviceMappingSpecification,
+};
+use futures::future::{join_all, try_join_all};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Flag;
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::model::{ActionError, Effect, Finding, Resource, ResourceId, Tier, Undo};
+
+/// Protects instances and their volumes from being destroyed.
+pub struct Protect;
+
+/// The action has no parameters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+/// The protections of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// Whether it is gone, or going.
+    pub terminated: bool,
+    /// What AWS lets nobody set on a Spot instance.
+    pub switches: Option<Switches>,
+    /// By device: whether the volume is deleted together with the instance.
+    pub deleted_with_it: BTreeMap<String, bool>,
+}
+
+/// The attributes of an instance that is not a Spot instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Switches {
+    /// `disableApiTermination`.
+    pub termination_protection: bool,
+    /// `disableApiStop`.
+    pub stop_protection: bool,
+    /// `instanceInitiatedShutdownBehavior`: `stop` or `terminate`.
+    pub shutdown: String,
+}
+
+impl Action for Protect {
+    type Params = Params;
+    type Prior = Prior;
+
+    const NAME: &'static str = "ec2.protect";
+    const TIER: Tier = Tier::Reversible;
+    const KINDS: &'static [&'static str] = &["ec2.instance"];
+    const TITLE: &'static str = "Protect instances and their volumes from destruction";
+    const DESCRIPTION: &'static str = "Sets termination protection, clears stop protection (it also forbids termination and \
+        would stand in the way of the stop), lets volumes outlive their instance, and makes a shutdown from inside a stop \
+        instead of a termination. AWS takes one attribute per call; only what differs is sent. Spot instances take \
+        neither protection: only their volumes are kept.\n\nAWS pages: *Enable termination protection*, *Enable stop \
+        protection*, *Preserve data when an instance is terminated*, *Change the instance initiated shutdown behavior*.";
+    const UNDO: &'static str = "Sets each attribute back to what it was.";
+    const PERMISSIONS: &'static [&'static str] =
+        &["ec2:DescribeInstances", "ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"];
+    const UNDO_PERMISSIONS: &'static [&'static str] = &[];
+    const EXAMPLE: &'static str = "{ id: protect, uses: ec2.protect, on: rogue }";
+
+    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+        let client = super::client(cx);
+        let instances = super::instances(&client, members).await?;
+        try_join_all(instances.iter().map(|instance| found(&client, instance))).await
+    }
+
+    fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
+        if found.prior.terminated {
+            return Decision::Skip("it is terminated: nothing is left to protect".to_owned());
+        }
+        let changes = Changes::of(&found.prior);
+        if changes == Changes::default() {
+            return Decision::Already;
+        }
+        let (before, after) = changes.described();
+        let undo = Undo::by("set each attribute back");
+        let proposal = Proposal::new(format!("protect {}", found.resource), before, after, undo);
+        Decision::Change(match found.prior.switches {
+            Some(_) => proposal,
+            None => proposal.noting("a Spot instance: AWS allows no termination protection, only its volumes are kept"),
+        })
+    }
+
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        (now.terminated && !approved.terminated).then(|| "it is terminated".to_owned())
+    }
+
+    async fn preflight(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
+        let Some(item) = items.first() else { return Vec::new() };
+        let behavior = AttributeValue::builder().value("stop").build();
+        let request = super::client(cx).modify_instance_attribute().instance_id(item.resource.as_str());
+        let answer = request.instance_initiated_shutdown_behavior(behavior).dry_run(true).send().await;
+        super::asked(cx, "ec2:ModifyInstanceAttribute", answer).into_iter().collect()
+    }
+
+    async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+        let client = super::client(cx);
+        for item in items {
+            Changes::of(&item.prior).send(&client, item.resource.as_str()).await?;
+        }
+        Ok(vec![Value::Null; items.len()])
+    }
+
+    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
+        let client = super::client(cx);
+        super::unless_gone(Changes::of(&item.prior).back(&item.prior).send(&client, item.resource.as_str()).await)
+    }
+}
+
+async fn found(client: &Client, instance: &Instance) -> Result<Found<Prior>, ActionError> {
+    let resource = ResourceId::new(super::id(instance))
+        .map_err(|error| ActionError::new(crate::model::ErrorKind::Unsupported, error.to_string()))?;
+    let terminated = super::is_terminated(&super::state(instance));
+    let switches =
+        if terminated || super::is_spot(instance) { None } else { switches(client, resource.as_str()).await? };
+    let devices = instance.block_device_mappings().iter().filter_map(|mapping| {
+        let ebs = mapping.ebs()?;
+        Some((mapping.device_name()?.to_owned(), ebs.delete_on_termination().unwrap_or_default()))
+    });
+    let prior = Prior { terminated, switches, deleted_with_it: devices.collect() };
+    Ok(Found { member: resource.clone(), resource, prior })
+}
+
+async fn switches(client: &Client, id: &str) -> Result<Option<Switches>, ActionError> {
+    let flags = super::both(super::flag(client, id, Flag::Termination), super::flag(client, id, Flag::Stop));
+    let ((termination, stop), shutdown) = super::both(flags, super::shutdown_behavior(client, id)).await?;
+    let switches = termination.zip(stop).map(|(termination_protection, stop_protection)| Switches {
+        termination_protection,
+        stop_protection,
+        shutdown: shutdown.unwrap_or_else(|| "stop".to_owned()),
+    });
+    Ok(switches)
+}
+
+/// The attributes to set; those that are as wished already are absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Changes {
+    termination_protection: Option<bool>,
+    stop_protection: Option<bool>,
+    shutdown: Option<String>,
+    deleted_with_it: BTreeMap<String, bool>,
+}
+
+impl Changes {
+    fn of(prior: &Prior) -> Self {
+        let devices = prior.deleted_with_it.iter().filter(|(_, deleted)| **deleted);
+        let deleted_with_it = devices.map(|(device, _)| (device.clone(), false)).collect();
+        match &prior.switches {
+            None => Self { deleted_with_it, ..Self::default() },
+            Some(switches) => Self {
+                termination_protection: (!switches.termination_protection).then_some(true),
+                stop_protection: switches.stop_protection.then_some(false),
+                shutdown: (switches.shutdown != "stop").then(|| "stop".to_owned()),
+                deleted_with_it,
+            },
+        }
+    }
+
+    /// The same attributes as they were.
+    fn back(self, prior: &Prior) -> Self {
+        let switches = prior.switches.as_ref();
+        Self {
+            termination_protection: self.termination_protection.map(|on| !on),
+            stop_protection: self.stop_protection.map(|on| !on),
+            shutdown: self.shutdown.and_then(|_| switches.map(|switches| switches.shutdown.clone())),
+            deleted_with_it: self.deleted_with_it.into_iter().map(|(device, deleted)| (device, !deleted)).collect(),
+        }
+    }
+
+    /// Before and after, in words.
+    fn described(&self) -> (String, String) {
+        let mut words: Vec<(&str, &str)> = Vec::new();
+        if self.termination_protection.is_some() {
+            words.push(("can be terminated", "termination protection"));
+        }
+        if self.stop_protection.is_some() {
+            words.push(("stop protection", "can be stopped"));
+        }
+        if self.shutdown.is_some() {
+            words.push(("a shutdown from inside terminates", "a shutdown from inside stops"));
+        }
+        if !self.deleted_with_it.is_empty() {
+            words.push(("volumes die with it", "volumes outlive it"));
+        }
+        let (before, after): (Vec<&str>, Vec<&str>) = words.into_iter().unzip();
+        (before.join(", "), after.join(", "))
+    }
+
+    /// Sends one call per attribute, all at once.
+    async fn send(&self, client: &Client, id: &str) -> Result<(), ActionError> {
+        let flag = |flag, on: Option<bool>| async move {
+            match on {
+                Some(on) => super::set_flag(client, id, flag, on).await,
+                None => Ok(()),
+            }
+        };
+        let protections =
+            join_all([flag(Flag::Termination, self.termination_protection), flag(Flag::Stop, self.stop_protection)]);
+        let (protections, shutdown, devices) =
+            futures::join!(protections, self.send_shutdown(client, id), self.send_devices(client, id));
+        protections.into_iter().chain([shutdown, devices]).collect()
+    }
+
+    async fn send_shutdown(&self, client: &Client, id: &str) -> Result<(), ActionError> {
+        let Some(shutdown) = &self.shutdown else { return Ok(()) };
+        let value = AttributeValue::builder().value(shutdown).build();
+        let request = client.modify_instance_attribute().instance_id(id);
+        request.instance_initiated_shutdown_behavior(value).send().await?;
+        Ok(())
+    }
+
+    async fn send_devices(&self, client: &Client, id: &str) -> Result<(), ActionError> {
+        if self.deleted_with_it.is_empty() {
+            return Ok(());
+        }
+        let mappings = self.deleted_with_it.iter().map(|(device, deleted)| {
+            let ebs = EbsInstanceBlockDeviceSpecification::builder().delete_on_termination(*deleted).build();
+            InstanceBlockDeviceMappingSpecification::builder().device_name(device).ebs(ebs).build()
+        });
+        let request = client.modify_instance_attribute().instance_id(id);
+        request.set_block_device_mappings(Some(mappings.collect())).send().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::tests::view;
+
+    fn prior() -> Prior {
+        Prior {
+            terminated: false,
+            switches: Some(Switches {
+                termination_protection: false,
+                stop_protection: true,
+                shutdown: "terminate".into(),
+            }),
+            deleted_with_it: BTreeMap::from([("/dev/sda1".into(), true), ("/dev/sdb".into(), false)]),
+        }
+    }
+
+    fn plan(prior: Prior) -> Decision {
+        let id = ResourceId::new("i-1").unwrap();
+        Protect.plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior })
+    }
+
+    #[test]
+    fn only_what_differs_is_sent_and_goes_back_to_what_it_was() {
+        let changes = Changes::of(&prior());
+        assert_eq!(changes.deleted_with_it, BTreeMap::from([("/dev/sda1".into(), false)]));
+        let back = changes.back(&prior());
+        assert_eq!((back.termination_protection, back.stop_protection), (Some(false), Some(true)));
+        assert_eq!(back.shutdown.as_deref(), Some("terminate"));
+        assert_eq!(back.deleted_with_it, BTreeMap::from([("/dev/sda1".into(), true)]));
+    }
+
+    #[test]
+    fn a_spot_instance_keeps_its_volumes_and_says_so() {
+        let Decision::Change(proposal) = plan(Prior { switches: None, ..prior() }) else { panic!("no change") };
+        assert_eq!(proposal.after, "volumes outlive it");
+        assert_eq!(proposal.notes.len(), 1);
+    }
+
+    #[test]
+    fn what_is_protected_or_gone_is_left_alone() {
+        let switches = Switches { termination_protection: true, stop_protection: false, shutdown: "stop".into() };
+        let done = Prior { switches: Some(switches), deleted_with_it: BTreeMap::new(), ..prior() };
+        assert_eq!(plan(done), Decision::Already);
+        assert!(matches!(plan(Prior { terminated: true, ..prior() }), Decision::Skip(_)));
+    }
+}

@@ -1,0 +1,282 @@
+//! `ec2.stop-instances`
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{DeviceType, Instance, SpotInstanceType};
+use futures::future::try_join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Duration, sleep};
+
+use super::{FILTER_VALUES, Flag, PAGE, filter};
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
+
+/// How long a rollback waits for a machine that is still stopping, and how often it looks.
+const STOPPED_WITHIN: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Stops instances.
+pub struct StopInstances;
+
+/// The action has no parameters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+/// An instance before it is stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// `running`, …
+    pub state: String,
+    /// `m5.24xlarge`.
+    pub instance_type: String,
+    /// Whether `disableApiStop` is on. Looked up only while the instance runs.
+    pub stop_protection: bool,
+    /// Why AWS cannot stop it, if it cannot.
+    pub unstoppable: Option<String>,
+}
+
+impl Action for StopInstances {
+    type Params = Params;
+    type Prior = Prior;
+
+    const NAME: &'static str = "ec2.stop-instances";
+    const TIER: Tier = Tier::Disruptive;
+    const KINDS: &'static [&'static str] = &["ec2.instance"];
+    const TITLE: &'static str = "Stop instances";
+    const DESCRIPTION: &'static str = "Stops instances in batches; stop protection that it finds is cleared first. A stop \
+        that AWS has accepted counts as pending until the machine is seen stopped. One-time Spot instances, Spot \
+        instances of a fleet and instances with an instance-store root cannot be stopped, only terminated: the plan names \
+        them. An instance of an Auto Scaling group is replaced when it stops: suspend the group first.\n\n\
+        AWS pages: *Stop and start Amazon EC2 instances*, *Enable stop protection*, *Manage your Spot Instances*.";
+    const UNDO: &'static str = "Starts what was running, and sets stop protection again. Lost: memory, instance-store data, \
+        an automatically assigned public IPv4 address.";
+    const PERMISSIONS: &'static [&'static str] = &[
+        "ec2:DescribeInstances",
+        "ec2:DescribeInstanceAttribute",
+        "ec2:DescribeSpotInstanceRequests",
+        "ec2:ModifyInstanceAttribute",
+        "ec2:StopInstances",
+    ];
+    const UNDO_PERMISSIONS: &'static [&'static str] = &["ec2:StartInstances"];
+    const EXAMPLE: &'static str = "{ id: stop, uses: ec2.stop-instances, on: rogue, at_most: 500 }";
+    const BATCH: usize = 50;
+
+    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+        let client = super::client(cx);
+        let instances = super::instances(&client, members).await?;
+        let running = instances.iter().filter(|instance| runs(&super::state(instance)) && !super::is_spot(instance));
+        let (protected, persistent) =
+            super::both(protected(&client, running), persistent_spot_requests(&client, &instances)).await?;
+        let found = instances.iter().filter_map(|instance| {
+            let resource = ResourceId::new(super::id(instance)).ok()?;
+            let prior = Prior {
+                state: super::state(instance),
+                instance_type: instance.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
+                stop_protection: protected.contains(super::id(instance)),
+                unstoppable: unstoppable(instance, &persistent),
+            };
+            Some(Found { member: resource.clone(), resource, prior })
+        });
+        Ok(found.collect())
+    }
+
+    fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
+        let Prior { state, instance_type, stop_protection, unstoppable } = &found.prior;
+        match state.as_str() {
+            "stopped" | "stopping" => return Decision::Already,
+            "running" | "pending" => {}
+            other => return Decision::Skip(format!("it is {other}: nothing is left to stop")),
+        }
+        if let Some(why) = unstoppable {
+            return Decision::Skip(why.clone());
+        }
+        let undo = Undo::by("start it again")
+            .losing("the memory")
+            .losing("instance-store data")
+            .losing("an automatically assigned public IPv4 address");
+        let proposal = Proposal::new(format!("stop {} ({instance_type})", found.resource), state, "stopped", undo);
+        Decision::Change(if *stop_protection {
+            proposal.noting("its stop protection is cleared first")
+        } else {
+            proposal
+        })
+    }
+
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        let gone = super::is_terminated(&now.state) && !super::is_terminated(&approved.state);
+        gone.then(|| format!("it is {}", now.state))
+    }
+
+    async fn preflight(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
+        let Some(item) = items.first() else { return Vec::new() };
+        let client = super::client(cx);
+        let answer = client.stop_instances().instance_ids(item.resource.as_str()).dry_run(true).send().await;
+        super::asked(cx, "ec2:StopInstances", answer).into_iter().collect()
+    }
+
+    async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+        let client = super::client(cx);
+        let protected = items.iter().filter(|item| item.prior.stop_protection);
+        try_join_all(protected.map(|item| super::set_flag(&client, item.resource.as_str(), Flag::Stop, false))).await?;
+        let ids = items.iter().map(|item| item.resource.to_string()).collect();
+        client.stop_instances().set_instance_ids(Some(ids)).send().await?;
+        Ok(vec![Value::Null; items.len()])
+    }
+
+    fn verify(&self, _: &View, _: &Params, found: &Found<Prior>) -> Verdict {
+        match found.prior.state.as_str() {
+            "stopped" | "terminated" => Verdict::Proven,
+            state @ ("stopping" | "shutting-down") => Verdict::Pending { why: format!("it is {state}") },
+            state => Verdict::Unproven { why: format!("it is {state}") },
+        }
+    }
+
+    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
+        let client = super::client(cx);
+        let id = item.resource.as_str();
+        if runs(&item.prior.state) {
+            start(&client, id).await?;
+        }
+        if item.prior.stop_protection {
+            super::unless_gone(super::set_flag(&client, id, Flag::Stop, true).await)?;
+        }
+        Ok(())
+    }
+}
+
+fn runs(state: &str) -> bool {
+    matches!(state, "running" | "pending")
+}
+
+/// Starts an instance, when it has stopped.
+async fn start(client: &Client, id: &str) -> Result<(), ActionError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let instances = super::described(client, Some(filter("instance-id", [id]))).await?;
+        let state = instances.first().map(super::state).unwrap_or_default();
+        match state.as_str() {
+            "running" | "pending" => return Ok(()),
+            "stopped" => break,
+            "stopping" if waited < STOPPED_WITHIN => {
+                sleep(LOOK_EVERY).await;
+                waited += LOOK_EVERY;
+            }
+            "stopping" => {
+                let message = format!("{id} is still stopping after {} s: start it by hand", waited.as_secs());
+                return Err(ActionError::new(ErrorKind::WrongState, message));
+            }
+            _ => {
+                let message = format!("{id} is terminated: it cannot be started; its snapshots are what is left");
+                return Err(ActionError::new(ErrorKind::NotFound, message));
+            }
+        }
+    }
+    client.start_instances().instance_ids(id).send().await?;
+    Ok(())
+}
+
+/// Which of these have stop protection.
+async fn protected<'a>(
+    client: &Client,
+    instances: impl Iterator<Item = &'a Instance>,
+) -> Result<HashSet<String>, ActionError> {
+    let flags = instances.map(|instance| async {
+        let id = super::id(instance);
+        Ok::<_, ActionError>((id.to_owned(), super::flag(client, id, Flag::Stop).await?))
+    });
+    let flags = try_join_all(flags).await?;
+    Ok(flags.into_iter().filter(|(_, flag)| *flag == Some(true)).map(|(id, _)| id).collect())
+}
+
+/// For every Spot request of these instances, whether it is persistent and stands alone.
+async fn persistent_spot_requests(
+    client: &Client,
+    instances: &[Instance],
+) -> Result<HashMap<String, bool>, ActionError> {
+    let requests: Vec<&str> = instances.iter().filter_map(Instance::spot_instance_request_id).collect();
+    let mut persistent = HashMap::new();
+    for ids in requests.chunks(FILTER_VALUES) {
+        let ids = filter("spot-instance-request-id", ids.iter().copied());
+        let request = client.describe_spot_instance_requests().filters(ids).max_results(PAGE);
+        let mut items = request.into_paginator().items().send();
+        while let Some(request) = items.next().await {
+            let request = request?;
+            let alone = request.launch_group().is_none() && request.availability_zone_group().is_none();
+            let in_fleet = super::tags(request.tags()).contains_key("aws:ec2spot:fleet-request-id");
+            let kind = request.r#type() == Some(&SpotInstanceType::Persistent);
+            persistent.extend(request.spot_instance_request_id.map(|id| (id, kind && alone && !in_fleet)));
+        }
+    }
+    Ok(persistent)
+}
+
+fn unstoppable(instance: &Instance, persistent: &HashMap<String, bool>) -> Option<String> {
+    if instance.root_device_type() == Some(&DeviceType::InstanceStore) {
+        return Some("its root is an instance store: it cannot be stopped, only isolated or terminated".to_owned());
+    }
+    let request = instance.spot_instance_request_id().filter(|_| super::is_spot(instance))?;
+    match persistent.get(request) {
+        Some(true) => None,
+        _ => Some(
+            "a Spot instance whose request is one-time or part of a group cannot be stopped, only isolated or terminated"
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::tests::view;
+
+    fn found(state: &str) -> Found<Prior> {
+        let id = ResourceId::new("i-1").unwrap();
+        let prior = Prior {
+            state: state.into(),
+            instance_type: "m5.24xlarge".into(),
+            stop_protection: false,
+            unstoppable: None,
+        };
+        Found { member: id.clone(), resource: id, prior }
+    }
+
+    fn plan(found: &Found<Prior>) -> Decision {
+        StopInstances.plan(&view(), &Params {}, found)
+    }
+
+    #[test]
+    fn what_runs_is_stopped_and_what_is_stopped_stays() {
+        assert!(matches!(plan(&found("running")), Decision::Change(_)));
+        assert_eq!(plan(&found("stopping")), Decision::Already);
+        assert!(matches!(plan(&found("terminated")), Decision::Skip(_)));
+    }
+
+    #[test]
+    fn stop_protection_is_said_and_the_unstoppable_named() {
+        let mut protected = found("running");
+        protected.prior.stop_protection = true;
+        let Decision::Change(proposal) = plan(&protected) else { panic!("no change") };
+        assert_eq!(proposal.notes, ["its stop protection is cleared first"]);
+        protected.prior.unstoppable = Some("one-time".into());
+        assert_eq!(plan(&protected), Decision::Skip("one-time".into()));
+    }
+
+    #[test]
+    fn only_a_termination_voids_the_approval() {
+        let (running, stopped, gone) = (found("running").prior, found("stopped").prior, found("terminated").prior);
+        assert_eq!(StopInstances.drift(&running, &stopped), None);
+        assert!(StopInstances.drift(&running, &gone).is_some());
+    }
+
+    #[test]
+    fn stopping_is_not_yet_stopped() {
+        let verdict = |state| StopInstances.verify(&view(), &Params {}, &found(state));
+        assert_eq!(verdict("stopped"), Verdict::Proven);
+        assert!(matches!(verdict("stopping"), Verdict::Pending { .. }));
+        assert!(matches!(verdict("running"), Verdict::Unproven { .. }));
+    }
+}

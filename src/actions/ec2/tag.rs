@@ -1,0 +1,199 @@
+//! `ec2.tag`
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::Tag as Ec2Tag;
+use futures::future::try_join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{PAGE, filter};
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::model::{ActionError, Effect, Finding, Resource, ResourceId, Tier, Undo};
+
+/// How many tags a resource may carry.
+const TAG_LIMIT: usize = 50;
+
+/// Tags instances and volumes.
+pub struct Tag;
+
+/// What to tag with.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Tags beside `quell:case`, which every resource gets.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Params {
+    fn wished(&self, view: &View) -> BTreeMap<String, String> {
+        let case = ("quell:case".to_owned(), view.case.to_string());
+        self.tags.clone().into_iter().chain([case]).collect()
+    }
+}
+
+/// The tags that a resource carries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// All of them.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Action for Tag {
+    type Params = Params;
+    type Prior = Prior;
+
+    const NAME: &'static str = "ec2.tag";
+    const TIER: Tier = Tier::Reversible;
+    const KINDS: &'static [&'static str] = &["ec2.instance", "ec2.volume"];
+    const TITLE: &'static str = "Tag instances and volumes";
+    const DESCRIPTION: &'static str = "Tags resources with the case, and with the tags given, in batches. Values that it \
+        overwrites are saved. A resource holds 50 tags; one without room is skipped.\n\n\
+        AWS pages: *Tag your Amazon EC2 resources*, *CreateTags*.";
+    const UNDO: &'static str = "Takes the tags away that were not there, and puts overwritten values back.";
+    const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:CreateTags"];
+    const UNDO_PERMISSIONS: &'static [&'static str] = &["ec2:DeleteTags"];
+    const EXAMPLE: &'static str = "{ id: mark, uses: ec2.tag, on: rogue, with: { tags: { \"ir:state\": contained } } }";
+    const BATCH: usize = 200;
+
+    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+        let (volumes, instances): (Vec<_>, Vec<_>) =
+            members.iter().cloned().partition(|member| member.kind.0 == "ec2.volume");
+        let client = super::client(cx);
+        let instances = async {
+            let found = super::instances(&client, &instances).await?;
+            let tags = found.iter().map(|instance| (super::id(instance).to_owned(), super::tags(instance.tags())));
+            Ok(tags.collect::<Vec<_>>())
+        };
+        let volumes = async {
+            let portions = super::portions(&volumes).map(|ids| {
+                let request = client.describe_volumes().include_managed_resources(true).max_results(PAGE);
+                request.filters(filter("volume-id", ids)).send()
+            });
+            let answers = try_join_all(portions).await?;
+            let volumes = answers.into_iter().flat_map(|answer| answer.volumes.unwrap_or_default());
+            let tags =
+                volumes.map(|volume| (volume.volume_id().unwrap_or_default().to_owned(), super::tags(volume.tags())));
+            Ok(tags.collect::<Vec<_>>())
+        };
+        let (instances, volumes) = super::both(instances, volumes).await?;
+        let found = instances.into_iter().chain(volumes).filter_map(|(id, tags)| {
+            let id = ResourceId::new(id).ok()?;
+            Some(Found { member: id.clone(), resource: id, prior: Prior { tags } })
+        });
+        Ok(found.collect())
+    }
+
+    fn plan(&self, view: &View, params: &Params, found: &Found<Prior>) -> Decision {
+        let wished = params.wished(view);
+        let carried = &found.prior.tags;
+        if wished.iter().all(|(key, value)| carried.get(key) == Some(value)) {
+            return Decision::Already;
+        }
+        let keys: BTreeSet<&String> =
+            carried.keys().filter(|key| !key.starts_with("aws:")).chain(wished.keys()).collect();
+        if keys.len() > TAG_LIMIT {
+            return Decision::Skip(format!("it would carry {} tags, and AWS allows {TAG_LIMIT}", keys.len()));
+        }
+        let shown = |tags: &BTreeMap<String, String>| {
+            let tags: Vec<String> = wished.keys().map(|key| format!("{key}={}", value_or_none(tags, key))).collect();
+            tags.join(", ")
+        };
+        let undo = Undo::by("take the tags away, put overwritten values back");
+        Decision::Change(Proposal::new(format!("tag {}", found.resource), shown(carried), shown(&wished), undo))
+    }
+
+    fn drift(&self, _: &Prior, _: &Prior) -> Option<String> {
+        None
+    }
+
+    async fn preflight(&self, cx: &Ctx, params: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
+        let Some(item) = items.first() else { return Vec::new() };
+        let tags = super::tag_list(&params.wished(&cx.view));
+        let request = super::client(cx).create_tags().resources(item.resource.as_str()).set_tags(Some(tags));
+        super::asked(cx, "ec2:CreateTags", request.dry_run(true).send().await).into_iter().collect()
+    }
+
+    async fn apply(&self, cx: &Ctx, params: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+        let wished = params.wished(&cx.view);
+        let ids = items.iter().map(|item| item.resource.to_string()).collect();
+        let request = super::client(cx).create_tags().set_resources(Some(ids));
+        request.set_tags(Some(super::tag_list(&wished))).send().await?;
+        Ok(vec![json!({ "tags": wished }); items.len()])
+    }
+
+    async fn undo(&self, cx: &Ctx, params: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
+        let client = super::client(cx);
+        let (overwritten, added) = way_back(&item.prior.tags, params, effect);
+        if !overwritten.is_empty() {
+            let request = client.create_tags().resources(item.resource.as_str());
+            let answer = request.set_tags(Some(super::tag_list(&overwritten))).send().await;
+            super::unless_gone(answer.map(drop).map_err(Into::into))?;
+        }
+        if !added.is_empty() {
+            let tags = added.into_iter().map(|(key, value)| Ec2Tag::builder().key(key).set_value(value).build());
+            let request = client.delete_tags().resources(item.resource.as_str()).set_tags(Some(tags.collect()));
+            super::unless_gone(request.send().await.map(drop).map_err(Into::into))?;
+        }
+        Ok(())
+    }
+}
+
+fn value_or_none<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> &'a str {
+    tags.get(key).map_or("(none)", String::as_str)
+}
+
+/// The values to put back, and the tags to take away (with the value that quell gave them, so that nobody else's goes).
+/// A run that was cut off has left no effect: then the parameters say what it may have set.
+fn way_back(
+    before: &BTreeMap<String, String>,
+    params: &Params,
+    effect: &Value,
+) -> (BTreeMap<String, String>, BTreeMap<String, Option<String>>) {
+    let set: BTreeMap<String, Option<String>> = match effect.get("tags").and_then(Value::as_object) {
+        Some(tags) => tags.iter().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect(),
+        None => {
+            let given = params.tags.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+            given.chain([("quell:case".to_owned(), None)]).collect()
+        }
+    };
+    let overwritten = before.iter().filter(|(key, _)| set.contains_key(*key));
+    let overwritten = overwritten.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let added = set.into_iter().filter(|(key, _)| !before.contains_key(key)).collect();
+    (overwritten, added)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::tests::view;
+
+    fn params() -> Params {
+        Params { tags: BTreeMap::from([("owner".into(), "ir".into())]) }
+    }
+
+    fn plan(tags: BTreeMap<String, String>) -> Decision {
+        let id = ResourceId::new("i-1").unwrap();
+        Tag.plan(&view(), &params(), &Found { member: id.clone(), resource: id, prior: Prior { tags } })
+    }
+
+    #[test]
+    fn tags_that_are_there_stay_and_fifty_are_enough() {
+        assert!(matches!(plan(BTreeMap::new()), Decision::Change(_)));
+        assert_eq!(plan(params().wished(&view())), Decision::Already);
+        assert!(matches!(plan((0..50).map(|n| (n.to_string(), String::new())).collect()), Decision::Skip(_)));
+    }
+
+    #[test]
+    fn the_way_back_restores_what_was_overwritten_and_removes_the_rest() {
+        let before = BTreeMap::from([("owner".to_owned(), "anna".to_owned()), ("other".to_owned(), "x".to_owned())]);
+        let effect = json!({ "tags": { "owner": "ir", "quell:case": "r-1" } });
+        let (overwritten, added) = way_back(&before, &params(), &effect);
+        assert_eq!(overwritten, BTreeMap::from([("owner".to_owned(), "anna".to_owned())]));
+        assert_eq!(added, BTreeMap::from([("quell:case".to_owned(), Some("r-1".to_owned()))]));
+        let (_, cut_off) = way_back(&before, &params(), &Value::Null);
+        assert_eq!(cut_off, BTreeMap::from([("quell:case".to_owned(), None)]));
+    }
+}

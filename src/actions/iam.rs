@@ -1,0 +1,45 @@
+//! IAM: what its actions and sources share.
+
+pub mod deactivate_access_keys;
+pub mod deny_all;
+pub mod owner_of_key;
+pub mod remove_login_profile;
+pub mod revoke_sessions;
+pub mod roles;
+pub mod users;
+
+mod principal;
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::config::Builder;
+use aws_sdk_iam::types::Tag;
+
+use crate::cloud::retry;
+use crate::engine::action::Ctx;
+use crate::model::{ActionError, ErrorKind};
+
+/// The client of an account.
+fn client(cx: &Ctx) -> Client {
+    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
+    Client::from_conf(config.build())
+}
+
+fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+/// `None` for what does not exist.
+fn if_any<T>(result: Result<T, ActionError>) -> Result<Option<T>, ActionError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A policy document as IAM gives it: percent-encoded.
+fn decoded(document: &str) -> String {
+    percent_encoding::percent_decode_str(document).decode_utf8_lossy().into_owned()
+}

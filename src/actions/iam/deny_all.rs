@@ -1,0 +1,209 @@
+//! `iam.deny-all`
+
+use futures::future::try_join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::principal::Principal;
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::model::{ActionError, AttachedPolicy, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo};
+use crate::policy::DENY_ALL;
+
+/// The inline policy, where no managed policy can be attached any more.
+const INLINE: &str = "QuellDenyAll";
+
+/// Denies users or roles everything.
+pub struct DenyAll;
+
+/// The action has no parameters.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+/// The policies of a user or role that the action may change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prior {
+    /// Whether AWSDenyAll is attached.
+    pub attached: bool,
+    /// The text of an inline policy of quell's name.
+    pub inline: Option<String>,
+    /// The permissions boundary.
+    pub boundary: Option<String>,
+}
+
+impl Prior {
+    fn is_denied(&self, partition: &str) -> bool {
+        let boundary = self.boundary.as_deref() == Some(managed(partition).as_str());
+        self.attached || boundary || self.inline.as_deref().is_some_and(denies_all)
+    }
+}
+
+impl Action for DenyAll {
+    type Params = Params;
+    type Prior = Prior;
+
+    const NAME: &'static str = "iam.deny-all";
+    const TIER: Tier = Tier::Disruptive;
+    const KINDS: &'static [&'static str] = &["iam.user", "iam.role"];
+    const TITLE: &'static str = "Deny users or roles everything";
+    const DESCRIPTION: &'static str = "Attaches the managed policy AWSDenyAll: an explicit deny that also binds the sessions \
+        of a user or role that exist already. When the quota of attached policies is full (an intruder may have filled it) \
+        it puts an inline policy, and when that is full too it sets AWSDenyAll as permissions boundary; the effect says \
+        which way was taken. It takes seconds to reach every region. Service-linked roles and roles of IAM Identity \
+        Center cannot be changed and are skipped.\n\n\
+        AWS pages: *Disabling permissions for temporary security credentials*, *IAM and AWS STS quotas*, \
+        *Permissions boundaries for IAM entities*.";
+    const UNDO: &'static str =
+        "Detaches or deletes what was added, and restores the boundary or the text that was there.";
+    const PERMISSIONS: &'static [&'static str] = &[
+        "iam:GetUser",
+        "iam:GetRole",
+        "iam:ListAttachedUserPolicies",
+        "iam:ListAttachedRolePolicies",
+        "iam:GetUserPolicy",
+        "iam:GetRolePolicy",
+        "iam:AttachUserPolicy",
+        "iam:AttachRolePolicy",
+        "iam:PutUserPolicy",
+        "iam:PutRolePolicy",
+        "iam:PutUserPermissionsBoundary",
+        "iam:PutRolePermissionsBoundary",
+    ];
+    const UNDO_PERMISSIONS: &'static [&'static str] = &[
+        "iam:DetachUserPolicy",
+        "iam:DetachRolePolicy",
+        "iam:DeleteUserPolicy",
+        "iam:DeleteRolePolicy",
+        "iam:DeleteUserPermissionsBoundary",
+        "iam:DeleteRolePermissionsBoundary",
+    ];
+    const EXAMPLE: &'static str = "{ id: deny, uses: iam.deny-all, on: intruder, needs: [keys] }";
+
+    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+        let found = try_join_all(members.iter().map(|member| found(cx, &member.id))).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn plan(&self, view: &View, _: &Params, found: &Found<Prior>) -> Decision {
+        let arn = &found.resource;
+        let principal = match Principal::of(arn) {
+            Ok(principal) => principal,
+            Err(error) => return Decision::Skip(error.message),
+        };
+        if let Some(why) = principal.untouchable(arn) {
+            return Decision::Skip(why.to_owned());
+        }
+        if found.prior.is_denied(view.caller.partition()) {
+            return Decision::Already;
+        }
+        if principal.is_caller(arn, view) {
+            return Decision::Refuse(format!("{arn} is whom quell works as: the deny would lock it out"));
+        }
+        let document = serde_json::from_str(DENY_ALL).expect("a document of quell's own");
+        let policy = AttachedPolicy { document, holder: PolicyHolder::Principal(arn.to_string()) };
+        let undo = Undo::by("detach the deny, restore what was there");
+        let proposal = Proposal::new(format!("deny {arn} everything"), "its own policies", "AWSDenyAll", undo);
+        Decision::Change(proposal.noting("binds its running sessions too").attaching(policy))
+    }
+
+    async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+        let client = super::client(cx);
+        let managed = managed(cx.view.caller.partition());
+        let mut effects = Vec::with_capacity(items.len());
+        for item in items {
+            let principal = Principal::of(&item.resource)?;
+            let way = match principal.attach(&client, &managed).await {
+                Err(error) if error.kind == ErrorKind::Quota => {
+                    match principal.put_inline(&client, INLINE, DENY_ALL).await {
+                        Err(error) if error.kind == ErrorKind::Quota => {
+                            principal.set_boundary(&client, Some(&managed)).await.map(|()| "permissions boundary")
+                        }
+                        other => other.map(|()| "inline policy"),
+                    }
+                }
+                other => other.map(|()| "attached policy"),
+            };
+            effects.push(json!({ "way": way? }));
+        }
+        Ok(effects)
+    }
+
+    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
+        // By what is there now, not by what was reported: a run that was cut off has reported nothing.
+        let Some(now) = found(cx, &item.resource).await? else { return Ok(()) };
+        let (client, before, now) = (super::client(cx), &item.prior, now.prior);
+        let principal = Principal::of(&item.resource)?;
+        let managed = managed(cx.view.caller.partition());
+        if now.attached && !before.attached {
+            principal.detach(&client, &managed).await?;
+        }
+        if now.boundary != before.boundary && now.boundary.as_ref() == Some(&managed) {
+            principal.set_boundary(&client, before.boundary.as_deref()).await?;
+        }
+        if now.inline != before.inline && now.inline.as_deref().is_some_and(denies_all) {
+            match &before.inline {
+                Some(text) => principal.put_inline(&client, INLINE, text).await?,
+                None => principal.delete_inline(&client, INLINE).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// AWS's own policy.
+fn managed(partition: &str) -> String {
+    format!("arn:{partition}:iam::aws:policy/AWSDenyAll")
+}
+
+fn denies_all(text: &str) -> bool {
+    let json = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    json(text).is_some() && json(text) == json(DENY_ALL)
+}
+
+async fn found(cx: &Ctx, arn: &ResourceId) -> Result<Option<Found<Prior>>, ActionError> {
+    let client = super::client(cx);
+    let principal = Principal::of(arn)?;
+    let (policies, inline) = futures::join!(principal.policies(&client), principal.inline(&client, INLINE));
+    let Some(policies) = policies? else { return Ok(None) };
+    let attached = policies.attached.contains(&managed(cx.view.caller.partition()));
+    let prior = Prior { attached, inline: inline?, boundary: policies.boundary };
+    Ok(Some(Found { member: arn.clone(), resource: arn.clone(), prior }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actions::tests::view;
+
+    fn plan(arn: &str, prior: Prior) -> Decision {
+        let id = ResourceId::new(arn).unwrap();
+        DenyAll.plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior })
+    }
+
+    fn free() -> Prior {
+        Prior { attached: false, inline: None, boundary: None }
+    }
+
+    #[test]
+    fn each_of_the_three_ways_counts_as_denied() {
+        let eve = "arn:aws:iam::111122223333:user/eve";
+        let Decision::Change(proposal) = plan(eve, free()) else { panic!("no change") };
+        assert_eq!(proposal.attaches.unwrap().holder, PolicyHolder::Principal(eve.into()));
+        let boundary = Some("arn:aws:iam::aws:policy/AWSDenyAll".to_owned());
+        assert_eq!(plan(eve, Prior { attached: true, ..free() }), Decision::Already);
+        assert_eq!(plan(eve, Prior { inline: Some(DENY_ALL.into()), ..free() }), Decision::Already);
+        assert_eq!(plan(eve, Prior { boundary, ..free() }), Decision::Already);
+        assert!(matches!(plan(eve, Prior { inline: Some("{}".into()), ..free() }), Decision::Change(_)));
+    }
+
+    #[test]
+    fn the_caller_is_refused_and_what_cannot_be_changed_is_skipped() {
+        assert!(matches!(plan("arn:aws:iam::111122223333:role/ir/IRResponder", free()), Decision::Refuse(_)));
+        for role in
+            ["aws-service-role/x.amazonaws.com/AWSServiceRoleForX", "aws-reserved/sso.amazonaws.com/AWSReservedSSO_x"]
+        {
+            assert!(matches!(plan(&format!("arn:aws:iam::111122223333:role/{role}"), free()), Decision::Skip(_)));
+        }
+    }
+}

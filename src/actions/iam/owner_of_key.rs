@@ -1,0 +1,63 @@
+//! `iam.owner-of-key`: the user that an access key belongs to.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::users;
+use crate::engine::action::{Ctx, Source};
+use crate::model::{AccessKeyId, ActionError, ErrorKind, KindSpec, Resource};
+
+/// Finds the owner of an access key.
+pub struct OwnerOfKey;
+
+/// Which key.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// The key: `AKIA…`.
+    pub key: AccessKeyId,
+}
+
+impl Source for OwnerOfKey {
+    type Params = Params;
+
+    const NAME: &'static str = "iam.owner-of-key";
+    const KIND: &'static KindSpec = &users::KIND;
+    const TITLE: &'static str = "The user that an access key belongs to";
+    const PERMISSIONS: &'static [&'static str] = &["iam:GetAccessKeyLastUsed", "iam:GetUser"];
+
+    async fn list(&self, cx: &Ctx, params: &Params) -> Result<Vec<Resource>, ActionError> {
+        let (key, account) = (&params.key, &cx.target.account);
+        if key.as_str().starts_with("ASIA") {
+            let message = format!(
+                "{key} is temporary and has no owner that IAM could name: look for it in CloudTrail \
+                 (`aws cloudtrail lookup-events --lookup-attributes AttributeKey=AccessKeyId,AttributeValue={key}`), \
+                 and revoke the sessions of the role or user that it leads to"
+            );
+            return Err(ActionError::new(ErrorKind::NotFound, message));
+        }
+        let client = super::client(cx);
+        let answer = client.get_access_key_last_used().access_key_id(key.as_str()).send().await;
+        let owner = match answer.map_err(ActionError::from) {
+            Ok(answer) => answer.user_name,
+            // AWS answers AccessDenied for a key of another account, and for one that does not exist any more.
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied) => {
+                return Err(ActionError { message: format!("{} ({})", nobody(key, account), error.message), ..error });
+            }
+            Err(error) => return Err(error),
+        };
+        let owner = owner.filter(|owner| !owner.is_empty());
+        let owner = owner.ok_or_else(|| ActionError::new(ErrorKind::NotFound, nobody(key, account)))?;
+        let user = client.get_user().user_name(&owner).send().await?.user;
+        let members = user.iter().filter_map(|user| users::member(cx, user, user.tags()));
+        Ok(members.collect())
+    }
+}
+
+fn nobody(key: &AccessKeyId, account: &crate::model::AccountId) -> String {
+    format!(
+        "no user of account {account} owns the key {key}. It may be the root user's (look at the credential report, row \
+         <root_account>), deleted, or another account's (`aws sts get-access-key-info --access-key-id {key}` names it: \
+         then set targets.accounts)"
+    )
+}

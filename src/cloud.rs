@@ -1,0 +1,20 @@
+//! AWS through its real SDK: sessions in accounts and regions, and everything that every request passes on its way out.
+//!
+//! A request goes guard → budget → count → time limit → HTTPS ([`wire`]); an answer that is an error becomes a
+//! [`crate::model::ActionError`] in one place ([`classify`]).
+
+mod account_session;
+mod budget;
+mod call;
+mod classify;
+mod limits;
+#[cfg(feature = "iam")]
+mod preflight;
+mod read_only;
+mod regions;
+pub mod retry;
+mod sessions;
+mod time;
+mod wire;
+
+pub use sessions::{CloudSessions, Options};

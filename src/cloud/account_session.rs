@@ -1,0 +1,90 @@
+//! The credentials of a role that was assumed in another account.
+
+use std::fmt;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
+use jiff::SignedDuration;
+use tokio::sync::Mutex;
+
+use super::time::timestamp;
+use crate::engine::ports::SharedClock;
+use crate::model::{ActionError, ErrorKind, Role};
+
+/// Credentials are renewed when less than this is left of them: a request that is waiting for its budget must not expire.
+const RENEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// A role in an account, assumed when it is needed and again in time.
+pub(super) struct AssumedRole {
+    /// STS as the caller, in the caller's region.
+    pub sts: aws_sdk_sts::Client,
+    /// Its ARN.
+    pub arn: String,
+    /// What CloudTrail will show beside it.
+    pub session_name: String,
+    /// What its trust policy may demand.
+    pub external_id: Option<String>,
+    /// The run's clock.
+    pub clock: SharedClock,
+    held: Mutex<Option<Credentials>>,
+}
+
+impl AssumedRole {
+    /// The role `role` of an account, not assumed yet.
+    pub fn new(
+        sts: aws_sdk_sts::Client,
+        partition: &str,
+        account: &str,
+        role: &Role,
+        session_name: String,
+        clock: SharedClock,
+    ) -> Self {
+        let arn = format!("arn:{partition}:iam::{account}:role/{}", role.name.trim_start_matches('/'));
+        Self { sts, arn, session_name, external_id: role.external_id.clone(), clock, held: Mutex::new(None) }
+    }
+
+    /// Credentials that are good for a while.
+    pub async fn credentials(&self) -> Result<Credentials, ActionError> {
+        let mut held = self.held.lock().await;
+        let fresh = |credentials: &Credentials| {
+            let expiry = credentials.expiry().map(timestamp);
+            expiry.is_none_or(|expiry| expiry.duration_since(self.clock.now()) > RENEW)
+        };
+        if let Some(credentials) = held.as_ref().filter(|credentials| fresh(credentials)) {
+            return Ok(credentials.clone());
+        }
+        let credentials = self.assume().await?;
+        *held = Some(credentials.clone());
+        Ok(credentials)
+    }
+
+    async fn assume(&self) -> Result<Credentials, ActionError> {
+        let request = self.sts.assume_role().role_arn(&self.arn).role_session_name(&self.session_name);
+        let answer = request.set_external_id(self.external_id.clone()).send().await.map_err(|error| {
+            let error = ActionError::from(error);
+            ActionError { message: format!("{} could not be assumed: {}", self.arn, error.message), ..error }
+        })?;
+        let given = answer.credentials.ok_or_else(|| {
+            ActionError::new(ErrorKind::Unsupported, format!("sts:AssumeRole of {} gave no credentials", self.arn))
+        })?;
+        let expiry = given.expiration.try_into().ok();
+        let (key, secret, token) = (given.access_key_id, given.secret_access_key, given.session_token);
+        Ok(Credentials::new(key, secret, Some(token), expiry, "sts:AssumeRole"))
+    }
+}
+
+impl ProvideCredentials for AssumedRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async { self.credentials().await.map_err(CredentialsError::provider_error) })
+    }
+}
+
+impl fmt::Debug for AssumedRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AssumedRole").field(&self.arn).finish()
+    }
+}

@@ -1,0 +1,118 @@
+//! Which regions an account has enabled.
+
+use aws_types::SdkConfig;
+
+use crate::model::{ActionError, ErrorKind, Region};
+
+/// The regions that every account of the `aws` partition has, for an account that does not let quell ask. AWS Account
+/// Management, "Enable or disable AWS Regions in your account".
+pub(super) const DEFAULT: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// The regions that an account of the `aws` partition may have switched on.
+pub(super) const OPT_IN: [&str; 17] = [
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-south-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-west-1",
+    "eu-central-2",
+    "eu-south-1",
+    "eu-south-2",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+];
+
+/// The region where a partition keeps what it has only once: IAM, Organizations.
+pub(super) fn home(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        "aws-eusc" => "eusc-de-east-1",
+        "aws-iso" => "us-iso-east-1",
+        "aws-iso-b" => "us-isob-east-1",
+        _ => "us-east-1",
+    }
+}
+
+/// A region, and whether the account has it: `Err` says what its state is.
+pub(super) type Listed = Vec<(Region, Result<(), ActionError>)>;
+
+/// Asks the account itself: Account Management first, EC2 when that is not to be had.
+pub(super) async fn of(sdk: &SdkConfig) -> Result<Listed, ActionError> {
+    match by_account(sdk).await {
+        Ok(listed) if !listed.is_empty() => Ok(listed),
+        _ => by_ec2(sdk).await,
+    }
+}
+
+/// What quell says of a region that is switched off.
+fn disabled(region: &str, state: &str) -> ActionError {
+    ActionError::new(ErrorKind::Disabled, format!("{region} is {state} for the account; what runs there still runs"))
+}
+
+#[cfg(feature = "account")]
+async fn by_account(sdk: &SdkConfig) -> Result<Listed, ActionError> {
+    use aws_sdk_account::types::RegionOptStatus as Status;
+
+    let mut regions = aws_sdk_account::Client::new(sdk).list_regions().max_results(50).into_paginator().items().send();
+    let mut listed = Vec::new();
+    while let Some(region) = regions.next().await {
+        let region = region?;
+        let Some(name) = region.region_name().and_then(|name| Region::new(name).ok()) else { continue };
+        let status = match region.region_opt_status() {
+            Some(Status::Enabled | Status::EnabledByDefault | Status::Disabling) => Ok(()),
+            status => Err(disabled(name.as_str(), status.map_or("disabled", Status::as_str))),
+        };
+        listed.push((name, status));
+    }
+    Ok(listed)
+}
+
+#[cfg(not(feature = "account"))]
+async fn by_account(_: &SdkConfig) -> Result<Listed, ActionError> {
+    Ok(Vec::new())
+}
+
+#[cfg(feature = "ec2")]
+async fn by_ec2(sdk: &SdkConfig) -> Result<Listed, ActionError> {
+    let answer = aws_sdk_ec2::Client::new(sdk).describe_regions().all_regions(true).send().await?;
+    let listed = answer.regions().iter().filter_map(|region| {
+        let name = Region::new(region.region_name()?).ok()?;
+        let status = match region.opt_in_status() {
+            Some(status @ "not-opted-in") => Err(disabled(name.as_str(), status)),
+            _ => Ok(()),
+        };
+        Some((name, status))
+    });
+    Ok(listed.collect())
+}
+
+#[cfg(not(feature = "ec2"))]
+async fn by_ec2(_: &SdkConfig) -> Result<Listed, ActionError> {
+    Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without EC2 and cannot list regions"))
+}

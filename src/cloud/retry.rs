@@ -1,0 +1,48 @@
+//! When a request is sent again: standard mode, three attempts, pinned here so that no environment changes it.
+
+use aws_smithy_runtime::client::retries::RetryPartition;
+use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
+use aws_smithy_types::retry::{ErrorKind, RetryConfig};
+
+use super::classify;
+use crate::model::Target;
+
+/// The retries of every client.
+pub(super) fn config() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3)
+}
+
+/// Retry tokens of its own for a client. The SDK's default shares them among all accounts of the process, so that one
+/// throttled account would starve the others.
+pub fn partition(target: &Target) -> RetryPartition {
+    RetryPartition::custom(format!("quell {target}")).build()
+}
+
+/// Sends again what the SDK does not: answers that say "somebody else is changing this right now".
+#[derive(Debug, Clone, Copy)]
+pub struct WhenBusy;
+
+impl ClassifyRetry for WhenBusy {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let code = context.response().and_then(classify::code_in);
+        match code.as_deref() {
+            Some(
+                "ConcurrentModification"
+                | "ConcurrentModificationException"
+                | "PolicyChangesInProgressException"
+                | "ScalingActivityInProgress"
+                | "EntityTemporarilyUnmodifiable",
+            ) => RetryAction::retryable_error(ErrorKind::ThrottlingError),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "when busy"
+    }
+
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}

@@ -1,0 +1,455 @@
+//! Sessions in accounts and regions.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_config::BehaviorVersion;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::app_name::AppName;
+use aws_types::service_config::ServiceConfigKey;
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+use tokio::time::Duration;
+
+use super::account_session::AssumedRole;
+#[cfg(feature = "iam")]
+use super::preflight;
+use super::time::SdkTime;
+use super::wire::{self, Wire};
+use super::{regions, retry};
+use crate::engine::action::{Ctx, View};
+use crate::engine::ports::{Access, Boxed, Sessions, SharedClock, Traffic};
+use crate::model::{
+    AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target,
+};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_millis(3_100);
+/// How long credentials may take to load: `sts:AssumeRole` may wait for its budget.
+const LOAD_CREDENTIALS: Duration = Duration::from_secs(90);
+
+/// A lane, or why it cannot be entered.
+type Lane = (Target, Result<(), ActionError>);
+
+/// What sessions are made from.
+#[derive(Debug)]
+pub struct Options {
+    /// The profile of `~/.aws/config`; none takes `AWS_PROFILE` or the default.
+    pub profile: Option<String>,
+    /// The caller's region; none takes the configured one, else the partition's home.
+    pub region: Option<String>,
+    /// What connects. None connects by HTTPS; a drill gives the simulated AWS.
+    pub http: Option<SharedHttpClient>,
+    /// The caller's credentials. None takes the SDK's default chain: environment, profile, SSO, container, instance.
+    pub credentials: Option<SharedCredentialsProvider>,
+    /// An endpoint in the place of AWS's.
+    pub endpoint_url: Option<String>,
+    /// The run's clock.
+    pub clock: SharedClock,
+    /// The run, whose id names the sessions in CloudTrail.
+    pub case: RunId,
+    /// The `now` of the plan.
+    pub now: Timestamp,
+}
+
+/// Sessions over the AWS SDK.
+pub struct CloudSessions {
+    base: SdkConfig,
+    http: SharedHttpClient,
+    wire: Arc<Wire>,
+    own: Credentials,
+    endpoint: Option<String>,
+    clock: SharedClock,
+    case: RunId,
+    now: Timestamp,
+    caller: OnceCell<Caller>,
+    role: Mutex<Option<Role>>,
+    entered: Mutex<HashMap<AccountId, Entered>>,
+}
+
+/// Credentials with the cache that keeps them.
+#[derive(Debug, Clone)]
+struct Credentials {
+    provider: SharedCredentialsProvider,
+    cache: SharedIdentityCache,
+}
+
+impl Credentials {
+    fn new(provider: SharedCredentialsProvider) -> Self {
+        Self { provider, cache: IdentityCache::lazy().load_timeout(LOAD_CREDENTIALS).build() }
+    }
+}
+
+/// An account that was entered through a role.
+#[derive(Debug, Clone)]
+struct Entered {
+    role: Arc<AssumedRole>,
+    credentials: Credentials,
+}
+
+impl CloudSessions {
+    /// Reads the configuration. Nothing is sent yet, unless the default chain has to fetch credentials.
+    pub async fn new(options: Options) -> Result<Self, ActionError> {
+        let http = options.http.clone().unwrap_or_else(https);
+        let time = SdkTime(options.clock.clone());
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(http.clone())
+            .time_source(time)
+            .sleep_impl(TokioSleep::new())
+            .retry_config(retry::config())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build());
+        if let Some(profile) = &options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = options.region.clone() {
+            loader = loader.region(aws_types::region::Region::new(region));
+        }
+        if let Some(credentials) = options.credentials.clone() {
+            loader = loader.credentials_provider(credentials);
+        }
+        if let Some(url) = &options.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        let loaded = loader.load().await;
+
+        let provider = loaded.credentials_provider().ok_or_else(|| {
+            ActionError::new(ErrorKind::Credentials, "no credentials: set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in")
+        })?;
+        let endpoint = options.endpoint_url.clone().or_else(|| endpoint_override(&loaded));
+        let mut base = loaded.into_builder();
+        base.set_app_name(AppName::new("quell").ok());
+        Ok(Self {
+            base: base.build(),
+            http,
+            wire: Arc::default(),
+            own: Credentials::new(provider),
+            endpoint,
+            clock: options.clock,
+            case: options.case,
+            now: options.now,
+            caller: OnceCell::new(),
+            role: Mutex::default(),
+            entered: Mutex::default(),
+        })
+    }
+
+    async fn identify(&self) -> Result<Caller, ActionError> {
+        let region = self.base.region().map_or("us-east-1", |region| region.as_ref());
+        let sts = aws_sdk_sts::Client::new(&self.sdk("caller", region, Access::Read, &self.own));
+        let answer = sts.get_caller_identity().send().await?;
+        let text = |value: Option<String>| {
+            value.ok_or_else(|| ActionError::new(ErrorKind::Unsupported, "sts:GetCallerIdentity did not say who calls"))
+        };
+        let keys = self.own.provider.provide_credentials().await.ok();
+        let account = AccountId::new(text(answer.account)?)
+            .map_err(|error| ActionError::new(ErrorKind::Unsupported, error.to_string()))?;
+        Ok(Caller {
+            arn: text(answer.arn)?,
+            account,
+            user_id: text(answer.user_id)?,
+            access_key: keys.map(|keys| keys.access_key_id().to_owned()),
+            endpoint: self.endpoint.clone(),
+        })
+    }
+
+    async fn who(&self) -> Result<&Caller, ActionError> {
+        self.caller.get_or_try_init(|| self.identify()).await
+    }
+
+    /// A configuration for one account and region.
+    fn sdk(&self, account: &str, region: &str, access: Access, credentials: &Credentials) -> SdkConfig {
+        let client =
+            wire::Client { inner: self.http.clone(), wire: self.wire.clone(), account: account.into(), access };
+        self.base
+            .to_builder()
+            .region(aws_types::region::Region::new(region.to_owned()))
+            .credentials_provider(credentials.provider.clone())
+            .identity_cache(credentials.cache.clone())
+            .http_client(client)
+            .build()
+    }
+
+    /// The caller's own session, in the partition's home region.
+    fn home(&self, caller: &Caller, access: Access) -> SdkConfig {
+        self.sdk(caller.account.as_str(), regions::home(caller.partition()), access, &self.own)
+    }
+
+    /// The credentials that work in an account: the caller's own, or those of the role.
+    async fn credentials(&self, caller: &Caller, account: &AccountId) -> Result<Credentials, ActionError> {
+        if *account == caller.account {
+            return Ok(self.own.clone());
+        }
+        let entered = self.entered(caller, account)?;
+        entered.role.credentials().await?;
+        Ok(entered.credentials)
+    }
+
+    fn entered(&self, caller: &Caller, account: &AccountId) -> Result<Entered, ActionError> {
+        let role = self.role.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| {
+            let message = format!(
+                "account {account} is not the caller's own ({}), and the runbook names no role to assume there: \
+                 set targets.role",
+                caller.account
+            );
+            ActionError::new(ErrorKind::Denied, message)
+        })?;
+        let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = entered.entry(account.clone()).or_insert_with(|| {
+            let region = self.base.region().map_or(regions::home(caller.partition()), |region| region.as_ref());
+            let sts = aws_sdk_sts::Client::new(&self.sdk(caller.account.as_str(), region, Access::Read, &self.own));
+            let name: String = format!("quell-{}", self.case).chars().take(64).collect();
+            let clock = self.clock.clone();
+            let role = AssumedRole::new(sts, caller.partition(), account.as_str(), &role, name, clock);
+            let role = Arc::new(role);
+            let provider: Arc<dyn ProvideCredentials> = role.clone();
+            Entered { credentials: Credentials::new(SharedCredentialsProvider::new(provider)), role }
+        });
+        Ok(known.clone())
+    }
+
+    async fn context(&self, target: &Target, access: Access) -> Result<Ctx, ActionError> {
+        let caller = self.who().await?;
+        let credentials = self.credentials(caller, &target.account).await?;
+        let home_region = regions::home(caller.partition());
+        let region = if target.region.is_global() { home_region } else { target.region.as_str() };
+        Ok(Ctx {
+            target: target.clone(),
+            view: View { case: self.case.clone(), caller: caller.clone(), now: self.now },
+            sdk: self.sdk(target.account.as_str(), region, access, &credentials),
+            home: self.home(caller, access),
+            clock: self.clock.clone(),
+        })
+    }
+
+    async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
+        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = targets.role.clone();
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let caller = self.who().await?;
+        let accounts = self.accounts(caller, &targets.accounts).await?;
+        let lanes = accounts.into_iter().map(|(account, state)| async move {
+            match state {
+                Ok(()) => self.lanes_of(caller, &account, &targets.regions).await,
+                Err(error) => vec![(Target::global(account), Err(error))],
+            }
+        });
+        Ok(join_all(lanes).await.into_iter().flatten().collect())
+    }
+
+    /// The accounts, each with why it cannot be worked in if that is known already.
+    async fn accounts(
+        &self,
+        caller: &Caller,
+        accounts: &Accounts,
+    ) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+        let home = self.home(caller, Access::Read);
+        match accounts {
+            Accounts::Own => Ok(vec![(caller.account.clone(), Ok(()))]),
+            Accounts::Listed(listed) => {
+                let mut checked = Vec::with_capacity(listed.len());
+                for account in listed {
+                    let account = AccountId::new(account)
+                        .map_err(|error| ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}")))?;
+                    checked.push((account, Ok(())));
+                }
+                Ok(checked)
+            }
+            Accounts::OfKey(key) => {
+                let answer = aws_sdk_sts::Client::new(&home).get_access_key_info().access_key_id(key).send().await?;
+                let account = answer.account.as_deref().and_then(|account| AccountId::new(account).ok());
+                let account = account.ok_or_else(|| {
+                    ActionError::new(ErrorKind::NotFound, format!("AWS knows no account that the key {key} belongs to"))
+                })?;
+                Ok(vec![(account, Ok(()))])
+            }
+            Accounts::Organization => organization(&home, None).await,
+            Accounts::Ou(unit) => organization(&home, Some(unit)).await,
+        }
+    }
+
+    /// The lanes of one account: its global one, and its regions.
+    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Vec<Lane> {
+        let global = Target::global(account.clone());
+        let lane = |region: Region, state| (Target::new(account.clone(), region), state);
+        let listed = match self.context(&global, Access::Read).await {
+            Ok(cx) => regions::of(&cx.sdk).await,
+            Err(error) => {
+                let regions = assumed(caller, wanted, |_| Err(error.clone()));
+                let regions = regions.into_iter().map(|(region, state)| lane(region, state));
+                return std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect();
+            }
+        };
+        let regions = match (listed, wanted) {
+            (Ok(listed), Regions::Enabled) => listed,
+            (Ok(listed), Regions::Listed(names)) => chosen(&listed, names),
+            (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
+        };
+        let regions = regions.into_iter().map(|(region, state)| lane(region, state));
+        std::iter::once((global, Ok(()))).chain(regions).collect()
+    }
+
+    #[cfg(feature = "iam")]
+    async fn simulate(&self, target: &Target, permissions: &[&'static str]) -> Vec<Finding> {
+        // An account that cannot be entered is the survey's to report.
+        let Ok(cx) = self.context(&Target::global(target.account.clone()), Access::Read).await else {
+            return Vec::new();
+        };
+        let arn = match self.assumed_role(&target.account) {
+            Some(arn) => arn,
+            None => preflight::principal(&cx.sdk, &cx.view.caller).await,
+        };
+        preflight::lacking(&cx.sdk, target, &arn, permissions).await
+    }
+
+    #[cfg(not(feature = "iam"))]
+    async fn simulate(&self, _: &Target, _: &[&'static str]) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    #[cfg(feature = "iam")]
+    fn assumed_role(&self, account: &AccountId) -> Option<String> {
+        let entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
+        entered.get(account).map(|entered| entered.role.arn.clone())
+    }
+}
+
+impl Sessions for CloudSessions {
+    fn caller(&self) -> Boxed<'_, Result<Caller, ActionError>> {
+        Box::pin(async { self.who().await.cloned() })
+    }
+
+    fn targets<'a>(&'a self, targets: &'a crate::model::Targets) -> Boxed<'a, Result<Vec<Lane>, ActionError>> {
+        Box::pin(self.lanes(targets))
+    }
+
+    fn enter<'a>(&'a self, target: &'a Target, access: Access) -> Boxed<'a, Result<Ctx, ActionError>> {
+        Box::pin(self.context(target, access))
+    }
+
+    fn lacking<'a>(&'a self, target: &'a Target, permissions: &'a [&'static str]) -> Boxed<'a, Vec<Finding>> {
+        Box::pin(self.simulate(target, permissions))
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.wire.traffic()
+    }
+}
+
+impl fmt::Debug for CloudSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CloudSessions").field("case", &self.case).finish_non_exhaustive()
+    }
+}
+
+/// HTTPS with connections that are kept.
+fn https() -> SharedHttpClient {
+    use aws_smithy_http_client::{Builder, tls};
+    Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https()
+}
+
+/// What stands in the place of AWS's endpoints: for all services, or for one of those that quell uses.
+fn endpoint_override(sdk: &SdkConfig) -> Option<String> {
+    const SERVICES: [(&str, &str); 8] = [
+        ("Account", "AWS_ENDPOINT_URL_ACCOUNT"),
+        ("Auto Scaling", "AWS_ENDPOINT_URL_AUTO_SCALING"),
+        ("CloudTrail", "AWS_ENDPOINT_URL_CLOUDTRAIL"),
+        ("EC2", "AWS_ENDPOINT_URL_EC2"),
+        ("IAM", "AWS_ENDPOINT_URL_IAM"),
+        ("Organizations", "AWS_ENDPOINT_URL_ORGANIZATIONS"),
+        ("S3", "AWS_ENDPOINT_URL_S3"),
+        ("STS", "AWS_ENDPOINT_URL_STS"),
+    ];
+    let of_service = |(service_id, _): &(&'static str, &'static str)| {
+        let (_, env) = SERVICES.iter().find(|(id, _)| id == service_id)?;
+        let key = ServiceConfigKey::builder().service_id(service_id).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        let url = sdk.service_config()?.load_config(key.build().ok()?)?;
+        Some(format!("{url} ({env})"))
+    };
+    sdk.endpoint_url().map(str::to_owned).or_else(|| SERVICES.iter().find_map(of_service))
+}
+
+/// The regions that a runbook names, each with what the account says of it.
+fn chosen(listed: &regions::Listed, names: &[String]) -> regions::Listed {
+    let state = |region: &Region| match listed.iter().find(|(known, _)| known == region) {
+        Some((_, state)) => state.clone(),
+        None => Err(ActionError::new(ErrorKind::Other, format!("the account knows no region `{region}`"))),
+    };
+    let regions = names.iter().filter_map(|name| Region::new(name).ok());
+    regions.map(|region| (region.clone(), state(&region))).collect()
+}
+
+/// The regions that an account has or may have, when it does not say. `state` is told whether one is opt-in.
+fn assumed(caller: &Caller, wanted: &Regions, state: impl Fn(bool) -> Result<(), ActionError>) -> regions::Listed {
+    let named = |name: &str, opt_in| Region::new(name).ok().map(|region| (region, state(opt_in)));
+    match wanted {
+        Regions::Listed(names) => names.iter().filter_map(|name| named(name, false)).collect(),
+        Regions::Enabled if caller.partition() == "aws" => {
+            let defaults = regions::DEFAULT.iter().filter_map(|name| named(name, false));
+            defaults.chain(regions::OPT_IN.iter().filter_map(|name| named(name, true))).collect()
+        }
+        Regions::Enabled => named(regions::home(caller.partition()), false).into_iter().collect(),
+    }
+}
+
+fn unsure(error: &ActionError) -> ActionError {
+    ActionError { message: format!("could not tell whether the region is enabled: {}", error.message), ..error.clone() }
+}
+
+/// The accounts of the caller's organisation, or of one of its units and all below it.
+#[cfg(feature = "organizations")]
+async fn organization(
+    home: &SdkConfig,
+    unit: Option<&str>,
+) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+    let client = aws_sdk_organizations::Client::new(home);
+    let mut accounts = Vec::new();
+    let Some(unit) = unit else {
+        let mut pages = client.list_accounts().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            accounts.extend(page?.accounts.unwrap_or_default());
+        }
+        return Ok(accounts.iter().filter_map(member).collect());
+    };
+    let mut units = vec![unit.to_owned()];
+    while let Some(unit) = units.pop() {
+        let mut pages = client.list_accounts_for_parent().parent_id(&unit).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            accounts.extend(page?.accounts.unwrap_or_default());
+        }
+        let mut below = client.list_organizational_units_for_parent().parent_id(&unit).into_paginator().send();
+        while let Some(page) = below.next().await {
+            units.extend(page?.organizational_units.unwrap_or_default().into_iter().filter_map(|unit| unit.id));
+        }
+    }
+    Ok(accounts.iter().filter_map(member).collect())
+}
+
+#[cfg(not(feature = "organizations"))]
+async fn organization(
+    _: &SdkConfig,
+    _: Option<&str>,
+) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+    Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without Organizations: list the accounts"))
+}
+
+/// An account, and whether it is active. `State` takes the place of `Status`, which AWS retires in September 2026.
+#[cfg(feature = "organizations")]
+fn member(account: &aws_sdk_organizations::types::Account) -> Option<(AccountId, Result<(), ActionError>)> {
+    let id = AccountId::new(account.id()?).ok()?;
+    let status = account.status().map(|status| status.as_str());
+    let state = account.state().map(|state| state.as_str()).or(status).unwrap_or("ACTIVE");
+    let state = match state {
+        "ACTIVE" => Ok(()),
+        other => Err(ActionError::new(ErrorKind::WrongState, format!("account {id} is {other}, not ACTIVE"))),
+    };
+    Some((id, state))
+}

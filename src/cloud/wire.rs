@@ -1,0 +1,208 @@
+//! What every request passes: guard → budget → count → time limit → connection, and on the way back the throttle answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+use http_body_util::BodyExt as _;
+use tokio::time::{Duration, timeout};
+
+use super::budget::Budgets;
+use super::call::Call;
+use super::{classify, read_only};
+use crate::engine::ports::{Access, Traffic};
+
+/// How long one attempt may take, from the moment it leaves: waiting for the budget does not count.
+const ATTEMPT: Duration = Duration::from_secs(15);
+
+/// A request that was sent and not answered in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no answer to {call} within {seconds} s")]
+pub(super) struct NoAnswer {
+    /// `ec2:DescribeInstances`.
+    pub call: String,
+    /// How long quell waited.
+    pub seconds: u64,
+}
+
+/// What all sessions of a process share.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    budgets: Budgets,
+    requests: AtomicU64,
+    throttled: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Wire {
+    /// What went over it so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            requests: self.requests.load(Ordering::Relaxed),
+            throttled: self.throttled.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sends one attempt.
+    async fn send(
+        &self,
+        account: &str,
+        access: Access,
+        inner: SharedHttpConnector,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, ConnectorError> {
+        let call = Call::read(&request);
+        read_only::check(access, &call).map_err(|refused| ConnectorError::user(refused.into()))?;
+        let drawn = self.budgets.draw(account, &call).await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if call.attempt > 1 {
+            self.retries.fetch_add(1, Ordering::Relaxed);
+        }
+
+        let exchange = async { whole(&call, inner.call(request).await?).await };
+        let answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
+            ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
+        })??;
+
+        if classify::code_in(&answer).is_some_and(|code| classify::is_throttle(&code)) {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+            drawn.throttled();
+        } else {
+            drawn.passed();
+        }
+        Ok(answer)
+    }
+}
+
+/// Reads an answer to its end, so that the time limit covers all of it. What S3 sends may be large and stays a stream.
+async fn whole(call: &Call, mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    if call.service == "s3" && answer.status().is_success() {
+        return Ok(answer);
+    }
+    let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
+    let bytes = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
+    *answer.body_mut() = SdkBody::from(bytes);
+    Ok(answer)
+}
+
+/// The HTTP client of the sessions in one account.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    /// What connects: HTTPS, or a simulated AWS.
+    pub inner: SharedHttpClient,
+    /// What it shares with the other accounts.
+    pub wire: Arc<Wire>,
+    /// The account whose budgets it draws from.
+    pub account: Arc<str>,
+    /// What it may send.
+    pub access: Access,
+}
+
+impl HttpClient for Client {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Connector { client: self.clone(), inner })
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_base_client_config(&self.inner, components, config)
+    }
+
+    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
+        HttpClient::validate_final_config(&self.inner, components, config)
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    client: Client,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Client { wire, account, access, .. } = self.client.clone();
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move { wire.send(&account, access, inner, request).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+    use tokio::time::Instant;
+
+    use super::super::call::tests::form;
+    use super::*;
+
+    /// Answers everything with one status and body; with none, not at all.
+    #[derive(Debug)]
+    struct Fixed(Option<(u16, &'static str)>);
+
+    impl HttpConnector for Fixed {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let answer = self.0;
+            HttpConnectorFuture::new(async move {
+                match answer {
+                    Some((status, body)) => {
+                        Ok(HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::from(body)))
+                    }
+                    None => std::future::pending().await,
+                }
+            })
+        }
+    }
+
+    async fn send(wire: &Wire, access: Access, answer: Option<(u16, &'static str)>) -> Result<u16, ConnectorError> {
+        let request = form("ec2", "Action=StopInstances&InstanceId.1=i-1");
+        let inner = SharedHttpConnector::new(Fixed(answer));
+        wire.send("111122223333", access, inner, request).await.map(|answer| answer.status().as_u16())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_guard_refuses_is_not_even_counted() {
+        let wire = Wire::default();
+        assert!(send(&wire, Access::Read, Some((200, ""))).await.unwrap_err().is_user());
+        assert_eq!(wire.traffic(), Traffic::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_after_the_time_of_one_attempt() {
+        let (wire, start) = (Wire::default(), Instant::now());
+        assert!(send(&wire, Access::Write, None).await.unwrap_err().is_timeout());
+        assert_eq!(start.elapsed().as_secs(), 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_the_budget_is_not_held_against_an_attempt() {
+        let (wire, start) = (Wire::default(), Instant::now());
+        for _ in 0..150 {
+            assert_eq!(send(&wire, Access::Write, Some((200, ""))).await.unwrap(), 200);
+        }
+        assert!(start.elapsed() > ATTEMPT);
+        assert_eq!(wire.traffic(), Traffic { requests: 150, throttled: 0, retries: 0 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_answer_is_counted_and_slows() {
+        let (wire, start) = (Wire::default(), Instant::now());
+        let answer = "<Response><Errors><Error><Code>RequestLimitExceeded</Code></Error></Errors></Response>";
+        assert_eq!(send(&wire, Access::Write, Some((503, answer))).await.unwrap(), 503);
+        send(&wire, Access::Write, Some((200, ""))).await.unwrap();
+        assert_eq!(wire.traffic().throttled, 1);
+        assert!(start.elapsed() >= Duration::from_millis(400));
+    }
+}

@@ -1,0 +1,176 @@
+//! The lockout guard: before a policy is attached, its effect on those who must stay able to act is evaluated.
+
+use std::collections::BTreeSet;
+
+use crate::model::{AccountId, AttachedPolicy, Change, Finding, Plan, PolicyHolder, Severity};
+use crate::policy::{Context, Document, Kind, Layers, Request, Verdict, allow_all, evaluate};
+
+/// What whoever contains a breach must be able to do, one action for each way out: undo an SCP, act in IAM and EC2, go
+/// on to other accounts.
+const MUST_WORK: [&str; 4] =
+    ["organizations:DetachPolicy", "iam:UpdateAccessKey", "ec2:StopInstances", "sts:AssumeRole"];
+
+/// A refusal for every policy of the plan that would lock out the caller, the role that quell works with, or a break-glass
+/// role of the runbook.
+pub fn findings(plan: &Plan) -> Vec<Finding> {
+    let policies = plan.changes.iter().filter_map(|change| Some((change, change.attaches.as_ref()?)));
+    policies.flat_map(|(change, policy)| judge(plan, change, policy)).collect()
+}
+
+fn judge(plan: &Plan, change: &Change, policy: &AttachedPolicy) -> Vec<Finding> {
+    let refusal = |message: String| Finding {
+        severity: Severity::Refusal,
+        step: Some(change.step.clone()),
+        target: Some(change.target.clone()),
+        message,
+    };
+    match &policy.holder {
+        PolicyHolder::Principal(arn) => {
+            let protected = protected(plan, &change.target.account);
+            let hit = protected.iter().find(|pattern| same_principal(pattern, arn));
+            let message = |who: &String| {
+                format!(
+                    "would lock out {who}: the policy is to be attached to that very principal; take it out of the set"
+                )
+            };
+            hit.map(|who| refusal(message(who))).into_iter().collect()
+        }
+        PolicyHolder::Account(account) => {
+            let text = policy.document.to_string();
+            let document = match Document::parse(change.step.as_str(), &text, Kind::ServiceControl) {
+                Ok(document) => document,
+                Err(error) => {
+                    return vec![refusal(format!("the policy cannot be evaluated, so it is not attached: {error}"))];
+                }
+            };
+            let locked = |who: &String| Some((who.clone(), denied(&document, who)?));
+            let message = |(who, (action, sid)): (String, (&str, String))| {
+                format!(
+                    "would lock out {who}: statement `{sid}` denies it {action}; name the role under `exempt` of step `{}`",
+                    change.step
+                )
+            };
+            protected(plan, account).iter().filter_map(locked).map(|found| refusal(message(found))).collect()
+        }
+    }
+}
+
+/// The first thing that a principal must be able to do and could not, with the statement that denies it.
+fn denied(document: &Document, principal: &str) -> Option<(&'static str, String)> {
+    let layers =
+        Layers { scps: vec![vec![allow_all(), document.clone()]], identity: vec![allow_all()], ..Layers::default() };
+    MUST_WORK.into_iter().find_map(|action| {
+        let request = Request {
+            principal: principal.to_owned(),
+            action: action.to_owned(),
+            resource: "*".to_owned(),
+            context: Context::default().with("aws:PrincipalArn", principal),
+        };
+        match evaluate(&request, &layers) {
+            Verdict::Allowed => None,
+            Verdict::ExplicitDeny { sid, .. } => Some((action, sid.unwrap_or_else(|| "without a Sid".to_owned()))),
+            Verdict::ImplicitDeny { .. } => Some((action, "no statement allows it".to_owned())),
+        }
+    })
+}
+
+/// The principals in an account that must stay able to act, by ARN.
+fn protected(plan: &Plan, account: &AccountId) -> BTreeSet<String> {
+    let partition = plan.caller.partition();
+    let arn = |role: &str| format!("arn:{partition}:iam::{account}:{role}");
+    let mut principals = BTreeSet::new();
+    let role = plan.runbook.targets.role.as_ref().map(|role| format!("role/{}", role.name));
+    for name in plan.runbook.break_glass.iter().chain(&role) {
+        if !name.starts_with("arn:") {
+            principals.insert(arn(name));
+        } else if name.split(':').nth(4).is_some_and(|of| of == account.as_str()) {
+            principals.insert(name.clone());
+        }
+    }
+    if plan.caller.account == *account {
+        let caller = plan.caller.principal_arn();
+        // A session's ARN leaves out its role's path: a protected role of the same name stands for it.
+        if !principals.iter().any(|known| same_principal(known, &caller)) {
+            principals.insert(caller);
+        }
+    }
+    principals
+}
+
+/// Whether two ARNs name the same user or role, when one of them may lack the path.
+fn same_principal(a: &str, b: &str) -> bool {
+    let parts = |arn: &str| {
+        let (account, resource) = arn.rsplit_once(':')?;
+        let (kind, path) = resource.split_once('/')?;
+        let name = path.rsplit('/').next()?;
+        Some((account.to_owned(), kind.to_owned(), name.to_owned(), path.contains('/')))
+    };
+    match (parts(a), parts(b)) {
+        (Some(a_parts), Some(b_parts)) => {
+            let pathless = !a_parts.3 || !b_parts.3;
+            a == b || pathless && (a_parts.0, a_parts.1, a_parts.2) == (b_parts.0, b_parts.1, b_parts.2)
+        }
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::test_plans::{change, plan, runbook};
+    use crate::model::Role;
+    use crate::policy::deny_all_except_roles;
+
+    fn with_policy(document: &str, holder: PolicyHolder) -> Plan {
+        let mut runbook = runbook(r#"[{"id": "lock", "uses": "toy.set"}]"#);
+        runbook.targets.role = Some(Role { name: "ir/IRResponder".into(), external_id: None });
+        runbook.break_glass = vec!["role/BreakGlass".into()];
+        let mut change = change("lock", "111122223333");
+        change.attaches = Some(AttachedPolicy { document: serde_json::from_str(document).unwrap(), holder });
+        plan(runbook, vec![change])
+    }
+
+    fn messages(plan: &Plan) -> Vec<String> {
+        findings(plan).into_iter().map(|finding| finding.message).collect()
+    }
+
+    fn account() -> PolicyHolder {
+        PolicyHolder::Account(AccountId::new("111122223333").unwrap())
+    }
+
+    #[test]
+    fn an_scp_that_exempts_everybody_who_must_act_passes() {
+        let exempt =
+            ["arn:aws:iam::*:role/ir/IRResponder", "arn:aws:iam::*:role/BreakGlass", "arn:aws:iam::*:user/responder"];
+        assert_eq!(messages(&with_policy(&deny_all_except_roles(&exempt), account())), [""; 0]);
+    }
+
+    #[test]
+    fn an_scp_that_forgets_one_names_it_and_its_statement() {
+        let exempt = ["arn:aws:iam::*:role/ir/IRResponder", "arn:aws:iam::*:user/responder"];
+        let messages = messages(&with_policy(&deny_all_except_roles(&exempt), account()));
+        assert_eq!(
+            messages,
+            ["would lock out arn:aws:iam::111122223333:role/BreakGlass: statement `IRDenyAll` denies it \
+              organizations:DetachPolicy; name the role under `exempt` of step `lock`"]
+        );
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_read_is_refused() {
+        let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*",
+            "Condition": {"SomethingNew": {"aws:PrincipalArn": "*"}}}]});
+        let messages = messages(&with_policy(&document.to_string(), account()));
+        assert!(messages[0].starts_with("the policy cannot be evaluated"), "{messages:?}");
+    }
+
+    #[test]
+    fn nobody_denies_himself() {
+        let me = PolicyHolder::Principal("arn:aws:iam::111122223333:user/responder".into());
+        assert_eq!(messages(&with_policy("{}", me)).len(), 1);
+        let other = PolicyHolder::Principal("arn:aws:iam::111122223333:user/mallory".into());
+        assert!(messages(&with_policy("{}", other)).is_empty());
+    }
+}

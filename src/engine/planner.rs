@@ -1,0 +1,100 @@
+//! Decides: from what the survey saw to the exact changes. A pure function; it cannot even wait.
+
+use serde_json::{Map, Value};
+
+use super::action::{Decision, Found, Table};
+use super::survey::Survey;
+use crate::model::{Already, Change, ChangeId, Finding, Kind, Plan, Runbook, Severity, Skip, Step, Target, Tier};
+
+/// Makes the plan.
+pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, survey: &Survey) -> Plan {
+    let mut plan = Plan {
+        created: survey.view.now,
+        caller: survey.view.caller.clone(),
+        runbook: runbook.clone(),
+        inputs: inputs.clone(),
+        targets: survey.lanes.clone(),
+        sets: survey.sets.iter().map(|(name, members)| (name.clone(), members.len())).collect(),
+        changes: Vec::new(),
+        already: Vec::new(),
+        skipped: Vec::new(),
+        findings: Vec::new(),
+        coverage: survey.coverage.clone(),
+        undoes: None,
+        effects: std::collections::BTreeMap::new(),
+    };
+    if plan.caller.is_root() {
+        refuse(
+            &mut plan,
+            None,
+            None,
+            "the caller is the root user, whom no policy can bound; use the responder role".into(),
+        );
+    }
+    for (target, gap) in &survey.gaps {
+        let message = format!("could not look: {gap}");
+        plan.findings.push(Finding { severity: Severity::Warning, step: None, target: Some(target.clone()), message });
+    }
+    for step in &runbook.steps {
+        let before = plan.changes.len();
+        for (target, found) in survey.found.get(&step.id).into_iter().flatten() {
+            for found in found {
+                decide(table, survey, step, target, found, &mut plan);
+            }
+        }
+        bound(step, before, &mut plan);
+    }
+    plan
+}
+
+fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, found: &Found<Value>, plan: &mut Plan) {
+    let Some(action) = table.action(step.uses.as_str()) else { return };
+    let (member, resource) = (found.member.clone(), found.resource.clone());
+    match action.plan(&survey.view, &step.with, found) {
+        Ok(Decision::Change(proposal)) => {
+            let kind = step.on.as_ref().and_then(|set| survey.sets.get(set)).and_then(|members| members.first());
+            plan.changes.push(Change {
+                id: ChangeId::of(&step.id, target, &resource),
+                step: step.id.clone(),
+                action: step.uses.clone(),
+                tier: step.approval.map_or(action.spec().tier, |asked| asked.max(action.spec().tier)),
+                target: target.clone(),
+                kind: kind.map_or_else(|| Kind::new("account"), |resource| resource.kind.clone()),
+                member,
+                resource,
+                summary: proposal.summary,
+                before: proposal.before,
+                after: proposal.after,
+                prior: found.prior.clone(),
+                undo: proposal.undo,
+                notes: proposal.notes,
+                attaches: proposal.attaches,
+            });
+        }
+        Ok(Decision::Already) => {
+            plan.already.push(Already { step: step.id.clone(), target: target.clone(), member, resource });
+        }
+        Ok(Decision::Skip(reason)) => {
+            plan.skipped.push(Skip { step: step.id.clone(), target: target.clone(), member, resource, reason });
+        }
+        Ok(Decision::Refuse(why)) => refuse(plan, Some(step), Some(target), why),
+        Err(error) => refuse(plan, Some(step), Some(target), error.to_string()),
+    }
+}
+
+fn refuse(plan: &mut Plan, step: Option<&Step>, target: Option<&Target>, message: String) {
+    let (step, target) = (step.map(|step| step.id.clone()), target.cloned());
+    plan.findings.push(Finding { severity: Severity::Refusal, step, target, message });
+}
+
+/// A step with more changes than its `at_most` asks for the highest approval: one more question, and a harder one.
+fn bound(step: &Step, first: usize, plan: &mut Plan) {
+    let count = plan.changes.len() - first;
+    let Some(at_most) = step.at_most.filter(|at_most| count > *at_most as usize) else { return };
+    for change in &mut plan.changes[first..] {
+        change.tier = Tier::Destructive;
+    }
+    let message =
+        format!("{count} changes, and the runbook expects at most {at_most}: they need the approval `destructive`");
+    plan.findings.push(Finding { severity: Severity::Warning, step: Some(step.id.clone()), target: None, message });
+}

@@ -1,0 +1,355 @@
+//! The main loop: ask, apply, prove. A resumed run is this same loop, entered with a state folded from the journal.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+use super::Engine;
+use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
+use super::ports::{Approver, Reporter};
+use super::prove;
+use super::state::{State, Wave};
+use crate::journal::{Journal, JournalError};
+use crate::model::{
+    Answer, Approval, Caller, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan, RunId, RunOutcome, StepId,
+    Summary, Target, Tier,
+};
+
+/// A run that a process works on.
+pub struct Run<'a> {
+    engine: Engine,
+    journal: Journal,
+    state: State,
+    approver: Arc<dyn Approver>,
+    reporter: &'a mut dyn Reporter,
+    stop: watch::Receiver<bool>,
+}
+
+/// What ends a run before its time. What merely happens in a run is an event.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Nothing more can be recorded, so nothing more is done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal is not a run's.
+    #[error(transparent)]
+    NoRun(#[from] super::state::NoRun),
+    /// Part of quell failed.
+    #[error("quell itself failed: {0}; the journal is whole, `quell resume` goes on")]
+    Panicked(#[from] tokio::task::JoinError),
+    /// The survey of a sweep failed as a whole.
+    #[error(transparent)]
+    Survey(#[from] super::survey::SurveyError),
+}
+
+type FromLanes = mpsc::UnboundedReceiver<(Target, StepId, LaneEvent)>;
+
+impl<'a> Run<'a> {
+    /// Begins a run: its plan becomes the first line of the journal. `timed` are the phases that led to the plan.
+    pub fn start(
+        engine: Engine,
+        mut journal: Journal,
+        run: RunId,
+        plan: Plan,
+        timed: &[(Phase, f64)],
+        ports: (Arc<dyn Approver>, &'a mut dyn Reporter, watch::Receiver<bool>),
+    ) -> Result<Self, RunError> {
+        let digest = plan.digest();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let kind = EventKind::RunStarted { run, version, plan: Box::new(plan), digest };
+        let first = Event { seq: 0, at: engine.clock.now(), kind };
+        journal.append(std::slice::from_ref(&first))?;
+        journal.sync()?;
+        let state = State::begin(&first)?;
+        engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
+        let (approver, reporter, stop) = ports;
+        reporter.event(&first);
+        let mut run = Self { engine, journal, state, approver, reporter, stop };
+        for (phase, seconds) in timed {
+            run.record([EventKind::PhaseEnded { phase: *phase, seconds: *seconds }])?;
+        }
+        Ok(run)
+    }
+
+    /// Takes a run up again.
+    pub fn resume(
+        engine: Engine,
+        journal: Journal,
+        events: &[Event],
+        caller: Caller,
+        ports: (Arc<dyn Approver>, &'a mut dyn Reporter, watch::Receiver<bool>),
+    ) -> Result<Self, RunError> {
+        let state = State::fold_all(events)?;
+        engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
+        let (approver, reporter, stop) = ports;
+        for event in events {
+            reporter.event(event);
+        }
+        let mut run = Self { engine, journal, state, approver, reporter, stop };
+        run.record([EventKind::RunResumed { caller }])?;
+        Ok(run)
+    }
+
+    /// Drives the plan to its end.
+    pub async fn execute(mut self) -> Result<Summary, RunError> {
+        self.approve().await?;
+        if self.state.refusal().is_none() && !self.state.stopping() {
+            self.apply().await?;
+            self.prove().await?;
+        }
+        let outcome = self.state.outcome();
+        let summary = self.state.summarise(outcome, self.engine.sessions.traffic());
+        self.record([EventKind::RunEnded { outcome, summary: Box::new(summary.clone()) }])?;
+        self.journal.sync()?;
+        Ok(summary)
+    }
+
+    /// Asks for every tier before anything is changed: one no, and nothing is.
+    async fn approve(&mut self) -> Result<(), RunError> {
+        let tiers = self.state.unanswered();
+        if tiers.is_empty() {
+            return Ok(());
+        }
+        let begun = self.begin(Phase::Approval)?;
+        for tier in tiers {
+            if self.state.refusal().is_some() || self.state.stopping() {
+                break;
+            }
+            self.ask(tier).await?;
+        }
+        self.finish(Phase::Approval, begun)
+    }
+
+    async fn ask(&mut self, tier: Tier) -> Result<(), RunError> {
+        let changes = self.state.plan().changes.iter().filter(|change| change.tier == tier).count();
+        self.record([EventKind::ApprovalAsked { tier, changes }])?;
+        let approver = Arc::clone(&self.approver);
+        let plan = self.state.plan().clone();
+        let kind = tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => EventKind::StopRequested,
+            reply = approver.ask(&plan, tier) => EventKind::ApprovalAnswered {
+                approval: Approval {
+                    plan: self.state.digest().clone(),
+                    tier,
+                    answer: reply.answer,
+                    by: reply.by,
+                    through: reply.through,
+                    at: self.engine.clock.now(),
+                },
+            },
+        };
+        self.record([kind])
+    }
+
+    /// Makes all changes that can be made, and waits for all that were begun.
+    async fn apply(&mut self) -> Result<(), RunError> {
+        let begun = self.begin(Phase::Apply)?;
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let mut lanes = JoinSet::new();
+        loop {
+            self.skip_held()?;
+            for shard in self.shards()? {
+                let (target, step) = (shard.target.clone(), shard.step.id.clone());
+                let report = lane::through(sender.clone(), target, step);
+                lanes.spawn(lane::carry_out(self.engine.clone(), shard, report));
+            }
+            if lanes.is_empty() && events.is_empty() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.stop), if !self.state.stopping() => self.record([EventKind::StopRequested])?,
+                Some(event) = events.recv() => self.take(event, &mut events)?,
+                Some(ended) = lanes.join_next() => ended?,
+            }
+        }
+        self.finish(Phase::Apply, begun)
+    }
+
+    /// What can be started now. Its intent is on the disk before it is handed out.
+    fn shards(&mut self) -> Result<Vec<Shard>, RunError> {
+        let table = self.engine.table.clone();
+        let steps = &self.state.plan().runbook;
+        let batch = |id: &StepId| {
+            let action = steps.step(id).and_then(|step| table.action(step.uses.as_str()));
+            action.map_or(1, super::action::DynAction::batch)
+        };
+        let waves = self.state.waves(batch);
+        if waves.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shards = waves.iter().map(|wave| self.shard(wave)).collect();
+        let intents = waves.into_iter().flat_map(|wave| wave.changes);
+        self.record(intents.map(|change| EventKind::ChangeStarted { change }))?;
+        self.journal.sync()?;
+        Ok(shards)
+    }
+
+    fn shard(&self, wave: &Wave) -> Shard {
+        let plan = self.state.plan();
+        let assign = |id| {
+            let tracked = self.state.change(id).expect("a wave is made of the plan's changes");
+            Assigned {
+                change: tracked.change.clone(),
+                cut_off: tracked.cut_off,
+                effect: plan.effects.get(id).cloned().unwrap_or_default(),
+            }
+        };
+        Shard {
+            target: wave.target.clone(),
+            step: plan.runbook.step(&wave.step).expect("a wave is of one of the plan's steps").clone(),
+            direction: if plan.undoes.is_some() { Direction::Undo } else { Direction::Apply },
+            changes: wave.changes.iter().map(assign).collect(),
+        }
+    }
+
+    /// Takes in an event of a lane, and all others that are there by now, so that they share the next write to the disk.
+    fn take(&mut self, first: (Target, StepId, LaneEvent), events: &mut FromLanes) -> Result<(), RunError> {
+        let mut ended = Vec::new();
+        let mut next = Some(first);
+        while let Some((target, step, event)) = next {
+            match event {
+                LaneEvent::Looked => self.state.looked(&target, &step),
+                LaneEvent::Ended(change, outcome) => ended.push(EventKind::ChangeEnded { change, outcome }),
+            }
+            next = events.try_recv().ok();
+        }
+        self.record(ended)
+    }
+
+    fn skip_held(&mut self) -> Result<(), RunError> {
+        loop {
+            let held = self.state.held();
+            if held.is_empty() {
+                return Ok(());
+            }
+            let skip = |(change, why)| EventKind::ChangeEnded { change, outcome: Outcome::Skipped { why } };
+            self.record(held.into_iter().map(skip).collect::<Vec<_>>())?;
+        }
+    }
+
+    /// Looks again until what was done is seen, and until sweeps find nothing new. A stopped run is not looked at.
+    async fn prove(&mut self) -> Result<(), RunError> {
+        let begun = self.begin(Phase::Prove)?;
+        if !self.state.stopping() {
+            self.verify().await?;
+        }
+        let until = self.state.plan().runbook.until.clone();
+        while !self.state.stopping() && !self.state.newcomers_settled() && self.state.sweeps() < until.at_most {
+            if self.state.sweeps() > 0 {
+                tokio::select! {
+                    () = stopped(&mut self.stop) => {
+                        self.record([EventKind::StopRequested])?;
+                        break;
+                    }
+                    () = tokio::time::sleep(until.every.std()) => {}
+                }
+            }
+            self.sweep(until.newcomers).await?;
+        }
+        self.finish(Phase::Prove, begun)
+    }
+
+    async fn verify(&mut self) -> Result<(), RunError> {
+        let mut wait = Duration::from_secs(2);
+        let deadline = Instant::now() + prove::LONGEST;
+        loop {
+            let verdicts = prove::verify(&self.engine, &self.state).await;
+            let pending = verdicts.iter().any(|(_, verdict)| prove::is_pending(verdict));
+            self.record(verdicts.into_iter().map(|(change, verdict)| EventKind::ChangeProven { change, verdict }))?;
+            if !pending || Instant::now() + wait > deadline {
+                return Ok(());
+            }
+            tokio::select! {
+                () = stopped(&mut self.stop) => return self.record([EventKind::StopRequested]),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 3 / 2).min(Duration::from_secs(15));
+        }
+    }
+
+    /// Surveys once more. What it finds beyond the plan is contained where the runbook says so and the approvals given
+    /// reach that far; otherwise it is named, and the run does not end as contained.
+    async fn sweep(&mut self, newcomers: Newcomers) -> Result<(), RunError> {
+        let (found, coverage) = prove::sweep(&self.engine, &self.state).await?;
+        let sweep = self.state.sweeps() + 1;
+        self.record([EventKind::SweepEnded { sweep, newcomers: found.len(), coverage }])?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut plan = self.state.plan().clone();
+        plan.changes.extend(found.iter().cloned());
+        let digest: Digest = plan.digest();
+        self.record([EventKind::PlanExtended { changes: found, digest }])?;
+        match newcomers {
+            Newcomers::Contain => {
+                self.approve().await?;
+                if self.state.refusal().is_none() && !self.state.stopping() {
+                    self.apply().await?;
+                    self.verify().await?;
+                }
+                Ok(())
+            }
+            Newcomers::List => {
+                let waiting = prove::waiting(&self.state);
+                let why = "found after the plan was approved; the runbook lists newcomers, it does not contain them";
+                self.record(
+                    waiting.into_iter().map(|change| EventKind::ChangeEnded {
+                        change,
+                        outcome: Outcome::Skipped { why: why.to_owned() },
+                    }),
+                )
+            }
+        }
+    }
+
+    fn begin(&mut self, phase: Phase) -> Result<Instant, RunError> {
+        self.record([EventKind::PhaseStarted { phase }])?;
+        Ok(Instant::now())
+    }
+
+    fn finish(&mut self, phase: Phase, begun: Instant) -> Result<(), RunError> {
+        self.record([EventKind::PhaseEnded { phase, seconds: begun.elapsed().as_secs_f64() }])
+    }
+
+    /// The one way in which anything happens: recorded, remembered, shown.
+    fn record(&mut self, kinds: impl IntoIterator<Item = EventKind>) -> Result<(), RunError> {
+        let first = self.state.next_seq();
+        let at = self.engine.clock.now();
+        let events: Vec<Event> = kinds.into_iter().zip(first..).map(|(kind, seq)| Event { seq, at, kind }).collect();
+        self.journal.append(&events)?;
+        for event in &events {
+            self.state.fold(event);
+            self.reporter.event(event);
+        }
+        Ok(())
+    }
+
+    /// The state so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// Resolves when a person asks to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        // Nobody is left who could ask.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether a run was refused by an answer, and by which.
+pub fn refused(state: &State) -> Option<&Approval> {
+    state.refusal().filter(|approval| approval.answer == Answer::Refused)
+}
+
+/// The outcome that a plan without any change ends with.
+pub fn nothing_to_do(plan: &Plan) -> Option<RunOutcome> {
+    plan.changes
+        .is_empty()
+        .then(|| if plan.coverage.is_complete() { RunOutcome::NothingToDo } else { RunOutcome::CoverageIncomplete })
+}

@@ -1,0 +1,489 @@
+//! The state of a run: a fold over its events, and nothing else. A resumed run is the same loop entered with a fuller state.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::Timestamp;
+
+use super::graph::{Freed, Graph, Index};
+use super::ports::Traffic;
+use crate::model::{
+    Answer, Approval, Caller, Change, ChangeCounts, ChangeId, Coverage, CoverageStatus, Digest, Event, EventKind,
+    Outcome, Phase, PhaseSeconds, Plan, RunId, RunOutcome, StepId, Summary, Target, Tier, Verdict,
+};
+
+/// How many changes of one step may be under way in one lane. It bounds how long a change can wait between the look
+/// before it and the request.
+const IN_FLIGHT: usize = 50;
+
+/// How far a change has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Not begun.
+    Waiting,
+    /// Its intent is on disk.
+    Started,
+    /// It has an outcome.
+    Ended(Outcome),
+}
+
+/// A change and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tracked {
+    /// The change.
+    pub change: Change,
+    /// How far it has come.
+    pub progress: Progress,
+    /// What the last look after it saw.
+    pub verdict: Option<Verdict>,
+    /// When its intent was recorded, first.
+    pub started: Option<Timestamp>,
+    /// When its outcome was recorded, last.
+    pub ended: Option<Timestamp>,
+    /// Whether a process began it and was cut off: it may have taken effect.
+    pub cut_off: bool,
+}
+
+/// Changes of one step in one lane that can be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wave {
+    /// The lane.
+    pub target: Target,
+    /// The step.
+    pub step: StepId,
+    /// The changes.
+    pub changes: Vec<ChangeId>,
+}
+
+/// The state of a run.
+#[derive(Debug, Clone)]
+pub struct State {
+    run: RunId,
+    plan: Plan,
+    digest: Digest,
+    started: Timestamp,
+    last: Timestamp,
+    next_seq: u64,
+    caller: Caller,
+    tracked: Vec<Tracked>,
+    index: HashMap<ChangeId, Index>,
+    graph: Graph,
+    ready: BTreeSet<Index>,
+    held: BTreeSet<Index>,
+    lanes: HashMap<(Target, StepId), Lane>,
+    approvals: BTreeMap<Tier, Approval>,
+    stopping: bool,
+    coverage: Coverage,
+    clean_sweeps: u32,
+    sweeps: u32,
+    seconds: PhaseSeconds,
+    ended: Option<RunOutcome>,
+    summary: Option<Summary>,
+}
+
+/// What is under way in one lane for one step.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lane {
+    in_flight: usize,
+    looking: bool,
+}
+
+/// A journal that does not begin with a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal does not begin with the start of a run")]
+pub struct NoRun;
+
+impl State {
+    /// The state after the first event of a run.
+    pub fn begin(event: &Event) -> Result<Self, NoRun> {
+        let EventKind::RunStarted { run, plan, digest, .. } = &event.kind else { return Err(NoRun) };
+        let mut state = Self {
+            run: run.clone(),
+            plan: (**plan).clone(),
+            digest: digest.clone(),
+            started: event.at,
+            last: event.at,
+            next_seq: event.seq + 1,
+            caller: plan.caller.clone(),
+            tracked: Vec::new(),
+            index: HashMap::new(),
+            graph: Graph::default(),
+            ready: BTreeSet::new(),
+            held: BTreeSet::new(),
+            lanes: HashMap::new(),
+            approvals: BTreeMap::new(),
+            stopping: false,
+            coverage: plan.coverage.clone(),
+            clean_sweeps: 0,
+            sweeps: 0,
+            seconds: PhaseSeconds::default(),
+            ended: None,
+            summary: None,
+        };
+        state.track(plan.changes.clone());
+        state.connect();
+        Ok(state)
+    }
+
+    /// The state after all these events.
+    pub fn fold_all(events: &[Event]) -> Result<Self, NoRun> {
+        let (first, rest) = events.split_first().ok_or(NoRun)?;
+        let mut state = Self::begin(first)?;
+        rest.iter().for_each(|event| state.fold(event));
+        Ok(state)
+    }
+
+    /// Takes an event in.
+    pub fn fold(&mut self, event: &Event) {
+        self.next_seq = event.seq + 1;
+        self.last = event.at;
+        match &event.kind {
+            EventKind::RunStarted { .. } | EventKind::ApprovalAsked { .. } | EventKind::PhaseStarted { .. } => {}
+            EventKind::RunResumed { caller } => self.reopen(caller),
+            EventKind::PhaseEnded { phase, seconds } => self.add_seconds(*phase, *seconds),
+            EventKind::ApprovalAnswered { approval } => {
+                self.approvals.insert(approval.tier, approval.clone());
+            }
+            EventKind::ChangeStarted { change } => self.start(change, event.at),
+            EventKind::ChangeEnded { change, outcome } => self.end(change, outcome, event.at),
+            EventKind::ChangeProven { change, verdict } => {
+                if let Some(index) = self.index.get(change) {
+                    self.tracked[*index].verdict = Some(verdict.clone());
+                }
+            }
+            EventKind::SweepEnded { newcomers, coverage, .. } => {
+                self.sweeps += 1;
+                self.clean_sweeps = if *newcomers == 0 { self.clean_sweeps + 1 } else { 0 };
+                self.take_sweep(coverage);
+            }
+            EventKind::PlanExtended { changes, digest } => {
+                self.plan.changes.extend(changes.iter().cloned());
+                self.digest = digest.clone();
+                self.track(changes.clone());
+                self.connect();
+            }
+            EventKind::StopRequested => self.stopping = true,
+            EventKind::RunEnded { outcome, summary } => {
+                self.ended = Some(*outcome);
+                self.summary = Some((**summary).clone());
+            }
+        }
+    }
+
+    fn track(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.index.insert(change.id.clone(), self.tracked.len());
+            self.tracked.push(Tracked {
+                change,
+                progress: Progress::Waiting,
+                verdict: None,
+                started: None,
+                ended: None,
+                cut_off: false,
+            });
+        }
+    }
+
+    /// Builds the graph anew and takes in what has ended.
+    fn connect(&mut self) {
+        self.graph = Graph::new(&self.plan.runbook, &self.plan.changes);
+        self.ready = self.graph.free().collect();
+        self.held.clear();
+        for index in 0..self.tracked.len() {
+            match &self.tracked[index].progress {
+                Progress::Waiting => {}
+                Progress::Started => {
+                    self.ready.remove(&index);
+                }
+                Progress::Ended(outcome) => {
+                    let good = outcome.is_good();
+                    self.release(index, good);
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, index: Index, good: bool) {
+        let Freed { free, held } = self.graph.end(index, good);
+        self.ready.remove(&index);
+        self.held.remove(&index);
+        let waiting = |index: &Index| self.tracked[*index].progress == Progress::Waiting;
+        self.ready.extend(free.into_iter().filter(waiting));
+        self.held.extend(held.into_iter().filter(|index| self.tracked[*index].progress == Progress::Waiting));
+    }
+
+    /// A process takes the run up: what was under way may have taken effect and is looked at first; what failed, or was
+    /// held by a failure, gets another chance. What drifted stays as it is: nobody approved its new state.
+    fn reopen(&mut self, caller: &Caller) {
+        self.caller = caller.clone();
+        self.stopping = false;
+        self.ended = None;
+        self.lanes.clear();
+        self.clean_sweeps = 0;
+        self.approvals.retain(|_, approval| approval.answer == Answer::Approved);
+        for tracked in &mut self.tracked {
+            match &tracked.progress {
+                Progress::Started => {
+                    tracked.cut_off = true;
+                    tracked.progress = Progress::Waiting;
+                }
+                Progress::Ended(Outcome::Failed { .. }) => {
+                    tracked.cut_off = true;
+                    tracked.progress = Progress::Waiting;
+                }
+                Progress::Ended(Outcome::Skipped { .. }) => tracked.progress = Progress::Waiting,
+                Progress::Waiting | Progress::Ended(_) => {}
+            }
+        }
+        self.connect();
+    }
+
+    fn start(&mut self, change: &ChangeId, at: Timestamp) {
+        let Some(&index) = self.index.get(change) else { return };
+        let tracked = &mut self.tracked[index];
+        tracked.progress = Progress::Started;
+        tracked.started.get_or_insert(at);
+        self.ready.remove(&index);
+        let lane = self.lanes.entry((tracked.change.target.clone(), tracked.change.step.clone())).or_default();
+        lane.in_flight += 1;
+        lane.looking = true;
+    }
+
+    fn end(&mut self, change: &ChangeId, outcome: &Outcome, at: Timestamp) {
+        let Some(&index) = self.index.get(change) else { return };
+        let tracked = &mut self.tracked[index];
+        if tracked.progress == Progress::Started
+            && let Some(lane) = self.lanes.get_mut(&(tracked.change.target.clone(), tracked.change.step.clone()))
+        {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+        }
+        tracked.progress = Progress::Ended(outcome.clone());
+        tracked.ended = Some(at);
+        self.release(index, outcome.is_good());
+    }
+
+    /// A lane has looked at the resources of its wave, so that the next wave may look.
+    pub fn looked(&mut self, target: &Target, step: &StepId) {
+        if let Some(lane) = self.lanes.get_mut(&(target.clone(), step.clone())) {
+            lane.looking = false;
+        }
+    }
+
+    /// What can be made now, as one wave per lane and step. `batch` tells how many changes a step's requests carry: where
+    /// it is more than one, a wave waits for the one before it, so that what becomes ready meanwhile goes in one request.
+    pub fn waves(&self, batch: impl Fn(&StepId) -> usize) -> Vec<Wave> {
+        if self.stopping {
+            return Vec::new();
+        }
+        let mut waves: BTreeMap<(&Target, &StepId), Vec<ChangeId>> = BTreeMap::new();
+        for index in &self.ready {
+            let change = &self.tracked[*index].change;
+            waves.entry((&change.target, &change.step)).or_default().push(change.id.clone());
+        }
+        let mut startable = Vec::new();
+        for ((target, step), mut changes) in waves {
+            let lane = self.lanes.get(&(target.clone(), step.clone())).copied().unwrap_or_default();
+            let room = match batch(step) {
+                1 => IN_FLIGHT.saturating_sub(lane.in_flight),
+                batch if lane.in_flight == 0 => batch.max(IN_FLIGHT),
+                _ => 0,
+            };
+            if lane.looking || room == 0 {
+                continue;
+            }
+            changes.truncate(room);
+            startable.push(Wave { target: target.clone(), step: step.clone(), changes });
+        }
+        startable
+    }
+
+    /// The changes that must not be made because something they need failed, with the words for it.
+    pub fn held(&self) -> Vec<(ChangeId, String)> {
+        let why = |index: &Index| {
+            let change = &self.tracked[*index].change;
+            (change.id.clone(), format!("a step that `{}` needs did not succeed for {}", change.step, change.member))
+        };
+        self.held.iter().map(why).collect()
+    }
+
+    /// The tiers of the plan without an answer.
+    pub fn unanswered(&self) -> Vec<Tier> {
+        let open = |tier: &Tier| {
+            let waits = |t: &Tracked| t.change.tier == *tier && !matches!(t.progress, Progress::Ended(_));
+            self.tracked.iter().any(waits)
+        };
+        self.plan.tiers().into_iter().filter(|tier| !self.approvals.contains_key(tier) && open(tier)).collect()
+    }
+
+    /// The answer that forbids the run, if one does.
+    pub fn refusal(&self) -> Option<&Approval> {
+        self.approvals.values().find(|approval| approval.answer == Answer::Refused)
+    }
+
+    fn add_seconds(&mut self, phase: Phase, seconds: f64) {
+        *match phase {
+            Phase::Survey => &mut self.seconds.survey,
+            Phase::Plan => &mut self.seconds.plan,
+            Phase::Preflight => &mut self.seconds.preflight,
+            Phase::Approval => &mut self.seconds.approval,
+            Phase::Apply => &mut self.seconds.apply,
+            Phase::Prove => &mut self.seconds.prove,
+        } += seconds;
+        self.seconds.total += seconds;
+    }
+
+    /// A sweep's look is newer than the survey's: what it saw replaces what could not be seen, what it could not see
+    /// counts until a later sweep sees it.
+    fn take_sweep(&mut self, seen: &Coverage) {
+        let mut coverage = seen.clone();
+        for entry in self.coverage.entries() {
+            if seen.status(&entry.target, &entry.service) == CoverageStatus::Unknown {
+                coverage.note(entry.target, &entry.service, entry.status, entry.reason);
+            }
+        }
+        self.coverage = coverage;
+    }
+
+    /// The ledger, with `acted` where a change was made.
+    pub fn coverage(&self) -> Coverage {
+        let mut coverage = self.coverage.clone();
+        for tracked in &self.tracked {
+            if let Progress::Ended(Outcome::Done { .. }) = tracked.progress {
+                let change = &tracked.change;
+                let service = change.action.as_str().split('.').next().unwrap_or_default();
+                coverage.note(change.target.clone(), service, CoverageStatus::Acted, None);
+            }
+        }
+        coverage
+    }
+
+    /// What became of the changes.
+    pub fn counts(&self) -> ChangeCounts {
+        let mut counts = ChangeCounts { planned: self.tracked.len(), ..ChangeCounts::default() };
+        for tracked in &self.tracked {
+            match &tracked.progress {
+                Progress::Waiting | Progress::Started => counts.skipped += 1,
+                Progress::Ended(Outcome::Done { .. }) => counts.done += 1,
+                Progress::Ended(Outcome::Already) => counts.already += 1,
+                Progress::Ended(Outcome::Failed { .. }) => counts.failed += 1,
+                Progress::Ended(Outcome::Drifted { .. }) => counts.drifted += 1,
+                Progress::Ended(Outcome::Skipped { .. }) => counts.skipped += 1,
+            }
+            let good = matches!(&tracked.progress, Progress::Ended(outcome) if outcome.is_good());
+            if good && tracked.verdict != Some(Verdict::Proven) {
+                counts.unproven += 1;
+            }
+        }
+        counts
+    }
+
+    /// How the run stands, if it ended now.
+    pub fn outcome(&self) -> RunOutcome {
+        let counts = self.counts();
+        if self.refusal().is_some() {
+            RunOutcome::Refused
+        } else if self.stopping {
+            RunOutcome::Interrupted
+        } else if counts.failed + counts.drifted + counts.skipped + counts.unproven > 0 || !self.newcomers_settled() {
+            RunOutcome::Incomplete
+        } else if !self.coverage().is_complete() {
+            RunOutcome::CoverageIncomplete
+        } else if self.plan.undoes.is_some() {
+            RunOutcome::RolledBack
+        } else if counts.planned == 0 && self.plan.already.is_empty() {
+            RunOutcome::NothingToDo
+        } else {
+            RunOutcome::Contained
+        }
+    }
+
+    /// Whether as many sweeps in a row found nothing new as the runbook demands. A rollback has none.
+    pub fn newcomers_settled(&self) -> bool {
+        self.plan.undoes.is_some() || self.clean_sweeps >= self.plan.runbook.until.clean_sweeps
+    }
+
+    /// The closing figures.
+    pub fn summarise(&self, outcome: RunOutcome, traffic: Traffic) -> Summary {
+        Summary {
+            outcome,
+            run: self.run.clone(),
+            runbook: self.plan.runbook.name.clone(),
+            started: self.started,
+            changes: self.counts(),
+            coverage: self.coverage().counts(),
+            requests: traffic.requests,
+            throttled: traffic.throttled,
+            retries: traffic.retries,
+            seconds: self.seconds.clone(),
+        }
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// The plan, with what sweeps added.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The digest of the plan as it was shown last.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// When the run began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// When its last event was noted.
+    pub fn last(&self) -> Timestamp {
+        self.last
+    }
+
+    /// The number of the next event.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Who runs it now.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The changes, in the order of the plan.
+    pub fn changes(&self) -> &[Tracked] {
+        &self.tracked
+    }
+
+    /// The change with this id.
+    pub fn change(&self, id: &ChangeId) -> Option<&Tracked> {
+        self.index.get(id).map(|index| &self.tracked[*index])
+    }
+
+    /// The answers.
+    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.values()
+    }
+
+    /// Whether a person asked to stop.
+    pub fn stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// How many sweeps there were.
+    pub fn sweeps(&self) -> u32 {
+        self.sweeps
+    }
+
+    /// How the run ended, once it has; none while a process works on it, or after one was killed.
+    pub fn ended(&self) -> Option<RunOutcome> {
+        self.ended
+    }
+
+    /// The closing figures, once it has ended.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
+    }
+}

@@ -1,0 +1,117 @@
+//! The part of a story that is about people: users, roles, keys, and who did what to whom.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::Credentials;
+use super::build::Site;
+use super::story::{AccountStory, EventStory, KeyOf, RoleStory, UserStory};
+use crate::model::{AccountId, Region};
+use crate::sim::call::Refusal;
+use crate::sim::iam::{self, LoginProfile, Policies};
+use crate::sim::world::Secret;
+
+/// The keys of a story, as they were made.
+#[derive(Debug, Default)]
+pub(super) struct Keys(BTreeMap<(String, String, String), Credentials>);
+
+impl Keys {
+    /// The credentials of a key.
+    pub fn get(&self, key: &KeyOf) -> Option<&Credentials> {
+        self.0.get(&(key.account.clone(), key.user.clone(), key.key.clone()))
+    }
+}
+
+/// Founds the organisation.
+pub(super) fn found_organization(_: &mut Site<'_>) -> Result<(), String> {
+    Ok(())
+}
+
+/// Gives an account its users and roles.
+pub(super) fn move_in(site: &mut Site<'_>, name: &str, account: &AccountStory) -> Result<(), String> {
+    for role in &account.roles {
+        found_role(site, &account.id, role).map_err(|cause| format!("role `{}`: {cause}", role.name))?;
+    }
+    for user in &account.users {
+        found_user(site, name, &account.id, user).map_err(|cause| format!("user `{}`: {cause}", user.name))?;
+    }
+    Ok(())
+}
+
+fn found_role(site: &mut Site<'_>, account: &AccountId, role: &RoleStory) -> Result<(), String> {
+    let trust = with_account_numbers(site, &role.trust.to_string())?;
+    let policies = policies(site, &role.managed, &role.inline);
+    let created = role.created.on(site.day);
+    let made = iam::create_role(&mut site.world, account, &role.path, &role.name, &trust, created).map_err(words)?;
+    made.policies = policies;
+    if let Some(longest) = role.max_session {
+        made.max_session = u32::try_from(longest.0.as_secs()).map_err(|_| "a session cannot be so long".to_owned())?;
+    }
+    Ok(())
+}
+
+fn found_user(site: &mut Site<'_>, account_name: &str, account: &AccountId, user: &UserStory) -> Result<(), String> {
+    let policies = policies(site, &user.managed, &user.inline);
+    let (day, created) = (site.day, user.created.on(site.day));
+    let password = Secret(site.world.secret());
+    let made = iam::create_user(&mut site.world, account, &user.path, &user.name, created).map_err(words)?;
+    made.policies = policies;
+    made.login_profile = user.password.map(|changed| LoginProfile {
+        password,
+        created: created.min(changed.on(day)),
+        changed: changed.on(day),
+        reset_required: false,
+    });
+    for (name, key) in &user.keys {
+        let made = iam::add_access_key(&mut site.world, account, Some(&user.name), key.created.on(day));
+        let (access_key_id, secret_access_key) = made.map_err(words)?;
+        let place = (account_name.to_owned(), user.name.clone(), name.clone());
+        site.keys.0.insert(place, Credentials { access_key_id, secret_access_key });
+    }
+    Ok(())
+}
+
+fn policies(site: &Site<'_>, managed: &[String], inline: &BTreeMap<String, Value>) -> Policies {
+    let arn = |name: &String| format!("arn:{}:iam::aws:policy/{name}", site.world.partition);
+    Policies {
+        managed: managed.iter().map(arn).collect(),
+        inline: inline.iter().map(|(name, document)| (name.clone(), document.to_string())).collect(),
+        boundary: None,
+    }
+}
+
+/// Puts account numbers where the text names accounts: `${account.management}`.
+fn with_account_numbers(site: &Site<'_>, text: &str) -> Result<String, String> {
+    let mut text = text.to_owned();
+    for (name, account) in &site.story.accounts {
+        text = text.replace(&format!("${{account.{name}}}"), account.id.as_str());
+    }
+    if text.contains("${account.") { Err(format!("an account in {text} is not in the scenario")) } else { Ok(text) }
+}
+
+/// Writes what was done to users to the event history. IAM's events are in us-east-1.
+pub(super) fn record_events(site: &mut Site<'_>) -> Result<(), String> {
+    let home = Region::new("us-east-1").map_err(|error| error.to_string())?;
+    for (account_name, account) in &site.story.accounts {
+        for (user, event) in account.users.iter().flat_map(|user| user.events.iter().map(move |event| (user, event))) {
+            let EventStory { at, name, by, request, made } = event;
+            let response = match made {
+                None => Value::Null,
+                Some(key) => {
+                    let key = KeyOf { account: account_name.clone(), user: user.name.clone(), key: key.clone() };
+                    let made = site.credentials(&key)?;
+                    json!({ "accessKey": { "accessKeyId": made.access_key_id, "status": "Active", "userName": user.name } })
+                }
+            };
+            let resources = vec![("AWS::IAM::User".to_owned(), user.name.clone())];
+            site.record(by, &home, at.on(site.day), ("iam", name), (request.clone(), response), resources)?;
+        }
+    }
+    Ok(())
+}
+
+/// A refusal, as the cause of a scenario that cannot be built.
+pub(super) fn words(refusal: Refusal) -> String {
+    format!("{}: {}", refusal.code, refusal.message)
+}

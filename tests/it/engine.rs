@@ -1,0 +1,268 @@
+//! The engine over a toy world: order, batches, drift, dead regions, crashes, the way back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use quell::engine::rollback;
+use quell::engine::run::Run;
+use quell::engine::state::{Progress, State};
+use quell::journal::{self, Journal};
+use quell::model::{
+    CoverageStatus, ErrorKind, EventKind, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier, Verdict,
+};
+use serde_json::Map;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::toy::{Always, Seen, Shared, caller, engine, lane, now, world};
+
+fn runbook() -> Runbook {
+    serde_json::from_value(serde_json::json!({
+        "quell": 1, "name": "toy", "title": "Switch all machines off",
+        "sets": {"machines": {"from": "toy.machines", "where": "on"}},
+        "steps": [
+            {"id": "evidence", "uses": "toy.take-evidence", "on": "machines"},
+            {"id": "off", "uses": "toy.switch-off", "on": "machines", "needs": ["evidence"]},
+        ],
+        "until": {"clean_sweeps": 1, "every": "1s", "at_most": 3, "newcomers": "contain"},
+    }))
+    .unwrap()
+}
+
+fn run_id(name: &str) -> RunId {
+    RunId::new(name).unwrap()
+}
+
+async fn planned(world: &Shared) -> Plan {
+    let run = run_id("toy-run");
+    engine(world).plan(&runbook(), &Map::new(), &run, now(), &mut |_| {}).await.unwrap().plan
+}
+
+async fn carry_out(world: &Shared, state: &Path, name: &str, plan: Plan, seen: &mut Seen) -> Summary {
+    let run = run_id(name);
+    let journal = Journal::create(state, &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let ports = (Always::yes() as _, seen as _, stopped);
+    Run::start(engine(world), journal, run, plan, &[], ports).unwrap().execute().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_is_done_and_proven() {
+    let (world, state) = (world(&["eu-west-1", "eu-west-3"], 5), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    assert_eq!(plan.changes.len(), 20);
+    assert_eq!(plan.tiers(), [Tier::Reversible, Tier::Disruptive]);
+    assert_eq!(world.lock().unwrap().writes, 0, "planning writes nothing");
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    assert_eq!(summary.outcome, RunOutcome::Contained);
+    assert_eq!((summary.changes.done, summary.changes.unproven), (20, 0));
+    assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on && machine.evidence.is_some()));
+    let recorded = journal::read(state.path(), &run_id("r1")).unwrap();
+    assert_eq!(recorded.events, seen.events, "what is shown is what is recorded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_machine_goes_on_by_itself_and_calls_are_shared() {
+    let (world, state) = (world(&["eu-west-1"], 6), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    let begun = Instant::now();
+    let mut seen = Seen::default();
+    carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    let world = world.lock().unwrap();
+    assert!(world.switched.iter().all(|(_, batch)| *batch == 6), "one request for all: {:?}", world.switched);
+    // Look and take evidence, look and switch; then prove and sweep: no request waits for anything but the one before.
+    let apply = seen.events.iter().find_map(|event| match event.kind {
+        EventKind::PhaseEnded { phase: quell::model::Phase::Apply, seconds } => Some(seconds),
+        _ => None,
+    });
+    assert!((apply.unwrap() - 4.0 * 0.08).abs() < 0.005, "{apply:?}, {:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_one_does_not_hold_its_batch() {
+    let (world, state) = (world(&["eu-west-1"], 7), tempfile::tempdir().unwrap());
+    world.lock().unwrap().broken.insert("eu-west-1-3".into(), ErrorKind::WrongState);
+    let plan = planned(&world).await;
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut Seen::default()).await;
+    assert_eq!(summary.outcome, RunOutcome::Incomplete);
+    assert_eq!((summary.changes.done, summary.changes.failed), (13, 1));
+    let world = world.lock().unwrap();
+    let on: Vec<_> = world.machines.iter().filter(|(_, machine)| machine.on).map(|((_, name), _)| name).collect();
+    assert_eq!(on, ["eu-west-1-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_evidence_the_same_machine_stays_on_and_others_go_on() {
+    let (world, state) = (world(&["eu-west-1"], 3), tempfile::tempdir().unwrap());
+    world.lock().unwrap().broken.insert("evidence of eu-west-1-1".into(), ErrorKind::Quota);
+    let plan = planned(&world).await;
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut Seen::default()).await;
+    assert_eq!((summary.changes.done, summary.changes.failed, summary.changes.skipped), (4, 1, 1));
+    assert!(world.lock().unwrap().machines[&(lane("eu-west-1"), "eu-west-1-1".into())].on);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_region_delays_no_other_and_is_not_clean() {
+    let (world, state) =
+        (world(&["eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1"], 2), tempfile::tempdir().unwrap());
+    world.lock().unwrap().dead.insert(lane("eu-west-3").region);
+    let plan = planned(&world).await;
+    assert_eq!(plan.coverage.status(&lane("eu-west-3"), "toy"), CoverageStatus::Unreachable);
+    assert_eq!(plan.changes.len(), 12);
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    assert_eq!(summary.outcome, RunOutcome::CoverageIncomplete);
+    assert_eq!(summary.outcome.exit_code(), 5);
+    assert_eq!((summary.changes.done, summary.coverage.unreachable), (12, 1));
+    assert!(summary.seconds.apply < 0.4, "{:?}", summary.seconds);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_drifted_is_left_alone() {
+    let (world, state) = (world(&["eu-west-1"], 3), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    let key = |n: u8| (lane("eu-west-1"), format!("eu-west-1-{n}"));
+    world.lock().unwrap().machines.remove(&key(0));
+    world.lock().unwrap().machines.get_mut(&key(1)).unwrap().on = false;
+    let mut seen = Seen::default();
+    carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    let folded = State::fold_all(&seen.events).unwrap();
+    let outcome = |n: u8| {
+        let off =
+            folded.changes().iter().find(|t| t.change.step.as_str() == "off" && t.change.member.as_str() == key(n).1);
+        off.unwrap().progress.clone()
+    };
+    assert!(matches!(outcome(0), Progress::Ended(Outcome::Skipped { .. })), "its evidence drifted: {:?}", outcome(0));
+    assert_eq!(outcome(1), Progress::Ended(Outcome::Already));
+    assert!(matches!(outcome(2), Progress::Ended(Outcome::Done { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_are_contained() {
+    let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    let machine = crate::toy::Machine { on: true, evidence: None };
+    world.lock().unwrap().machines.insert((lane("eu-west-1"), "late".into()), machine);
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    assert_eq!((summary.outcome, summary.changes.done), (RunOutcome::Contained, 6));
+    assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_no_and_nothing_is_changed() {
+    let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    let run = run_id("r1");
+    let journal = Journal::create(state.path(), &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let (approver, mut seen) = (Always::no(), Seen::default());
+    let ports = (Arc::clone(&approver) as _, &mut seen as _, stopped);
+    let summary = Run::start(engine(&world), journal, run, plan, &[], ports).unwrap().execute().await.unwrap();
+    assert_eq!((summary.outcome, world.lock().unwrap().writes), (RunOutcome::Refused, 0));
+    assert_eq!(*approver.1.lock().unwrap(), [Tier::Reversible], "after one no, nothing more is asked");
+}
+
+/// Cuts a run off after each of its events in turn, then resumes it: nothing is lost, nothing is done twice (evidence that is
+/// taken twice panics in the toy world), and the journal holds.
+#[tokio::test(start_paused = true)]
+async fn a_run_cut_off_after_any_event_is_resumed() {
+    let mut cut = 1;
+    loop {
+        let (world, state) = (world(&["eu-west-1", "eu-west-3"], 2), tempfile::tempdir().unwrap());
+        let plan = planned(&world).await;
+        let whole = cut_off_after(&world, state.path(), plan, cut).await;
+        if whole {
+            assert!(cut > 20, "the run has more events than that");
+            return;
+        }
+        let (journal, recorded) = Journal::open(state.path(), &run_id("r1")).unwrap();
+        assert_eq!(recorded.events.len(), cut);
+        let (_stop, stopped) = watch::channel(false);
+        let mut seen = Seen::default();
+        let ports = (Always::yes() as _, &mut seen as _, stopped);
+        let run = Run::resume(engine(&world), journal, &recorded.events, caller(), ports).unwrap();
+        let summary = run.execute().await.unwrap();
+        assert_eq!(summary.outcome, RunOutcome::Contained, "cut off after {cut} events: {summary:?}");
+        assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on && machine.evidence.is_some()));
+        journal::read(state.path(), &run_id("r1")).unwrap();
+        cut += 1;
+    }
+}
+
+/// Runs until so many events are recorded, then drops everything. Returns whether the run ended before.
+async fn cut_off_after(world: &Shared, state: &Path, plan: Plan, events: usize) -> bool {
+    let run = run_id("r1");
+    let journal = Journal::create(state, &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let (count, mut counted) = watch::channel(0);
+    let mut seen = Seen { count: Some(count), ..Seen::default() };
+    let ports = (Always::yes() as _, &mut seen as _, stopped);
+    let run = Run::start(engine(world), journal, run, plan, &[], ports).unwrap();
+    let whole = tokio::select! {
+        biased;
+        _ = counted.wait_for(|count| *count >= events) => false,
+        summary = run.execute() => { summary.unwrap(); true }
+    };
+    if !whole {
+        shorten(state, events);
+    }
+    whole
+}
+
+/// Events that were written together cannot be told apart by waiting: the journal is cut where the test wants it, as if the
+/// machine had lost power right then. The world may know more than the journal; that is the point.
+fn shorten(state: &Path, events: usize) {
+    let file = state.join("runs/r1/journal.jsonl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().take(events + 1).collect();
+    std::fs::write(file, lines.join("\n") + "\n").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_restores_everything() {
+    let (world, state) = (world(&["eu-west-1", "eu-west-3"], 3), tempfile::tempdir().unwrap());
+    let before = world.lock().unwrap().machines.clone();
+    let plan = planned(&world).await;
+    let mut seen = Seen::default();
+    carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    assert_ne!(world.lock().unwrap().machines, before);
+    let done = State::fold_all(&seen.events).unwrap();
+    let back = rollback::plan(&done, caller(), now());
+    assert_eq!(back.changes.len(), 12);
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r2", back, &mut seen).await;
+    assert_eq!((summary.outcome, summary.changes.unproven), (RunOutcome::RolledBack, 0));
+    assert_eq!(world.lock().unwrap().machines, before);
+    let undone = State::fold_all(&seen.events).unwrap();
+    assert!(undone.changes().iter().all(|tracked| tracked.verdict == Some(Verdict::Proven)));
+    let first_off = seen.events.iter().position(|event| is_end(&undone, event, "off")).unwrap();
+    let first_evidence = seen.events.iter().position(|event| is_end(&undone, event, "evidence")).unwrap();
+    assert!(first_off < first_evidence, "newest first");
+}
+
+fn is_end(state: &State, event: &quell::model::Event, step: &str) -> bool {
+    matches!(&event.kind, EventKind::ChangeEnded { change, .. }
+        if state.change(change).is_some_and(|tracked| tracked.change.step.as_str() == step))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_run_ends_what_is_in_flight_and_can_go_on() {
+    let (world, state) = (world(&["eu-west-1"], 3), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    let run = run_id("r1");
+    let journal = Journal::create(state.path(), &run).unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let mut seen = Seen::default();
+    let ports = (Always::yes() as _, &mut seen as _, stopped);
+    let run = Run::start(engine(&world), journal, run, plan, &[], ports).unwrap();
+    let press = async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        stop.send_replace(true);
+    };
+    let (summary, ()) = tokio::join!(run.execute(), press);
+    let summary = summary.unwrap();
+    assert_eq!((summary.outcome, summary.changes.done), (RunOutcome::Interrupted, 3));
+    assert!(world.lock().unwrap().machines.values().all(|machine| machine.on && machine.evidence.is_some()));
+}

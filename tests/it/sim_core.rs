@@ -1,0 +1,272 @@
+//! The simulated AWS, asked by AWS's own SDK: signatures, error codes, `DryRun`, budgets, roles, regions, faults.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::error::ProvideErrorMetadata;
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use quell::engine::ports::{Clock, TokioClock};
+use quell::model::Region;
+use quell::sim::Sim;
+use quell::sim::iam::KeyStatus;
+use quell::sim::listener::Listener;
+use quell::sim::scenario::{Built, Scenario};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A small drill, and what is true in it.
+struct Drill {
+    sim: Sim,
+    built: Built,
+}
+
+impl Drill {
+    fn begin() -> Self {
+        let scenario = Scenario::named("cryptojack-small").unwrap();
+        let built = scenario.build(1, "2026-03-03T18:00:00Z".parse().unwrap()).unwrap();
+        let clock = TokioClock::starting_at(built.begins);
+        Self { sim: Sim::new(built.world.clone(), move || clock.now()), built }
+    }
+
+    fn credentials(&self, who: &str) -> Credentials {
+        let credentials = &self.built.credentials[who];
+        Credentials::from_keys(credentials.access_key_id.as_str(), &credentials.secret_access_key.0, None)
+    }
+
+    fn sdk(&self, who: &str, region: &str) -> SdkConfig {
+        self.sdk_with(self.credentials(who), region)
+    }
+
+    fn sdk_with(&self, credentials: Credentials, region: &str) -> SdkConfig {
+        SdkConfig::builder()
+            .behavior_version(aws_sdk_ec2::config::BehaviorVersion::latest())
+            .http_client(self.sim.http_client())
+            .time_source(self.sim.time_source())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(aws_types::region::Region::new(region.to_owned()))
+            .retry_config(RetryConfig::disabled())
+            .build()
+    }
+
+    fn ec2(&self, who: &str, region: &str) -> aws_sdk_ec2::Client {
+        aws_sdk_ec2::Client::new(&self.sdk(who, region))
+    }
+
+    /// A rogue machine: region and id.
+    fn rogue(&self) -> (String, String) {
+        let machine = &self.built.facts.machines["rogue"][0];
+        (machine.region.to_string(), machine.id.clone())
+    }
+}
+
+fn code<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        Err(error) => error.code().unwrap_or("no code").to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inactive_key_is_refused_with_each_services_own_code() {
+    let drill = Drill::begin();
+    let key = drill.built.credentials["attacker"].access_key_id.clone();
+    drill.sim.change(|world| {
+        let account = world.account_mut(&drill.built.facts.breached_account);
+        account.iam.access_keys.get_mut(&key).unwrap().status = KeyStatus::Inactive;
+    });
+    let sdk = drill.sdk("attacker", "us-east-1");
+    assert_eq!(code(aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await), "AuthFailure");
+    assert_eq!(code(aws_sdk_iam::Client::new(&sdk).list_users().send().await), "InvalidClientTokenId");
+    assert_eq!(code(aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await), "InvalidClientTokenId");
+    assert_eq!(code(aws_sdk_s3::Client::new(&sdk).list_buckets().send().await), "InvalidAccessKeyId");
+    let organizations = aws_sdk_organizations::Client::new(&sdk);
+    assert_eq!(code(organizations.list_roots().send().await), "UnrecognizedClientException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_secret_is_refused() {
+    let drill = Drill::begin();
+    let key = drill.built.credentials["attacker"].access_key_id.as_str().to_owned();
+    let sdk = drill.sdk_with(Credentials::from_keys(key, "another", None), "us-east-1");
+    assert_eq!(code(aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await), "AuthFailure");
+    assert_eq!(code(aws_sdk_iam::Client::new(&sdk).list_users().send().await), "SignatureDoesNotMatch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_is_not_simulated_is_refused_by_name() {
+    let drill = Drill::begin();
+    let error = drill.ec2("attacker", "us-east-1").describe_carrier_gateways().send().await.unwrap_err();
+    assert_eq!(error.code(), Some("InvalidAction"));
+    assert!(error.message().unwrap().contains("ec2:DescribeCarrierGateways"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dry_run_says_whether_it_would_be_allowed_and_does_nothing() {
+    let drill = Drill::begin();
+    let (region, id) = drill.rogue();
+    let attempt = |who: &str| drill.ec2(who, &region).stop_instances().instance_ids(&id).dry_run(true).send();
+    assert_eq!(code(attempt("attacker").await), "DryRunOperation");
+    let production =
+        aws_sdk_sts::Client::new(&drill.sdk("attacker", &region)).get_caller_identity().send().await.unwrap();
+    assert_eq!(production.account(), Some(drill.built.facts.breached_account.as_str()));
+    let states = drill.ec2("attacker", &region).describe_instances().instance_ids(&id).send().await.unwrap();
+    let state = states.reservations()[0].instances()[0].state().unwrap().name().unwrap().as_str().to_owned();
+    assert_eq!(state, "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dry_run_without_permission_is_unauthorized() {
+    let drill = Drill::begin();
+    let ec2 = drill.ec2("responder", "us-east-1");
+    let refused = ec2.create_security_group().group_name("x").description("x").dry_run(true).send().await;
+    assert_eq!(code(refused), "UnauthorizedOperation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_calls_are_throttled_and_time_heals_it() {
+    let drill = Drill::begin();
+    drill.sim.set_latency(Duration::ZERO);
+    let (region, id) = drill.rogue();
+    let ec2 = drill.ec2("attacker", &region);
+    let attempt = || ec2.stop_instances().instance_ids(&id).dry_run(true).send();
+    let mut codes = Vec::new();
+    for _ in 0..51 {
+        codes.push(code(attempt().await));
+    }
+    assert_eq!(codes.iter().filter(|code| *code == "DryRunOperation").count(), 50);
+    assert_eq!(codes.last().unwrap(), "RequestLimitExceeded");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(code(attempt().await), "DryRunOperation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn assuming_a_role_switches_account_and_principal() {
+    let drill = Drill::begin();
+    let breached = drill.built.facts.breached_account.clone();
+    let role = format!("arn:aws:iam::{breached}:role/ir/IRResponder");
+    let sts = aws_sdk_sts::Client::new(&drill.sdk("responder", "us-east-1"));
+    let assumed = sts.assume_role().role_arn(&role).role_session_name("case-7").send().await.unwrap();
+    let given = assumed.credentials().unwrap();
+    let credentials = Credentials::from_keys(
+        given.access_key_id(),
+        given.secret_access_key(),
+        Some(given.session_token().to_owned()),
+    );
+    let inside = aws_sdk_sts::Client::new(&drill.sdk_with(credentials.clone(), "us-east-1"));
+    let identity = inside.get_caller_identity().send().await.unwrap();
+    assert_eq!(identity.account(), Some(breached.as_str()));
+    let arn = format!("arn:aws:sts::{breached}:assumed-role/IRResponder/case-7");
+    assert_eq!(identity.arn(), Some(arn.as_str()));
+    let events = drill.sim.world();
+    let history = &events.region(&breached, &Region::new("us-east-1").unwrap()).cloudtrail.events;
+    assert!(history.iter().any(|event| event.name == "AssumeRole"));
+    tokio::time::sleep(Duration::from_secs(3601)).await;
+    assert_eq!(code(inside.get_caller_identity().send().await), "ExpiredToken");
+    let ec2 = aws_sdk_ec2::Client::new(&drill.sdk_with(credentials, "us-east-1"));
+    assert_eq!(code(ec2.describe_instances().send().await), "RequestExpired");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_missing_or_trusts_others_cannot_be_assumed() {
+    let drill = Drill::begin();
+    let breached = &drill.built.facts.breached_account;
+    let sts = aws_sdk_sts::Client::new(&drill.sdk("responder", "us-east-1"));
+    for name in ["ir/Nobody", "IRResponder"] {
+        let role = format!("arn:aws:iam::{breached}:role/{name}");
+        assert_eq!(code(sts.assume_role().role_arn(role).role_session_name("x").send().await), "AccessDenied");
+    }
+    let sts = aws_sdk_sts::Client::new(&drill.sdk("attacker", "us-east-1"));
+    let role = format!("arn:aws:iam::{breached}:role/ir/IRResponder");
+    assert_eq!(code(sts.assume_role().role_arn(role).role_session_name("x").send().await), "AccessDenied");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_sees_only_the_region_it_is_signed_for() {
+    let drill = Drill::begin();
+    let mut seen = Vec::new();
+    for region in ["us-east-1", "eu-central-1", "eu-west-1", "eu-south-1"] {
+        let page = drill.ec2("attacker", region).describe_instances().max_results(1000).send().await.unwrap();
+        seen.extend(
+            page.reservations().iter().flat_map(|r| r.instances()).map(|i| i.instance_id().unwrap().to_owned()),
+        );
+    }
+    let expected = drill.built.facts.machines["rogue"].len() + drill.built.facts.machines["legitimate"].len();
+    assert_eq!(seen.len(), expected);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_not_enabled_lets_nobody_in() {
+    let drill = Drill::begin();
+    let sdk = drill.sdk("attacker", "ap-east-1");
+    assert_eq!(code(aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await), "AuthFailure");
+    assert_eq!(code(aws_sdk_sts::Client::new(&sdk).get_caller_identity().send().await), "RegionDisabledException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_region_answers_nothing_and_holds_up_no_other() {
+    let drill = Drill::begin();
+    drill.sim.set_faults(vec!["eu-west-1=no-answer".parse().unwrap()]);
+    let timeout = TimeoutConfig::builder().operation_timeout(Duration::from_secs(15)).build();
+    let sdk = drill.sdk("attacker", "eu-west-1").into_builder().timeout_config(timeout).build();
+    let silent = aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await.unwrap_err();
+    assert!(silent.code().is_none(), "{silent:?}");
+    assert_eq!(code(drill.ec2("attacker", "us-east-1").describe_instances().send().await), "ok");
+    assert!(drill.sim.log().iter().any(|entry| entry.outcome == "no-answer" && entry.region == "eu-west-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_history_knows_who_made_the_second_key() {
+    let drill = Drill::begin();
+    let cloudtrail = aws_sdk_cloudtrail::Client::new(&drill.sdk("attacker", "us-east-1"));
+    let attribute = aws_sdk_cloudtrail::types::LookupAttribute::builder()
+        .attribute_key(aws_sdk_cloudtrail::types::LookupAttributeKey::AccessKeyId)
+        .attribute_value(drill.built.facts.leaked_key.as_str())
+        .build()
+        .unwrap();
+    let found = cloudtrail.lookup_events().lookup_attributes(attribute).send().await.unwrap();
+    let made = found.events().iter().find(|event| event.event_name() == Some("CreateAccessKey")).unwrap();
+    let second = drill.built.credentials["attacker"].access_key_id.as_str();
+    assert!(made.cloud_trail_event().unwrap().contains(second));
+    assert_eq!(made.username(), Some("mara.weiss"));
+}
+
+#[tokio::test]
+async fn the_listener_shows_the_world_and_takes_faults() {
+    let drill = Drill::begin();
+    drill.sim.set_latency(Duration::ZERO);
+    let listener = Listener::bind(drill.sim.clone(), 0).await.unwrap();
+    let address = listener.address().unwrap();
+    assert!(address.ip().is_loopback());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(listener.serve(async move { stopped.await.unwrap_or(()) }));
+    let ask = async |request: String| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let world = ask("GET /_sim/world HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()).await;
+    assert!(world.contains("mara.weiss"));
+    assert!(!world.contains(&drill.built.credentials["attacker"].secret_access_key.0));
+    let faults = r#"[{"kind": "throttle", "region": "us-east-1"}]"#;
+    let post = |body: &str| {
+        let length = body.len();
+        format!("POST /_sim/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    assert!(ask(post(faults)).await.starts_with("HTTP/1.1 200"));
+    assert!(ask(post("[{\"kind\": \"gremlins\"}]")).await.contains("unknown variant"));
+    let unsigned = ask("GET /?Action=ListUsers HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()).await;
+    assert!(unsigned.starts_with("HTTP/1.1 403"), "{unsigned}");
+    assert_eq!(code(drill.ec2("attacker", "us-east-1").describe_instances().send().await), "RequestLimitExceeded");
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+}
