@@ -15,6 +15,7 @@ pub mod connector;
 pub mod ec2;
 pub mod faults;
 pub mod iam;
+pub mod lag;
 pub mod listener;
 pub mod log;
 pub mod organizations;

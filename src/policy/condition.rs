@@ -78,7 +78,11 @@ impl Operator {
             "NotIpAddress" => (Test::Ip, true),
             "Null" if set.is_none() && !if_exists => (Test::Null, false),
             _ => {
-                let (order, negated) = match name.trim_start_matches("Numeric").trim_start_matches("Date") {
+                let (test, order): (fn(Order) -> Test, _) = match name.strip_prefix("Numeric") {
+                    Some(order) => (Test::Numeric, order),
+                    None => (Test::Date, name.strip_prefix("Date")?),
+                };
+                let (order, negated) = match order {
                     "Equals" => (Order::Equal, false),
                     "NotEquals" => (Order::Equal, true),
                     "LessThan" => (Order::Less, false),
@@ -87,11 +91,7 @@ impl Operator {
                     "GreaterThanEquals" => (Order::GreaterOrEqual, false),
                     _ => return None,
                 };
-                match name {
-                    name if name.starts_with("Numeric") => (Test::Numeric(order), negated),
-                    name if name.starts_with("Date") => (Test::Date(order), negated),
-                    _ => return None,
-                }
+                (test(order), negated)
             }
         };
         Some(Self { set, test, negated, if_exists })

@@ -1,9 +1,241 @@
-//! Whether a call is allowed.
+//! Whether a call is allowed: service control policies, boundary, identity policies, session policy.
 
-use super::call::{Call, Permission, Refusal};
+use jiff::Timestamp;
+
+use super::call::{Call, Permission, Principal, Refusal};
+use super::iam::{Iam, Policies, Role, User};
 use super::world::World;
+use crate::model::AccountId;
+use crate::policy::{Context, Document, Kind, Layer, Layers, Malformed, Request, Trust, Verdict, allow_all};
+use crate::policy::{evaluate, trust};
 
-/// Refuses what the policies do not allow.
-pub fn authorize(_world: &World, _call: &Call, _permissions: &[Permission]) -> Result<(), Refusal> {
+/// Who acts, as its policies are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// The account that it belongs to.
+    pub account: AccountId,
+    /// What it is.
+    pub identity: Identity,
+}
+
+/// What acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// The root user: bound by service control policies alone.
+    Root,
+    /// A user, by name.
+    User(String),
+    /// A role, by name.
+    Role(String),
+}
+
+impl Actor {
+    /// The actor that an ARN names: a root user, a user, a role. None for other ARNs, and for what does not exist.
+    pub fn of_arn(world: &World, arn: &str) -> Option<Self> {
+        let mut parts = arn.splitn(6, ':').skip(4);
+        let (account, resource) = (AccountId::new(parts.next()?).ok()?, parts.next()?);
+        let iam = &world.accounts.get(&account)?.iam;
+        let name = resource.rsplit('/').next()?.to_owned();
+        let identity = match resource.split('/').next()? {
+            "root" => Identity::Root,
+            "user" if iam.users.contains_key(&name) => Identity::User(name),
+            "role" if iam.roles.contains_key(&name) => Identity::Role(name),
+            _ => return None,
+        };
+        Some(Self { account, identity })
+    }
+}
+
+/// Refuses what the policies do not allow, in the service's own words.
+pub fn authorize(world: &World, call: &Call, permissions: &[Permission]) -> Result<(), Refusal> {
+    let session = world.sessions.get(&call.access_key).and_then(|session| session.policy.as_deref());
+    let Some(actor) = Actor::of_arn(world, &call.principal.principal_arn) else {
+        // A session outlives the role or user that it was made for, but nothing allows it anything any more.
+        return permissions.first().map_or(Ok(()), |permission| {
+            Err(refusal(call, permission, &Verdict::ImplicitDeny { layer: Layer::Identity }))
+        });
+    };
+    let layers = layers(world, &actor, session, call.now)?;
+    let context = context(world, call, &actor);
+    for permission in permissions {
+        let verdict = evaluate(&request(&call.principal, permission, &context), &layers);
+        if !verdict.is_allowed() {
+            return Err(refusal(call, permission, &verdict));
+        }
+    }
     Ok(())
+}
+
+/// Whether `principal` may assume `role` of `account`. Within an account the trust policy alone suffices when it names the
+/// principal itself; otherwise, and always across accounts, the principal's own policies must allow it too. The permission
+/// is `sts:AssumeRole` on the role, with the condition keys of the call (`sts:ExternalId`).
+pub fn assume_role_allowed(
+    world: &World,
+    call: &Call,
+    account: &AccountId,
+    role: &Role,
+    permission: &Permission,
+) -> Result<(), Refusal> {
+    let denied = |layer| refusal(call, permission, &Verdict::ImplicitDeny { layer });
+    let actor = Actor::of_arn(world, &call.principal.principal_arn).ok_or_else(|| denied(Layer::Identity))?;
+    if actor.identity == Identity::Root {
+        return Err(Refusal::new(403, "AccessDenied", "Roles may not be assumed by root accounts."));
+    }
+    let seen = world.accounts.get(account).and_then(|account| account.iam.as_seen(call.now).roles.get(&role.name));
+    let text = &seen.ok_or_else(|| denied(Layer::Resource))?.trust;
+    let document = Document::parse(&role.name, text, Kind::Trust).map_err(unreadable)?;
+    let context = context(world, call, &actor);
+    // A trust policy names a session by its own ARN or by that of its role.
+    let as_role = request(&call.principal, permission, &context);
+    let as_session = Request { principal: call.principal.arn.clone(), ..as_role.clone() };
+    let found = [trust(&document, &as_role), trust(&document, &as_session)];
+    if found.contains(&Trust::Denied) || found == [Trust::None; 2] {
+        return Err(denied(Layer::Resource));
+    }
+    if actor.account == *account && found.contains(&Trust::Principal) {
+        let session = world.sessions.get(&call.access_key).and_then(|session| session.policy.as_deref());
+        let layers = Layers { resource: Some(allow_all()), ..layers(world, &actor, session, call.now)? };
+        let verdict = evaluate(&as_role, &layers);
+        return if verdict.is_allowed() { Ok(()) } else { Err(refusal(call, permission, &verdict)) };
+    }
+    authorize(world, call, std::slice::from_ref(permission))
+}
+
+/// Every policy that has a say over an actor, as services see them at `now`.
+pub fn layers(world: &World, actor: &Actor, session: Option<&str>, now: Timestamp) -> Result<Layers, Refusal> {
+    let iam = world.account(&actor.account).iam.as_seen(now);
+    let mut layers = Layers { scps: scps(world, actor, iam, now).map_err(unreadable)?, ..Layers::default() };
+    match &actor.identity {
+        Identity::Root => layers.identity.push(allow_all()),
+        Identity::User(name) => {
+            if let Some(user) = iam.users.get(name) {
+                layers.identity = user_documents(iam, user).map_err(unreadable)?;
+                layers.boundary = boundary(iam, &user.policies).map_err(unreadable)?;
+            }
+        }
+        Identity::Role(name) => {
+            if let Some(role) = iam.roles.get(name) {
+                layers.identity = documents(iam, &role.policies).map_err(unreadable)?;
+                layers.boundary = boundary(iam, &role.policies).map_err(unreadable)?;
+            }
+        }
+    }
+    if let Some(text) = session {
+        layers.session = Some(vec![Document::parse("session", text, Kind::Identity).map_err(unreadable)?]);
+    }
+    Ok(layers)
+}
+
+/// None apply to the management account and to service-linked roles.
+fn scps(world: &World, actor: &Actor, iam: &Iam, now: Timestamp) -> Result<Vec<Vec<Document>>, Malformed> {
+    let service_linked = match &actor.identity {
+        Identity::Role(name) => iam.roles.get(name).is_some_and(Role::is_service_linked),
+        _ => false,
+    };
+    let Some(organization) = world.organization.as_ref().filter(|_| !service_linked) else { return Ok(Vec::new()) };
+    let levels = organization.as_seen(now).levels(&actor.account).into_iter();
+    let parse = |(name, text): (String, String)| Document::parse(name, &text, Kind::ServiceControl);
+    levels.map(|level| level.into_iter().map(parse).collect()).collect()
+}
+
+fn user_documents(iam: &Iam, user: &User) -> Result<Vec<Document>, Malformed> {
+    let mut all = documents(iam, &user.policies)?;
+    for group in user.groups.iter().filter_map(|name| iam.groups.get(name)) {
+        all.extend(documents(iam, &group.policies)?);
+    }
+    Ok(all)
+}
+
+fn documents(iam: &Iam, policies: &Policies) -> Result<Vec<Document>, Malformed> {
+    let inline = policies.inline.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let managed = policies.managed.iter().filter_map(|arn| Some((policy_name(arn), iam.managed_document(arn)?)));
+    inline.chain(managed).map(|(name, text)| Document::parse(name, text, Kind::Identity)).collect()
+}
+
+/// A boundary whose policy is gone allows nothing.
+fn boundary(iam: &Iam, policies: &Policies) -> Result<Option<Vec<Document>>, Malformed> {
+    let Some(arn) = &policies.boundary else { return Ok(None) };
+    let text = iam.managed_document(arn);
+    let documents = text.map(|text| Document::parse(policy_name(arn), text, Kind::Identity));
+    documents.into_iter().collect::<Result<_, _>>().map(Some)
+}
+
+fn policy_name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+fn request(principal: &Principal, permission: &Permission, context: &Context) -> Request {
+    let context = permission.context.iter().fold(context.clone(), |context, (key, value)| context.with(key, value));
+    Request {
+        principal: principal.principal_arn.clone(),
+        action: permission.action.clone(),
+        resource: permission.resource.clone(),
+        context,
+    }
+}
+
+/// The global condition keys.
+fn context(world: &World, call: &Call, actor: &Actor) -> Context {
+    let kind = match (&actor.identity, call.principal.arn == call.principal.principal_arn) {
+        (Identity::Root, _) => "Account",
+        (Identity::User(_), _) => "User",
+        (Identity::Role(_), _) => "AssumedRole",
+    };
+    let mut context = Context::default()
+        .with("aws:PrincipalArn", &call.principal.principal_arn)
+        .with("aws:PrincipalAccount", call.account.as_str())
+        .with("aws:PrincipalType", kind)
+        .with("aws:RequestedRegion", call.region.as_str())
+        .with("aws:userid", &call.principal.user_id)
+        .with("aws:CurrentTime", call.now.to_string())
+        .with("aws:EpochTime", call.now.as_second().to_string())
+        .with("aws:SecureTransport", "true");
+    if let Identity::User(name) = &actor.identity {
+        context.add("aws:username", name);
+    }
+    if let Some(issued) = call.principal.issued {
+        context.add("aws:TokenIssueTime", issued.to_string());
+    }
+    if let Some(organization) = &world.organization {
+        context.add("aws:PrincipalOrgID", &organization.id);
+    }
+    context
+}
+
+fn unreadable(error: Malformed) -> Refusal {
+    Refusal::new(500, "InternalFailure", format!("the world holds a policy that cannot be read: {error}"))
+}
+
+/// The refusal as each service codes it, worded as AWS words it.
+fn refusal(call: &Call, permission: &Permission, verdict: &Verdict) -> Refusal {
+    let because = match verdict {
+        Verdict::Allowed => String::new(),
+        Verdict::ExplicitDeny { layer, .. } => format!("with an explicit deny in {}", article(*layer)),
+        Verdict::ImplicitDeny { layer } => {
+            format!("because no {} allows the {} action", layer.as_str(), permission.action)
+        }
+    };
+    let Permission { action, resource, .. } = permission;
+    let who = &call.principal.arn;
+    let message = match resource.as_str() {
+        "*" => format!("User: {who} is not authorized to perform: {action} {because}"),
+        _ => format!("User: {who} is not authorized to perform: {action} on resource: {resource} {because}"),
+    };
+    match call.service.as_str() {
+        "ec2" => Refusal::new(
+            403,
+            "UnauthorizedOperation",
+            format!("You are not authorized to perform this operation. {message}"),
+        ),
+        "organizations" | "cloudtrail" => Refusal::new(400, "AccessDeniedException", message),
+        "account" => Refusal::new(403, "AccessDeniedException", message),
+        _ => Refusal::new(403, "AccessDenied", message),
+    }
+}
+
+fn article(layer: Layer) -> String {
+    match layer {
+        Layer::Identity => format!("an {}", layer.as_str()),
+        _ => format!("a {}", layer.as_str()),
+    }
 }

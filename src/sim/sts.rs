@@ -3,23 +3,19 @@
 use jiff::SignedDuration;
 use serde::Deserialize;
 
+use super::authorize;
 use super::call::{Body, Call, Permission, Principal, Refusal, Reply};
 use super::wire::xml::Xml;
 use super::world::{Secret, Session, World};
 use crate::model::{AccessKeyId, AccountId};
-use crate::policy::{self, Context, Document, Kind, Trust};
+use crate::policy::{Document, Kind};
 
-/// What the call needs to be allowed. `GetCallerIdentity` needs nothing, not even when a policy denies it, and
-/// `GetSessionToken` is only ever a user's own.
+/// What the call needs to be allowed. `GetCallerIdentity` needs nothing, not even when a policy denies it; `GetSessionToken` is
+/// only ever a user's own, and `AssumeRole` is decided by the role's trust policy together with the caller's own.
 pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
     match call.operation.as_str() {
-        "GetCallerIdentity" | "GetSessionToken" => Ok(Vec::new()),
+        "GetCallerIdentity" | "GetSessionToken" | "AssumeRole" => Ok(Vec::new()),
         "GetAccessKeyInfo" => Ok(vec![Permission::new("sts:GetAccessKeyInfo", "*")]),
-        "AssumeRole" => {
-            let asked: AssumeRole = call.params.read()?;
-            let permission = Permission::new("sts:AssumeRole", &asked.role_arn);
-            Ok(vec![permission.with("sts:RoleSessionName", asked.role_session_name)])
-        }
         _ => Err(call.unknown()),
     }
 }
@@ -74,7 +70,12 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
     let role = world.accounts.get(&account).and_then(|account| account.iam.as_seen(call.now).roles.get(&name));
     // AWS does not tell a role that is missing from one that does not trust the caller.
     let role = role.filter(|role| role.arn == asked.role_arn).ok_or_else(|| denied(call, &asked.role_arn))?;
-    trusts(world, call, &asked, &role.trust)?;
+    let mut permission =
+        Permission::new("sts:AssumeRole", &role.arn).with("sts:RoleSessionName", &asked.role_session_name);
+    if let Some(id) = &asked.external_id {
+        permission = permission.with("sts:ExternalId", id);
+    }
+    authorize::assume_role_allowed(world, call, &account, role, &permission)?;
     let chained = call.principal.issued.is_some();
     let longest = if chained { ROLE_CHAINING } else { SignedDuration::from_secs(role.max_session.into()) };
     let duration = SignedDuration::from_secs(asked.duration_seconds.unwrap_or(3600));
@@ -116,33 +117,6 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
     let mut answer = vec![credentials(world, session), Xml::node("AssumedRoleUser", user)];
     answer.extend(asked.source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
     Ok(Body::Xml(answer))
-}
-
-/// Whether the role's trust policy lets the caller in.
-fn trusts(world: &World, call: &Call, asked: &AssumeRole, trust_policy: &str) -> Result<(), Refusal> {
-    let refused = || denied(call, &asked.role_arn);
-    let document = Document::parse("trust policy", trust_policy, Kind::Trust).map_err(|_| refused())?;
-    let mut context = Context::default()
-        .with("aws:PrincipalArn", &call.principal.principal_arn)
-        .with("aws:PrincipalAccount", call.account.as_str())
-        .with("aws:userid", &call.principal.user_id)
-        .with("sts:RoleSessionName", &asked.role_session_name);
-    if let Some(id) = &asked.external_id {
-        context.add("sts:ExternalId", id);
-    }
-    if let Some(organization) = &world.organization {
-        context.add("aws:PrincipalOrgID", organization.id.clone());
-    }
-    let request = policy::Request {
-        principal: call.principal.principal_arn.clone(),
-        action: "sts:AssumeRole".to_owned(),
-        resource: asked.role_arn.clone(),
-        context,
-    };
-    match policy::trust(&document, &request) {
-        Trust::Principal | Trust::Account => Ok(()),
-        Trust::None | Trust::Denied => Err(refused()),
-    }
 }
 
 #[derive(Deserialize)]
@@ -207,4 +181,59 @@ fn denied(call: &Call, role: &str) -> Refusal {
 
 fn invalid(message: &str) -> Refusal {
     Refusal::new(400, "ValidationError", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::call::test_call;
+    use crate::sim::iam;
+
+    const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
+        "Principal":{"AWS":"arn:aws:iam::111122223333:user/admin"},
+        "Condition":{"StringEquals":{"sts:ExternalId":"case"}}}]}"#;
+
+    fn world() -> World {
+        let mut world = World::new(1);
+        let call = test_call("sts", "AssumeRole", "");
+        world.add_account(call.account.clone(), "development");
+        iam::create_user(&mut world, &call.account, "/", "admin", call.now).unwrap();
+        iam::create_role(&mut world, &call.account, "/ir/", "Responder", TRUST, call.now).unwrap();
+        world
+    }
+
+    fn assume(world: &mut World, further: &str) -> Reply {
+        let role = "RoleArn=arn%3Aaws%3Aiam%3A%3A111122223333%3Arole%2Fir%2FResponder&RoleSessionName=x";
+        handle(world, &test_call("sts", "AssumeRole", &format!("{role}{further}")))
+    }
+
+    #[test]
+    fn a_role_is_assumed_under_the_conditions_of_its_trust_policy() {
+        let mut world = world();
+        assert_eq!(assume(&mut world, "").unwrap_err().code, "AccessDenied");
+        assert!(assume(&mut world, "&ExternalId=case").is_ok());
+        let session = world.sessions.values().next().unwrap();
+        assert_eq!(session.principal.arn, "arn:aws:sts::111122223333:assumed-role/Responder/x");
+        assert_eq!(session.role.as_deref(), Some("Responder"));
+    }
+
+    #[test]
+    fn a_session_is_no_longer_than_its_role_allows() {
+        let mut world = world();
+        let refused = assume(&mut world, "&ExternalId=case&DurationSeconds=7200").unwrap_err();
+        assert_eq!(refused.code, "ValidationError");
+        assert!(refused.message.contains("MaxSessionDuration"), "{}", refused.message);
+    }
+
+    #[test]
+    fn a_session_policy_must_be_a_policy() {
+        let refused = assume(&mut world(), "&ExternalId=case&Policy=no").unwrap_err();
+        assert_eq!(refused.code, "MalformedPolicyDocument");
+    }
+
+    #[test]
+    fn an_unknown_key_has_no_account() {
+        let call = test_call("sts", "GetAccessKeyInfo", "AccessKeyId=AKIAIOSFODNN7EXAMPLE");
+        assert_eq!(handle(&mut world(), &call).unwrap_err().code, "ValidationError");
+    }
 }

@@ -1,0 +1,268 @@
+//! Managed policies.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::aws_managed::{AWS_MANAGED, AwsManaged};
+use super::paging::Paging;
+use super::policies::check_document;
+use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, encoded, limit_exceeded};
+use super::{no_such_entity, read};
+use crate::model::AccountId;
+use crate::policy::{Kind, size_without_white_space};
+use crate::sim::call::{Body, Call, Refusal, Reply};
+use crate::sim::wire::xml::Xml;
+use crate::sim::world::World;
+
+/// Characters of a managed policy.
+const LARGEST: usize = 6_144;
+
+/// A managed policy of the account.
+#[derive(Debug, Clone, Serialize)]
+pub struct ManagedPolicy {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    pub path: String,
+    /// `ANPA…`.
+    pub id: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its versions: text and date by `v1`.
+    pub versions: BTreeMap<String, (String, Timestamp)>,
+    /// The version that is in force.
+    pub default_version: String,
+}
+
+/// The name at the end of a policy's ARN.
+pub(super) fn name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// The path in a policy's ARN.
+pub(super) fn path(arn: &str) -> &str {
+    let resource = arn.split_once(":policy").map_or("/", |(_, path)| path);
+    resource.rfind('/').map_or("/", |end| &resource[..=end])
+}
+
+pub(super) fn missing(arn: &str) -> Refusal {
+    no_such_entity(format!("Policy {arn} was not found."))
+}
+
+fn aws_managed(arn: &str) -> Option<&'static AwsManaged> {
+    let (_, name) = arn.split_once(":iam::aws:policy/")?;
+    AWS_MANAGED.iter().find(|policy| policy.name == name)
+}
+
+impl Iam {
+    /// The document of a managed policy that is in force: of the account's own, or of AWS's.
+    pub fn managed_document(&self, arn: &str) -> Option<&str> {
+        if let Some(policy) = aws_managed(arn) {
+            return Some(policy.document);
+        }
+        let policy = self.policies.get(arn)?;
+        policy.versions.get(&policy.default_version).map(|(text, _)| text.as_str())
+    }
+}
+
+/// Adds a managed policy and returns its ARN. Refused when there is one of that name.
+pub fn create_policy(
+    world: &mut World,
+    account: &AccountId,
+    path: &str,
+    name: &str,
+    document: &str,
+    now: Timestamp,
+) -> Result<String, Refusal> {
+    check_name(name, 128)?;
+    check_document(document, Kind::Identity)?;
+    if size_without_white_space(document) > LARGEST {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {LARGEST}")));
+    }
+    if world.account(account).iam.policies.values().any(|policy| policy.name == name) {
+        let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
+        return Err(already_exists(message));
+    }
+    let arn = format!("arn:{}:iam::{account}:policy{path}{name}", world.partition);
+    let policy = ManagedPolicy {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        id: world.unique_id("ANPA"),
+        description: None,
+        created: now,
+        versions: BTreeMap::from([("v1".to_owned(), (document.to_owned(), now))]),
+        default_version: "v1".to_owned(),
+    };
+    world.account_mut(account).iam.policies.insert(arn.clone(), policy);
+    Ok(arn)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct CreatePolicy {
+    policy_name: String,
+    policy_document: String,
+    path: Option<String>,
+    description: Option<String>,
+}
+
+pub(super) fn create(world: &mut World, call: &Call) -> Reply {
+    let asked: CreatePolicy = read(call)?;
+    let path = check_path(asked.path)?;
+    let arn = create_policy(world, &call.account, &path, &asked.policy_name, &asked.policy_document, call.now)?;
+    let iam = &mut world.account_mut(&call.account).iam;
+    if let Some(policy) = iam.policies.get_mut(&arn) {
+        policy.description = asked.description;
+    }
+    described(iam, &arn).map(|policy| Body::Xml(vec![Xml::node("Policy", policy)]))
+}
+
+/// A policy as `GetPolicy` and `ListPolicies` show it.
+fn described(iam: &Iam, arn: &str) -> Result<Vec<Xml>, Refusal> {
+    let (id, version, created, updated) = match (aws_managed(arn), iam.policies.get(arn)) {
+        (Some(policy), _) => (policy.id, policy.version, policy.created.to_owned(), policy.updated.to_owned()),
+        (None, Some(policy)) => {
+            let updated = policy.versions.values().map(|(_, at)| *at).max().unwrap_or(policy.created);
+            (policy.id.as_str(), policy.default_version.as_str(), date(policy.created), date(updated))
+        }
+        (None, None) => return Err(missing(arn)),
+    };
+    let attached = iam.all_policies().filter(|policies| policies.managed.contains(arn)).count();
+    let boundaries = iam.all_policies().filter(|policies| policies.boundary.as_deref() == Some(arn)).count();
+    Ok(vec![
+        Xml::text("PolicyName", name(arn)),
+        Xml::text("PolicyId", id),
+        Xml::text("Arn", arn),
+        Xml::text("Path", path(arn)),
+        Xml::text("DefaultVersionId", version),
+        Xml::text("AttachmentCount", attached),
+        Xml::text("PermissionsBoundaryUsageCount", boundaries),
+        Xml::text("IsAttachable", true),
+        Xml::text("CreateDate", created),
+        Xml::text("UpdateDate", updated),
+    ])
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct OnePolicy {
+    policy_arn: String,
+    version_id: Option<String>,
+    marker: Option<String>,
+    max_items: Option<usize>,
+}
+
+pub(super) fn get(world: &World, call: &Call) -> Reply {
+    let asked: OnePolicy = read(call)?;
+    let policy = described(&world.account(&call.account).iam, &asked.policy_arn)?;
+    Ok(Body::Xml(vec![Xml::node("Policy", policy)]))
+}
+
+/// The versions of a policy: id, text, whether it is in force, date.
+fn versions(iam: &Iam, arn: &str) -> Result<Vec<(String, String, bool, String)>, Refusal> {
+    if let Some(policy) = aws_managed(arn) {
+        return Ok(vec![(policy.version.to_owned(), policy.document.to_owned(), true, policy.updated.to_owned())]);
+    }
+    let policy = iam.policies.get(arn).ok_or_else(|| missing(arn))?;
+    let version = |(id, (text, at)): (&String, &(String, Timestamp))| {
+        (id.clone(), text.clone(), *id == policy.default_version, date(*at))
+    };
+    Ok(policy.versions.iter().map(version).collect())
+}
+
+pub(super) fn get_version(world: &World, call: &Call) -> Reply {
+    let asked: OnePolicy = read(call)?;
+    let wanted = asked.version_id.ok_or_else(|| Refusal::new(400, "ValidationError", "missing field `VersionId`"))?;
+    let versions = versions(&world.account(&call.account).iam, &asked.policy_arn)?;
+    let found = versions.into_iter().find(|(id, ..)| *id == wanted);
+    let message = format!("Policy {} version {wanted} does not exist or is not attachable.", asked.policy_arn);
+    let (id, text, is_default, created) = found.ok_or_else(|| no_such_entity(message))?;
+    let children = vec![
+        Xml::text("Document", encoded(&text)),
+        Xml::text("VersionId", id),
+        Xml::text("IsDefaultVersion", is_default),
+        Xml::text("CreateDate", created),
+    ];
+    Ok(Body::Xml(vec![Xml::node("PolicyVersion", children)]))
+}
+
+pub(super) fn list_versions(world: &World, call: &Call) -> Reply {
+    let asked: OnePolicy = read(call)?;
+    let versions = versions(&world.account(&call.account).iam, &asked.policy_arn)?;
+    let versions = versions.into_iter().map(|version| (version.0.clone(), version));
+    let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(versions)?;
+    part.structures("Versions", |(id, _, is_default, created)| {
+        vec![Xml::text("VersionId", id), Xml::text("IsDefaultVersion", is_default), Xml::text("CreateDate", created)]
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ListPolicies {
+    scope: Option<Scope>,
+    #[serde(default)]
+    only_attached: bool,
+    path_prefix: Option<String>,
+    policy_usage_filter: Option<Usage>,
+    marker: Option<String>,
+    max_items: Option<usize>,
+}
+
+#[derive(Deserialize, PartialEq)]
+enum Scope {
+    All,
+    #[serde(rename = "AWS")]
+    Aws,
+    Local,
+}
+
+#[derive(Deserialize, PartialEq)]
+enum Usage {
+    PermissionsPolicy,
+    PermissionsBoundary,
+}
+
+pub(super) fn list(world: &World, call: &Call) -> Reply {
+    let asked: ListPolicies = read(call)?;
+    let iam = &world.account(&call.account).iam;
+    let scope = asked.scope.unwrap_or(Scope::All);
+    let mut arns: Vec<String> = Vec::new();
+    if scope != Scope::Local {
+        arns.extend(AWS_MANAGED.iter().map(|policy| policy.arn(&world.partition)));
+    }
+    if scope != Scope::Aws {
+        arns.extend(iam.policies.keys().cloned());
+    }
+    arns.sort();
+    let attached = |arn: &str| iam.all_policies().any(|policies| policies.managed.contains(arn));
+    let bounds = |arn: &str| iam.all_policies().any(|policies| policies.boundary.as_deref() == Some(arn));
+    arns.retain(|arn| {
+        let used = match asked.policy_usage_filter {
+            None => !asked.only_attached || attached(arn) || bounds(arn),
+            Some(Usage::PermissionsPolicy) => attached(arn),
+            Some(Usage::PermissionsBoundary) => bounds(arn),
+        };
+        used && path(arn).starts_with(asked.path_prefix.as_deref().unwrap_or("/"))
+    });
+    let part = Paging { marker: asked.marker, max_items: asked.max_items }
+        .part(arns.into_iter().map(|arn| (arn.clone(), arn)))?;
+    let ending = part.ending();
+    let policies = part.items.iter().map(|arn| described(iam, arn)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Body::Xml([vec![Xml::list("Policies", "member", policies)], ending].concat()))
+}
+
+pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
+    let asked: OnePolicy = read(call)?;
+    let iam = &mut world.account_mut(&call.account).iam;
+    let arn = &asked.policy_arn;
+    let used = |policies: &super::Policies| policies.managed.contains(arn) || policies.boundary.as_ref() == Some(arn);
+    if iam.all_policies().any(used) {
+        return Err(delete_conflict("detach the policy from all entities"));
+    }
+    iam.policies.remove(arn).ok_or_else(|| missing(arn))?;
+    DONE
+}
