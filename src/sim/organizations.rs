@@ -158,6 +158,11 @@ impl Organization {
         self.attachments.entry(target.to_owned()).or_default().insert(policy.to_owned());
     }
 
+    /// Whether it is the management account, which service control policies do not bind.
+    pub fn is_management(&self, account: &AccountId) -> bool {
+        account.as_str() == self.management
+    }
+
     /// The state as authorisation sees it: without the changes of the last moments.
     pub fn as_seen(&self, now: Timestamp) -> &Self {
         self.lag.seen(self, now)
@@ -168,7 +173,7 @@ impl Organization {
     pub fn levels(&self, account: &AccountId) -> Vec<Vec<(String, String)>> {
         let enabled = self.policy_types.contains("SERVICE_CONTROL_POLICY");
         let Some(member) = self.members.get(account) else { return Vec::new() };
-        if !enabled || account.as_str() == self.management {
+        if !enabled || self.is_management(account) {
             return Vec::new();
         }
         let mut targets = vec![account.as_str()];
@@ -274,7 +279,7 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
 
 /// Members may only ask for the organisation; a delegated one may read and manage policies, but not move accounts.
 fn check_caller(organization: &Organization, call: &Call) -> Result<(), Refusal> {
-    let management = call.account.as_str() == organization.management;
+    let management = organization.is_management(&call.account);
     let delegated = organization.delegated.contains(&call.account) && call.operation != "MoveAccount";
     if management || delegated || call.operation == "DescribeOrganization" {
         return Ok(());
