@@ -18,14 +18,17 @@
 //!
 //! Imports go downwards in this table only; a test checks it.
 
-pub mod cli;
 #[cfg(feature = "aws")]
 pub mod actions;
+pub mod approval;
+#[cfg(feature = "aws")]
+pub mod cli;
 #[cfg(feature = "aws")]
 pub mod cloud;
 pub mod engine;
 pub mod journal;
 pub mod model;
 pub mod policy;
+pub mod report;
 pub mod runbook;
 pub mod sim;

@@ -1,1 +1,5 @@
-fn main() {}
+//! `quell`, the program. Everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    quell::cli::main()
+}

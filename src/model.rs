@@ -9,12 +9,15 @@ mod catalog;
 mod change;
 mod coverage;
 mod event;
+#[cfg(test)]
+pub(crate) mod example;
 mod id;
 mod plan;
 mod resource;
 mod runbook;
 mod span;
 mod summary;
+mod tally;
 mod target;
 mod tier;
 
@@ -35,5 +38,6 @@ pub use runbook::{
 };
 pub use span::Span;
 pub use summary::{ChangeCounts, PhaseSeconds, RunOutcome, Summary};
+pub use tally::Tally;
 pub use target::Target;
 pub use tier::Tier;

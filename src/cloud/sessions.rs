@@ -143,6 +143,11 @@ impl CloudSessions {
         })
     }
 
+    /// The endpoint that replaces AWS's, if one is configured. Known before anything is sent.
+    pub fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
     async fn identify(&self) -> Result<Caller, ActionError> {
         let region = self.base.region().map_or("us-east-1", |region| region.as_ref());
         let sts = aws_sdk_sts::Client::new(&self.sdk("caller", region, Access::Read, &self.own));
@@ -232,8 +237,7 @@ impl CloudSessions {
     }
 
     async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
-        *self.role.lock().unwrap_or_else(PoisonError::into_inner) = targets.role.clone();
-        self.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.assume(targets.role.as_ref());
         let caller = self.who().await?;
         let accounts = self.accounts(caller, &targets.accounts).await?;
         let lanes = accounts.into_iter().map(|(account, state)| async move {
@@ -323,6 +327,14 @@ impl CloudSessions {
 }
 
 impl Sessions for CloudSessions {
+    fn assume(&self, role: Option<&Role>) {
+        let mut known = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != role {
+            *known = role.cloned();
+            self.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     fn caller(&self) -> Boxed<'_, Result<Caller, ActionError>> {
         Box::pin(async { self.who().await.cloned() })
     }

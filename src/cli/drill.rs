@@ -1,0 +1,200 @@
+//! A rehearsal: a runbook against a simulated AWS in the same process.
+
+mod judge;
+
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::carry_out::{Ended, approver, check_guards, new_run, show_plan, show_survey, start};
+use super::error::Failure;
+use super::options::{ApprovalOptions, InputOptions};
+use super::prepare::{load, prepare};
+use super::screen::{Output, Screen};
+use crate::cloud::{CloudSessions, Options};
+use crate::engine::Engine;
+use crate::engine::action::Table;
+use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
+use crate::model::{RunId, Span};
+use crate::report::drill::{document, render, score};
+use crate::report::summary;
+use crate::report::text::shown;
+use crate::sim::Sim;
+use crate::sim::faults::Fault;
+use crate::sim::scenario::{Built, Facts, Scenario};
+
+/// Rehearse a runbook on a simulated AWS under attack
+///
+/// Needs no AWS account and no credentials: the simulated AWS lives in this process. Everything else is real: the plan, the
+/// questions, the requests, the journal. At the end stands what was contained, how long it took, what it cost per hour, and
+/// whether anything legitimate was touched. Scenarios: cryptojack, cryptojack-small.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  quell drill
+  quell drill cryptojack --approve reversible,disruptive --clock virtual
+  quell drill --fault eu-west-3=no-answer --fault 'us-east-1/ec2:StopInstances=throttle@0.5'")]
+pub struct Args {
+    /// The name of a shipped scenario, or a file
+    #[arg(default_value = "cryptojack")]
+    scenario: String,
+    /// The runbook to rehearse: a file, or the name of a shipped one
+    #[arg(long, value_name = "RUNBOOK", default_value = "cryptojack")]
+    runbook: String,
+    #[command(flatten)]
+    inputs: InputOptions,
+    #[command(flatten)]
+    approval: ApprovalOptions,
+    /// What goes wrong, as WHERE=WHAT: eu-west-3=no-answer, ec2:StopInstances=throttle@0.2, iam=latency:2s
+    #[arg(long = "fault", value_name = "WHERE=WHAT")]
+    faults: Vec<Fault>,
+    /// Whether waiting takes time: `virtual` skips it
+    #[arg(long, value_enum, default_value_t)]
+    pub clock: Clock,
+    /// How long every request takes
+    #[arg(long, value_name = "TIME", default_value = "80ms")]
+    latency: Latency,
+    /// What ids and secrets are made from: the same seed gives the same ones
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// The clock of a drill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Clock {
+    /// At the pace of the day.
+    #[default]
+    Real,
+    /// As fast as the work is done; waiting is skipped.
+    Virtual,
+}
+
+/// A length of time that a request takes: `80ms`.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency(Span);
+
+impl std::str::FromStr for Latency {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl From<Latency> for Span {
+    fn from(latency: Latency) -> Self {
+        latency.0
+    }
+}
+
+impl From<Latency> for std::time::Duration {
+    fn from(latency: Latency) -> Self {
+        latency.0.std()
+    }
+}
+
+/// Carries the command out.
+pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+    let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
+    let stage = Stage::set(args, built);
+    let table = crate::actions::table();
+    let now = stage.clock.now();
+    let case = new_run(now);
+    let given = inputs(args, &table, &stage.facts, screen)?;
+    let prepared = prepare(&args.runbook, &given, &table, now, screen).await?;
+    let engine = stage.engine(table, &case).await?;
+    let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
+    show_plan(&planned.plan, screen)?;
+    check_guards(&planned.plan)?;
+    let approver = approver(&args.approval.approve, screen);
+    let ended = start(engine, &screen.state()?, case, (planned.plan, &planned.timed), approver, screen).await?;
+    report(&stage, &ended, screen)
+}
+
+/// A scenario by name, or from a file.
+pub fn scenario(name: &str) -> Result<Scenario, Failure> {
+    if Scenario::names().any(|shipped| shipped == name) {
+        return Scenario::named(name).map_err(Failure::usage);
+    }
+    let text = std::fs::read_to_string(name).map_err(|error| {
+        let names: Vec<_> = Scenario::names().collect();
+        Failure::usage(format!("cannot read the scenario `{}`: {error}", shown(name)))
+            .hint(format!("give the path of a file, or the name of a shipped scenario: {}", names.join(", ")))
+    })?;
+    Scenario::load(&text).map_err(Failure::usage)
+}
+
+/// What was given, and for the inputs that have no default what the scenario knows: in a drill nobody has to look for the
+/// key that leaked.
+fn inputs(args: &Args, table: &Table, facts: &Facts, screen: &Screen) -> Result<Vec<(String, String)>, Failure> {
+    let runbook = load(&args.runbook, table, screen)?;
+    let rogue = facts.machines.get("rogue").into_iter().flatten().map(|machine| machine.id.as_str());
+    let known = [
+        ("leaked_key", facts.leaked_key.to_string()),
+        ("account", facts.breached_account.to_string()),
+        ("instances", rogue.collect::<Vec<_>>().join(",")),
+    ];
+    let mut given = args.inputs.inputs.clone();
+    for (name, _) in crate::runbook::inputs::missing(&runbook, &args.inputs.inputs) {
+        given.extend(
+            known.iter().filter(|(known, _)| *known == name).map(|(name, value)| ((*name).to_owned(), value.clone())),
+        );
+    }
+    Ok(given)
+}
+
+/// A simulated AWS in which a drill takes place.
+struct Stage {
+    sim: Sim,
+    clock: SharedClock,
+    facts: Facts,
+    responder: Credentials,
+    latency: Span,
+    /// The world before anything was done.
+    before: serde_json::Value,
+}
+
+impl Stage {
+    fn set(args: &Args, built: Built) -> Self {
+        let clock = Arc::new(TokioClock::starting_at(built.begins));
+        let time = Arc::clone(&clock);
+        let sim = Sim::new(built.world, move || time.now());
+        sim.set_latency(args.latency.into());
+        sim.set_faults(args.faults.clone());
+        let responder = &built.credentials["responder"];
+        let key = responder.access_key_id.as_str();
+        let responder = Credentials::new(key, &responder.secret_access_key.0, None, None, "drill");
+        let before = serde_json::json!(sim.world());
+        Self { sim, clock, facts: built.facts, responder, latency: args.latency.into(), before }
+    }
+
+    async fn engine(&self, table: Table, case: &RunId) -> Result<Engine, Failure> {
+        let sessions = CloudSessions::new(Options {
+            profile: None,
+            region: Some("us-east-1".to_owned()),
+            http: Some(self.sim.http_client()),
+            credentials: Some(SharedCredentialsProvider::new(self.responder.clone())),
+            endpoint_url: None,
+            clock: Arc::clone(&self.clock),
+            case: case.clone(),
+            now: self.clock.now(),
+        })
+        .await?;
+        Ok(Engine { sessions: Arc::new(sessions), table, clock: Arc::clone(&self.clock) })
+    }
+}
+
+fn report(stage: &Stage, ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
+    let after = serde_json::json!(stage.sim.world());
+    let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
+    facts.longest_chain = judge::longest_chain(&stage.sim.log(), &ended.record, stage.latency);
+    let score = score(&ended.record, &ended.events, &facts);
+    match screen.output {
+        Output::Text => {
+            let closing = summary::of_drill(&ended.record, screen.colour());
+            screen.print(&format!("\n{closing}\n{}", render(&score, screen.colour())))?;
+        }
+        Output::Json | Output::Jsonl => screen.document(&document(&ended.record, &score))?,
+    }
+    Ok(ended.summary.outcome.exit_code())
+}

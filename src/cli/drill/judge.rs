@@ -1,0 +1,162 @@
+//! What a drill was worth, read from the simulated world before and after, and from its request log.
+//!
+//! It looks at the world as the JSON that `GET /_sim/world` answers: the same that anybody outside can check.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::model::{Outcome, Span};
+use crate::report::drill::{Facts, Machine, Owner};
+use crate::report::prices::Platform;
+use crate::report::record::Record;
+use crate::sim::log::Entry;
+use crate::sim::scenario;
+
+/// The groups of machines that are the intruder's.
+const ROGUE: &str = "rogue";
+
+/// Services that are one per account: their requests are signed for another region than the lane's.
+const GLOBAL: [&str; 4] = ["iam", "organizations", "sts", "account"];
+
+/// What became of the machines and keys.
+pub fn facts(truth: &scenario::Facts, before: &Value, after: &Value, latency: Span) -> Facts {
+    let machines = truth.machines.iter().flat_map(|(group, machines)| {
+        let owner = if group == ROGUE { Owner::Intruder } else { Owner::Company };
+        machines.iter().map(move |machine| judged(machine, owner, before, after))
+    });
+    Facts {
+        machines: machines.collect(),
+        keys: keys(truth, after),
+        other_touched: 0,
+        latency: latency.std().as_secs_f64(),
+        longest_chain: None,
+    }
+}
+
+fn judged(machine: &scenario::Machine, owner: Owner, before: &Value, after: &Value) -> Machine {
+    let region_before = &before["accounts"][machine.account.as_str()]["regions"][machine.region.as_str()]["ec2"];
+    let region_after = &after["accounts"][machine.account.as_str()]["regions"][machine.region.as_str()]["ec2"];
+    let (was, is) = (&region_before["instances"][&machine.id], &region_after["instances"][&machine.id]);
+    let windows = was["platform"].as_str().is_some_and(|platform| platform.eq_ignore_ascii_case("windows"));
+    Machine {
+        id: machine.id.clone(),
+        instance_type: was["instance_type"].as_str().unwrap_or("unknown").to_owned(),
+        platform: if windows { Platform::Windows } else { Platform::Linux },
+        owner,
+        ran_before: runs(was),
+        runs_after: runs(is),
+        changed: belongings(region_before, &machine.id) != belongings(region_after, &machine.id),
+    }
+}
+
+fn runs(instance: &Value) -> bool {
+    matches!(instance["state"]["name"].as_str(), Some("running" | "pending"))
+}
+
+/// Everything in the region that names the machine: itself, its volumes, its network interfaces, snapshots of it.
+fn belongings<'a>(region: &'a Value, id: &str) -> Vec<(&'a str, &'a Value)> {
+    let kinds = region.as_object().into_iter().flatten();
+    let items = kinds.filter_map(|(_, items)| items.as_object()).flatten();
+    items.filter(|(_, item)| names(item, id)).map(|(name, item)| (name.as_str(), item)).collect()
+}
+
+fn names(item: &Value, id: &str) -> bool {
+    match item {
+        Value::String(text) => text == id,
+        Value::Array(items) => items.iter().any(|item| names(item, id)),
+        Value::Object(fields) => fields.values().any(|field| names(field, id)),
+        _ => false,
+    }
+}
+
+/// The keys of the user that was taken over: how many there are, and how many cannot be used.
+fn keys(truth: &scenario::Facts, after: &Value) -> (usize, usize) {
+    let keys = &after["accounts"][truth.breached_account.as_str()]["iam"]["access_keys"];
+    let keys = keys.as_object().into_iter().flatten().map(|(_, key)| key);
+    let theirs: Vec<&Value> = keys.filter(|key| key["user"] == truth.compromised_user.as_str()).collect();
+    let inactive =
+        theirs.iter().filter(|key| key["status"].as_str().is_some_and(|s| s.eq_ignore_ascii_case("inactive")));
+    (theirs.len(), inactive.count())
+}
+
+/// The longest row of requests that came one after the other, each after the answer to the one before, in one region with
+/// the account's global services, between the approval and the last accepted StopInstances.
+pub fn longest_chain(log: &[Entry], record: &Record, latency: Span) -> Option<usize> {
+    let begin = record.approvals.iter().map(|approval| approval.at).max()?;
+    let end = record
+        .fates()
+        .filter(|(change, fate)| {
+            change.action.as_str() == "ec2.stop-instances" && matches!(fate.outcome, Some(Outcome::Done { .. }))
+        })
+        .filter_map(|(_, fate)| fate.ended)
+        .max()?;
+    let span: Vec<&Entry> = log.iter().filter(|entry| entry.time >= begin && entry.time <= end).collect();
+    let mut regions: Vec<&str> = span.iter().map(|entry| entry.region.as_str()).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    regions.into_iter().map(|region| chain_of(&span, region, latency)).max()
+}
+
+fn chain_of(log: &[&Entry], region: &str, latency: Span) -> usize {
+    let mut times: Vec<Timestamp> = log
+        .iter()
+        .filter(|entry| entry.region == region || GLOBAL.contains(&entry.service.as_str()))
+        .map(|entry| entry.time)
+        .collect();
+    times.sort_unstable();
+    let mut free = Timestamp::MIN;
+    let mut length = 0;
+    for time in times {
+        if time >= free {
+            length += 1;
+            free = time.saturating_add(latency.0).unwrap_or(Timestamp::MAX);
+        }
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry(service: &str, region: &str, milliseconds: i64) -> Entry {
+        Entry {
+            time: Timestamp::from_millisecond(milliseconds).unwrap(),
+            account: None,
+            region: region.into(),
+            service: service.into(),
+            operation: "DescribeInstances".into(),
+            principal: None,
+            access_key: None,
+            outcome: "ok".into(),
+        }
+    }
+
+    #[test]
+    fn a_chain_counts_what_waited_for_an_answer() {
+        let log = [
+            entry("iam", "us-east-1", 0),
+            entry("ec2", "eu-west-1", 10),
+            entry("ec2", "eu-west-1", 80),
+            entry("ec2", "eu-west-1", 90),
+            entry("ec2", "eu-west-1", 160),
+            entry("ec2", "eu-west-2", 400),
+        ];
+        let log: Vec<&Entry> = log.iter().collect();
+        assert_eq!(chain_of(&log, "eu-west-1", "80ms".parse().unwrap()), 3);
+        assert_eq!(chain_of(&log, "eu-west-2", "80ms".parse().unwrap()), 2);
+    }
+
+    #[test]
+    fn belongings_are_all_that_names_the_machine() {
+        let region = json!({
+            "instances": { "i-1": { "id": "i-1" }, "i-2": { "id": "i-2" } },
+            "volumes": { "vol-1": { "attachments": [{ "instance": "i-1" }] }, "vol-2": {} },
+            "quota": 3,
+        });
+        let names: Vec<_> = belongings(&region, "i-1").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["i-1", "vol-1"]);
+    }
+}

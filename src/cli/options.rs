@@ -1,0 +1,92 @@
+//! Options that several commands share.
+
+use clap::Args;
+
+use super::error::Failure;
+use crate::model::Tier;
+
+/// Which credentials to use, and where to send requests.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AwsOptions {
+    /// The profile of the AWS configuration; otherwise AWS_PROFILE, or the default chain
+    #[arg(long, value_name = "NAME", help_heading = "AWS")]
+    pub profile: Option<String>,
+    /// The region of the caller's own session; the regions to contain are the runbook's business
+    #[arg(long, value_name = "REGION", help_heading = "AWS")]
+    pub region: Option<String>,
+    /// Accept that another endpoint than AWS's is configured (AWS_ENDPOINT_URL), without being asked
+    #[arg(long, help_heading = "AWS")]
+    pub trust_endpoint: bool,
+}
+
+/// What a runbook asks for.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InputOptions {
+    /// An input of the runbook, as NAME=VALUE; lists are divided by commas
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub inputs: Vec<(String, String)>,
+}
+
+/// What is approved beforehand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ApprovalOptions {
+    /// Tiers that are approved without a question: reversible, disruptive, destructive
+    #[arg(long, value_name = "TIER,...", value_delimiter = ',', value_parser = tier)]
+    pub approve: Vec<Tier>,
+}
+
+/// Splits `NAME=VALUE`.
+pub fn name_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("give it as NAME=VALUE".to_owned()),
+    }
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    match text.parse()? {
+        Tier::Read => Err("reading needs no approval; the tiers are reversible, disruptive, destructive".to_owned()),
+        tier => Ok(tier),
+    }
+}
+
+/// The name of the person, as the operating system has it.
+pub fn person() -> String {
+    ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".into())
+}
+
+/// Asks a yes-or-no question on standard error; no answer is a no.
+pub async fn confirm(question: String) -> Result<bool, Failure> {
+    let ask = move || {
+        dialoguer::Confirm::new()
+            .with_prompt(question)
+            .default(false)
+            .wait_for_newline(true)
+            .interact_on(&console::Term::stderr())
+            .unwrap_or(false)
+    };
+    tokio::task::spawn_blocking(ask).await.map_err(|_| Failure::failed("the question could not be asked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_names_and_values() {
+        assert_eq!(name_and_value("since=now - 14d").unwrap(), ("since".into(), "now - 14d".into()));
+        assert_eq!(name_and_value("filter=a=b").unwrap(), ("filter".into(), "a=b".into()));
+        assert!(name_and_value("since").is_err());
+        assert!(name_and_value("=x").is_err());
+    }
+
+    #[test]
+    fn reading_is_no_tier_to_approve() {
+        assert_eq!(tier("disruptive"), Ok(Tier::Disruptive));
+        assert!(tier("read").is_err());
+        assert!(tier("everything").unwrap_err().contains("the tiers are"));
+    }
+}

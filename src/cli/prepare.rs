@@ -1,0 +1,93 @@
+//! From a runbook's name and what was given to a runbook that can be planned.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::check;
+use super::error::Failure;
+use super::screen::Screen;
+use crate::engine::action::Table;
+use crate::model::{Input, Runbook};
+use crate::report::text::shown;
+use crate::runbook;
+
+/// A checked runbook with its inputs filled in.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The runbook, every `${{ … }}` replaced.
+    pub runbook: Runbook,
+    /// The inputs, typed.
+    pub inputs: Map<String, Value>,
+}
+
+/// Loads, checks and fills in a runbook; asks for missing inputs where somebody can answer.
+pub async fn prepare(
+    name: &str,
+    given: &[(String, String)],
+    table: &Table,
+    now: Timestamp,
+    screen: &Screen,
+) -> Result<Prepared, Failure> {
+    let runbook = load(name, table, screen)?;
+    let mut all = given.to_vec();
+    if screen.is_attended() {
+        for (name, input) in runbook::inputs::missing(&runbook, given) {
+            all.push((name.to_owned(), ask(name, input, now).await?));
+        }
+    }
+    let inputs = runbook::inputs::read(&runbook, &all, now).map_err(Failure::usage)?;
+    let runbook = runbook::resolve(&runbook, &inputs, now).map_err(Failure::usage)?;
+    Ok(Prepared { runbook, inputs })
+}
+
+/// Reads and checks a runbook: a file, or one that is shipped. All its mistakes are shown.
+pub fn load(name: &str, table: &Table, screen: &Screen) -> Result<Runbook, Failure> {
+    let shipped = runbook::shipped().iter().find(|(shipped, _)| *shipped == name);
+    let text = match shipped {
+        Some((_, text)) => (*text).to_owned(),
+        None => read(name)?,
+    };
+    match runbook::load(name, &text, &table.catalog()) {
+        Ok((runbook, warnings)) => {
+            for warning in warnings {
+                screen.remark(&check::render(&warning));
+            }
+            Ok(runbook)
+        }
+        Err(mistakes) => {
+            let message = mistakes.to_string();
+            for mistake in mistakes.errors.iter().chain(&mistakes.warnings) {
+                screen.remark(&check::render(mistake));
+            }
+            Err(Failure::usage(format!("`{}`: {message}", shown(name))))
+        }
+    }
+}
+
+fn read(name: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(name).map_err(|error| {
+        let names: Vec<_> = runbook::shipped().iter().map(|(name, _)| *name).collect();
+        let failure = Failure::usage(format!("cannot read the runbook `{}`: {error}", shown(name)));
+        failure.hint(format!("give the path of a file, or the name of a shipped runbook: {}", names.join(", ")))
+    })
+}
+
+/// Asks for an input until the answer is of its type.
+async fn ask(name: &str, input: &Input, now: Timestamp) -> Result<String, Failure> {
+    let prompt = match (&*input.help, &input.example) {
+        ("", None) => name.to_owned(),
+        ("", Some(example)) => format!("{name} (such as {})", shown(example)),
+        (help, None) => format!("{} ({name})", shown(help)),
+        (help, Some(example)) => format!("{} ({name}, such as {})", shown(help), shown(example)),
+    };
+    let (name, input) = (name.to_owned(), input.clone());
+    let read = move || {
+        dialoguer::Input::<String>::new()
+            .with_prompt(prompt)
+            .validate_with(|text: &String| runbook::inputs::parse(&name, &input, text, now).map(drop))
+            .interact_text_on(&console::Term::stderr())
+    };
+    let answer =
+        tokio::task::spawn_blocking(read).await.map_err(|_| Failure::failed("the question could not be asked"))?;
+    answer.map_err(|error| Failure::usage(format!("no answer: {error}")))
+}

@@ -1,0 +1,69 @@
+use std::path::{Path, PathBuf};
+
+use super::carry_out::{approver, check_guards, new_run, report, show_plan, show_survey, start};
+use super::error::Failure;
+use super::options::{ApprovalOptions, AwsOptions, InputOptions};
+use super::plan_file::PlanFile;
+use super::prepare::prepare;
+use super::screen::Screen;
+use super::session;
+use crate::engine::Engine;
+
+/// Carry out a runbook: plan, ask, contain, prove
+///
+/// The plan is shown first. Then every tier of changes is asked about once, or approved by --approve; without a terminal,
+/// what --approve does not list is refused and nothing is changed. Every change is written to the journal before it is
+/// made, looked at again right before and afterwards, and can be taken back by `quell rollback`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  quell run cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE
+  quell run cryptojack --input leaked_key=AKIAIOSFODNN7EXAMPLE --approve reversible,disruptive
+  quell run --plan plan.json --approve reversible --output jsonl")]
+pub struct Args {
+    /// A file, or the name of a shipped runbook
+    #[arg(value_name = "RUNBOOK", required_unless_present = "plan", conflicts_with = "plan")]
+    runbook: Option<String>,
+    /// Carry out a plan that `quell plan -o FILE` wrote, exactly as it is
+    #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    inputs: InputOptions,
+    #[command(flatten)]
+    approval: ApprovalOptions,
+    #[command(flatten)]
+    aws: AwsOptions,
+}
+
+/// Carries the command out.
+pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+    let (engine, file) = match (&args.plan, &args.runbook) {
+        (Some(path), _) => planned(path, &args.aws, screen).await?,
+        (None, Some(runbook)) => plan(runbook, args, screen).await?,
+        (None, None) => return Err(Failure::usage("give a RUNBOOK, or a plan by --plan FILE")),
+    };
+    let PlanFile { run, plan, timed, .. } = file;
+    show_plan(&plan, screen)?;
+    check_guards(&plan)?;
+    let approver = approver(&args.approval.approve, screen);
+    let ended = start(engine, &screen.state()?, run, (plan, &timed), approver, screen).await?;
+    report(&ended, screen)
+}
+
+/// Takes a plan from its file.
+async fn planned(path: &Path, aws: &AwsOptions, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+    let file = PlanFile::read(path)?;
+    let (engine, caller) = session::open(aws, &file.run, screen).await?;
+    file.check_caller(&caller)?;
+    Ok((engine, file))
+}
+
+/// Makes a plan now.
+async fn plan(runbook: &str, args: &Args, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+    let now = jiff::Timestamp::now();
+    let case = new_run(now);
+    let prepared = prepare(runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
+    let (engine, _) = session::open(&args.aws, &case, screen).await?;
+    let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
+    Ok((engine, PlanFile::new(case, planned.timed, planned.plan)))
+}

@@ -1,0 +1,260 @@
+//! Standard output, standard error and the terminal: what may be written where.
+//!
+//! Results go to standard output, everything else (progress, questions, logs, errors) to standard error.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::error::{Failure, FailureKind};
+use super::{Global, LogFormat};
+use crate::engine::ports::Reporter;
+use crate::model::{Event, Phase};
+use crate::report::json_lines::JsonLines;
+use crate::report::plain::Plain;
+use crate::report::style::Colour;
+use crate::report::terminal::Terminal;
+use crate::report::text::shown;
+
+/// The form of results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document at the end.
+    Json,
+    /// One JSON document per line: a run's events as they happen.
+    Jsonl,
+}
+
+/// Where a command writes, and where runs live.
+#[derive(Debug)]
+pub struct Screen {
+    /// The form of results.
+    pub output: Output,
+    state: Option<PathBuf>,
+    lines: MultiProgress,
+    out: std::io::Stdout,
+    colour: Colour,
+    attended: bool,
+}
+
+impl Screen {
+    /// Opens the screen and begins to log.
+    pub fn open(global: &Global) -> Self {
+        let target =
+            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let screen = Self {
+            output: global.output,
+            state: global.state.clone(),
+            lines: MultiProgress::with_draw_target(target),
+            out: std::io::stdout(),
+            colour: Colour::of_stdout(),
+            attended: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        };
+
+        screen.log(global);
+        screen
+    }
+
+    fn log(&self, global: &Global) {
+        let default = match global.verbose {
+            0 => "warn,aws=error",
+            1 => "info,quell=debug,aws=error",
+            2 => "debug",
+            _ => "trace",
+        };
+        let filter = EnvFilter::try_from_env("QUELL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+        let logs = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(Colour::of_stderr() == Colour::Ansi)
+            .with_writer(Logs(self.lines.clone()));
+        // A second call, as in tests, keeps the first subscriber.
+        let _ = match global.log_format {
+            LogFormat::Text => logs.compact().try_init(),
+            LogFormat::Json => logs.json().try_init(),
+        };
+    }
+
+    /// The folder in which runs live.
+    pub fn state(&self) -> Result<PathBuf, Failure> {
+        use etcetera::BaseStrategy as _;
+        if let Some(state) = &self.state {
+            return Ok(state.clone());
+        }
+        let folders = etcetera::choose_base_strategy()
+            .map_err(|error| Failure::usage(format!("no home folder: {error}")).hint("name one with --state DIR"))?;
+        Ok(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("quell"))
+    }
+
+    /// Standard output, for results.
+    pub fn stdout(&self) -> std::io::StdoutLock<'static> {
+        self.out.lock()
+    }
+
+    /// Writes a result for people.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = self.out.lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Writes a result for machines: indented as `json`, on one line as `jsonl`.
+    pub fn document(&self, document: &Value) -> Result<(), Failure> {
+        let text = match self.output {
+            Output::Jsonl => document.to_string(),
+            Output::Text | Output::Json => format!("{document:#}"),
+        };
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Writes a remark for the person on standard error, above whatever is drawn there.
+    pub fn remark(&self, text: &str) {
+        write_stderr(&self.lines, &format!("{}\n", text.trim_end_matches('\n')));
+    }
+
+    /// Writes remarks from elsewhere, such as a task.
+    pub fn remarks(&self) -> Remarks {
+        Remarks(self.lines.clone())
+    }
+
+    /// Shows why the command ends.
+    pub fn failure(&self, failure: &Failure) {
+        if failure.kind() == FailureKind::OutputClosed {
+            return;
+        }
+        let colour = Colour::of_stderr();
+        let message: Vec<_> = failure.message().lines().map(shown).collect();
+        let mut text = format!("{} {}\n", colour.red("error:"), message.join("\n"));
+        for hint in failure.hints() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{} {}", colour.bold("hint:"), shown(hint));
+        }
+        write_stderr(&self.lines, &text);
+    }
+
+    /// Whether somebody can be asked: standard input and standard error are terminals.
+    pub fn is_attended(&self) -> bool {
+        self.attended
+    }
+
+    /// The colours of standard output.
+    pub fn colour(&self) -> Colour {
+        self.colour
+    }
+
+    /// What shows a run: progress on standard error and, as `jsonl`, events on standard output.
+    pub fn reporters(&self) -> Reporters {
+        let events = (self.output == Output::Jsonl).then(|| JsonLines::new(std::io::stdout()));
+        let progress = if std::io::stderr().is_terminal() {
+            Shown::Live(Box::new(Terminal::new(self.lines.clone(), Colour::of_stderr())))
+        } else {
+            Shown::Plain(Box::new(Plain::new(std::io::stderr())))
+        };
+        Reporters { events, progress }
+    }
+}
+
+/// All that shows a run.
+#[derive(Debug)]
+pub struct Reporters {
+    events: Option<JsonLines<std::io::Stdout>>,
+    progress: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Live(Box<Terminal>),
+    Plain(Box<Plain<std::io::Stderr>>),
+}
+
+impl Reporters {
+    /// Shows what goes on before there is a run.
+    pub fn working(&mut self, phase: Phase, detail: &str) {
+        if let Shown::Live(terminal) = &mut self.progress {
+            terminal.working(phase, detail);
+        }
+    }
+
+    /// Takes everything off the screen.
+    pub fn clear(&mut self) {
+        if let Shown::Live(terminal) = &mut self.progress {
+            terminal.clear();
+        }
+    }
+}
+
+impl Reporter for Reporters {
+    fn event(&mut self, event: &Event) {
+        if let Some(events) = &mut self.events {
+            events.event(event);
+        }
+        match &mut self.progress {
+            Shown::Live(terminal) => terminal.event(event),
+            Shown::Plain(plain) => plain.event(event),
+        }
+    }
+}
+
+/// A way to write remarks.
+#[derive(Debug, Clone)]
+pub struct Remarks(MultiProgress);
+
+impl Remarks {
+    /// Writes one.
+    pub fn write(&self, text: &str) {
+        write_stderr(&self.0, &format!("{text}\n"));
+    }
+}
+
+/// Logs that take the drawn lines off, write, and put the lines back.
+#[derive(Debug, Clone)]
+struct Logs(MultiProgress);
+
+impl<'a> MakeWriter<'a> for Logs {
+    type Writer = LogLine;
+
+    fn make_writer(&'a self) -> LogLine {
+        LogLine { lines: self.0.clone(), text: Vec::new() }
+    }
+}
+
+/// One log entry, written as a whole when it is complete.
+#[derive(Debug)]
+struct LogLine {
+    lines: MultiProgress,
+    text: Vec<u8>,
+}
+
+impl Write for LogLine {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for LogLine {
+    fn drop(&mut self) {
+        if !self.text.is_empty() {
+            write_stderr(&self.lines, &String::from_utf8_lossy(&self.text));
+        }
+    }
+}
+
+/// Writes on standard error while nothing is drawn there. Where standard error is closed there is nobody to tell.
+fn write_stderr(lines: &MultiProgress, text: &str) {
+    lines.suspend(|| {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    });
+}

@@ -1,0 +1,52 @@
+//! The way to AWS for a command: credentials, the question about a foreign endpoint, who is calling.
+
+use std::sync::Arc;
+
+use super::error::Failure;
+use super::options::{AwsOptions, confirm};
+use super::screen::Screen;
+use crate::cloud::{CloudSessions, Options};
+use crate::engine::Engine;
+use crate::engine::ports::{Sessions as _, SharedClock, WallClock};
+use crate::model::{Caller, RunId};
+use crate::report::text::shown;
+
+/// An engine on the real AWS, or on what an endpoint override points to, and who calls.
+pub async fn open(options: &AwsOptions, case: &RunId, screen: &Screen) -> Result<(Engine, Caller), Failure> {
+    let clock: SharedClock = Arc::new(WallClock);
+    let sessions = CloudSessions::new(Options {
+        profile: options.profile.clone(),
+        region: options.region.clone(),
+        http: None,
+        credentials: None,
+        endpoint_url: None,
+        now: clock.now(),
+        clock: Arc::clone(&clock),
+        case: case.clone(),
+    })
+    .await?;
+    // Before anything is sent: even a signed question tells an endpoint who is asking.
+    if let Some(endpoint) = sessions.endpoint() {
+        trust(endpoint, options, screen).await?;
+    }
+    let caller = sessions.caller().await?;
+    screen.remark(&format!("caller {}", shown(&caller.arn)));
+    Ok((Engine { sessions: Arc::new(sessions), table: crate::actions::table(), clock }, caller))
+}
+
+/// Shows an endpoint that is not AWS's, and asks whether it is meant.
+async fn trust(endpoint: &str, options: &AwsOptions, screen: &Screen) -> Result<(), Failure> {
+    let endpoint = shown(endpoint);
+    screen.remark(&format!("endpoint {endpoint} (configured in the place of AWS's)"));
+    if options.trust_endpoint {
+        return Ok(());
+    }
+    let refused = || {
+        Failure::refused(format!("requests would go to {endpoint}, which is not AWS"))
+            .hint("--trust-endpoint accepts it; or unset AWS_ENDPOINT_URL and endpoint_url of the profile")
+    };
+    if !screen.is_attended() {
+        return Err(refused());
+    }
+    if confirm(format!("Send requests to {endpoint} instead of AWS?")).await? { Ok(()) } else { Err(refused()) }
+}

@@ -1,0 +1,83 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::drill::{Latency, scenario};
+use super::error::Failure;
+use super::screen::Screen;
+use crate::engine::ports::{Clock as _, TokioClock};
+use crate::sim::Sim;
+use crate::sim::listener::Listener;
+
+/// Serve a simulated AWS on this machine
+///
+/// Any AWS client can speak to it: set AWS_ENDPOINT_URL and the credentials from the one line that is printed when it is
+/// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, and POST /_sim/faults takes
+/// a list of faults. It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  quell sim --scenario cryptojack --port 4010
+  AWS_ENDPOINT_URL=http://127.0.0.1:4010 aws ec2 describe-instances --region eu-west-1")]
+pub struct Args {
+    /// The name of a shipped scenario, or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "cryptojack")]
+    scenario: String,
+    /// The port; 0 takes one that is free
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+    /// How long every request takes
+    #[arg(long, value_name = "TIME", default_value = "80ms")]
+    latency: Latency,
+    /// What ids and secrets are made from: the same seed gives the same ones
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The clock; a listener has to go with the real one
+    #[arg(long, value_enum, default_value_t)]
+    clock: ListenerClock,
+}
+
+/// The clocks that a listener can go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum ListenerClock {
+    /// The time of the day.
+    #[default]
+    Real,
+}
+
+/// Carries the command out.
+pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+    let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
+    let clock = Arc::new(TokioClock::starting_at(built.begins));
+    let home = built.world.partition.clone();
+    let sim = Sim::new(built.world, move || clock.now());
+    sim.set_latency(args.latency.into());
+    let listener = Listener::bind(sim, args.port).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on port {}: {error}", args.port)).hint("--port 0 takes one that is free")
+    })?;
+    let ready = json!({
+        "endpoint": format!("http://{}", listener.address()?),
+        "region": home_region(&home),
+        "credentials": built.credentials,
+        "accounts": built.accounts,
+        "facts": built.facts,
+    });
+    screen.print(&format!("{ready}\n"))?;
+    let interrupted = async {
+        // Without a signal to wait for it serves until it is ended from outside.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    listener.serve(interrupted).await?;
+    Ok(0)
+}
+
+/// The region that a client is told to use.
+fn home_region(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "cn-north-1",
+        "aws-us-gov" => "us-gov-west-1",
+        _ => "us-east-1",
+    }
+}

@@ -1,0 +1,19 @@
+//! What people and pipelines see of a plan and of a run. Every part reads events, or what the journal holds, and nothing
+//! else: what is on the screen can be shown again from the journal.
+//!
+//! All text that comes from AWS (names, tags, messages) passes [`text`] before it reaches a terminal.
+
+pub mod drill;
+pub mod json_lines;
+pub mod plain;
+pub mod plan_json;
+pub mod plan_text;
+pub mod prices;
+pub mod progress;
+pub mod record;
+pub mod runs;
+pub mod show;
+pub mod style;
+pub mod summary;
+pub mod terminal;
+pub mod text;

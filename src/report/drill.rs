@@ -1,0 +1,258 @@
+//! The closing table of a drill: what a rehearsal was worth.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::prices::{Platform, SOURCE, per_hour};
+use super::record::Record;
+use super::style::{Colour, laid_out, table};
+use super::text::{counted, seconds};
+use crate::model::{Event, EventKind, Outcome};
+
+/// A machine of the simulated account, before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its instance id.
+    pub id: String,
+    /// Its instance type.
+    pub instance_type: String,
+    /// Its operating system.
+    pub platform: Platform,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Whether it ran when the drill began.
+    pub ran_before: bool,
+    /// Whether it runs now, or is on its way up.
+    pub runs_after: bool,
+    /// Whether anything about it is different from before, other than the passing of time.
+    pub changed: bool,
+}
+
+/// Whose a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The intruder's: to be contained.
+    Intruder,
+    /// The company's: to be left alone.
+    Company,
+}
+
+/// What the simulated AWS knows of a drill, beside the journal.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// Every machine.
+    pub machines: Vec<Machine>,
+    /// The intruder's access keys: how many there are, and how many are inactive now.
+    pub keys: (usize, usize),
+    /// Resources of the company other than machines that the run changed.
+    pub other_touched: usize,
+    /// The time that the simulated AWS takes to answer, in seconds.
+    pub latency: f64,
+    /// How many requests had to wait for one another, at the least, from the approval to the last StopInstances.
+    pub longest_chain: Option<usize>,
+}
+
+/// The score of a drill.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// The intruder's machines that ran when the drill began.
+    pub rogue: usize,
+    /// How many of them do not run any more.
+    pub stopped: usize,
+    /// The intruder's keys.
+    pub keys: usize,
+    /// How many of them are inactive.
+    pub keys_inactive: usize,
+    /// The company's machines.
+    pub legitimate: usize,
+    /// How many of the company's resources were touched; must be 0.
+    pub legitimate_touched: usize,
+    /// Snapshots taken.
+    pub snapshots: usize,
+    /// What the intruder's machines cost per hour.
+    pub cost: Cost,
+    /// From the last answer before the first change to the last StopInstances accepted, in seconds.
+    pub to_last_stop_seconds: Option<f64>,
+    /// The least that this could have taken: the longest chain of dependent requests, each with the latency; in seconds.
+    pub longest_chain_seconds: Option<f64>,
+}
+
+/// What the intruder's machines cost, in US dollars per hour.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cost {
+    /// When the drill began.
+    pub before: f64,
+    /// Now.
+    pub after: f64,
+    /// Machines whose type is not in the price list, and which types these are.
+    pub unpriced: usize,
+    /// The types that are not in the price list.
+    pub unpriced_types: Vec<String>,
+    /// Where the prices come from.
+    pub source: &'static str,
+}
+
+/// Scores a drill.
+pub fn score(record: &Record, events: &[Event], facts: &Facts) -> Score {
+    let rogue: Vec<_> = facts.machines.iter().filter(|m| m.owner == Owner::Intruder && m.ran_before).collect();
+    let company: Vec<_> = facts.machines.iter().filter(|m| m.owner == Owner::Company).collect();
+    Score {
+        rogue: rogue.len(),
+        stopped: rogue.iter().filter(|machine| !machine.runs_after).count(),
+        keys: facts.keys.0,
+        keys_inactive: facts.keys.1,
+        legitimate: company.len(),
+        legitimate_touched: company.iter().filter(|machine| machine.changed).count() + facts.other_touched,
+        snapshots: record.snapshots().len(),
+        cost: cost(&rogue),
+        to_last_stop_seconds: to_last_stop(record, events),
+        #[expect(clippy::cast_precision_loss, reason = "a chain has a few dozen requests")]
+        longest_chain_seconds: facts.longest_chain.map(|requests| requests as f64 * facts.latency),
+    }
+}
+
+fn cost(rogue: &[&Machine]) -> Cost {
+    let mut cost = Cost { before: 0.0, after: 0.0, unpriced: 0, unpriced_types: Vec::new(), source: SOURCE };
+    for machine in rogue {
+        let Some(price) = per_hour(&machine.instance_type, machine.platform) else {
+            cost.unpriced += 1;
+            cost.unpriced_types.push(machine.instance_type.clone());
+            continue;
+        };
+        cost.before += price;
+        if machine.runs_after {
+            cost.after += price;
+        }
+    }
+    cost.unpriced_types.sort_unstable();
+    cost.unpriced_types.dedup();
+    cost
+}
+
+/// From the last answer that came before the first change to the last accepted StopInstances, in seconds.
+fn to_last_stop(record: &Record, events: &[Event]) -> Option<f64> {
+    let first_change = events.iter().position(|event| matches!(event.kind, EventKind::ChangeStarted { .. }))?;
+    let approved = events[..first_change]
+        .iter()
+        .rfind(|event| matches!(event.kind, EventKind::ApprovalAnswered { .. }))
+        .map_or(events[first_change].at, |event| event.at);
+    let last_stop = record
+        .fates()
+        .filter(|(change, fate)| {
+            change.action.as_str() == "ec2.stop-instances" && matches!(fate.outcome, Some(Outcome::Done { .. }))
+        })
+        .filter_map(|(_, fate)| fate.ended)
+        .max()?;
+    Some(last_stop.duration_since(approved).as_secs_f64())
+}
+
+/// Renders the closing table; the closing screen of the run goes before it.
+pub fn render(score: &Score, colour: Colour) -> String {
+    let mut rows = table();
+    let judged = |good: bool, text: String| if good { colour.green(text) } else { colour.red(text) };
+    rows.add_row([
+        "rogue machines stopped".to_owned(),
+        judged(score.stopped == score.rogue, format!("{} of {}", score.stopped, score.rogue)),
+    ]);
+    rows.add_row([
+        "intruder's keys inactive".to_owned(),
+        judged(score.keys_inactive == score.keys, format!("{} of {}", score.keys_inactive, score.keys)),
+    ]);
+    rows.add_row([
+        "legitimate resources touched".to_owned(),
+        judged(
+            score.legitimate_touched == 0,
+            format!("{} (of {})", score.legitimate_touched, counted(score.legitimate, "machine")),
+        ),
+    ]);
+    rows.add_row(["evidence taken".to_owned(), counted(score.snapshots, "snapshot")]);
+    let cost = &score.cost;
+    rows.add_row(["cost per hour".to_owned(), format!("{:.2} → {:.2} USD", cost.before, cost.after)]);
+    if let Some(took) = score.to_last_stop_seconds {
+        let least = score.longest_chain_seconds.map(|least| format!(" (dependent requests alone: {})", seconds(least)));
+        rows.add_row(["approval to last stop".to_owned(), format!("{}{}", seconds(took), least.unwrap_or_default())]);
+    }
+    let mut text = format!("{}\n{}", colour.bold("Drill"), laid_out(&rows));
+    if cost.unpriced > 0 {
+        let _ = writeln!(
+            text,
+            "  {} without a price, not in the sum: {}",
+            counted(cost.unpriced, "machine"),
+            cost.unpriced_types.iter().map(|name| super::text::shown(name)).collect::<Vec<_>>().join(", ")
+        );
+    }
+    let _ = writeln!(text, "  {}", colour.dim(format!("Prices: {}.", cost.source)));
+    text
+}
+
+/// The summary document of a drill: that of the run, with the score under `drill`.
+pub fn document(record: &Record, score: &Score) -> Value {
+    let mut document = super::summary::document(record);
+    document["drill"] = json!(score);
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example;
+
+    fn machine(id: &str, instance_type: &str, owner: Owner, runs_after: bool) -> Machine {
+        Machine {
+            id: id.into(),
+            instance_type: instance_type.into(),
+            platform: Platform::Windows,
+            owner,
+            ran_before: true,
+            runs_after,
+            changed: owner == Owner::Intruder,
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            machines: vec![
+                machine("i-0a", "c5.18xlarge", Owner::Intruder, false),
+                machine("i-0b", "c5.18xlarge", Owner::Intruder, true),
+                machine("i-0c", "p5.48xlarge", Owner::Intruder, false),
+                machine("i-0d", "m5.large", Owner::Company, true),
+            ],
+            keys: (2, 2),
+            other_touched: 0,
+            latency: 0.08,
+            longest_chain: Some(12),
+        }
+    }
+
+    #[test]
+    fn the_score_counts_what_runs_and_what_it_costs() {
+        let events = example::run();
+        let score = score(&Record::of(&events).unwrap(), &events, &facts());
+        assert_eq!((score.rogue, score.stopped), (3, 2));
+        assert_eq!((score.legitimate, score.legitimate_touched), (1, 0));
+        assert!((score.cost.before - 12.744).abs() < 0.001 && (score.cost.after - 6.372).abs() < 0.001);
+        assert_eq!(score.cost.unpriced_types, ["p5.48xlarge"]);
+        insta::assert_snapshot!(render(&score, Colour::Plain), @r"
+        Drill
+          rogue machines stopped        2 of 3
+          intruder's keys inactive      2 of 2
+          legitimate resources touched  0 (of 1 machine)
+          evidence taken                2 snapshots
+          cost per hour                 12.74 → 6.37 USD
+          approval to last stop         10 s (dependent requests alone: 1.0 s)
+          1 machine without a price, not in the sum: p5.48xlarge
+          Prices: AWS on-demand list prices, us-east-1, as of June 2026; other regions differ.
+        ");
+    }
+
+    #[test]
+    fn touching_the_company_shows() {
+        let events = example::run();
+        let mut facts = facts();
+        facts.machines[3].changed = true;
+        facts.other_touched = 1;
+        assert_eq!(score(&Record::of(&events).unwrap(), &events, &facts).legitimate_touched, 2);
+    }
+}

@@ -1,0 +1,223 @@
+//! How far a run has come, lane by lane: what both the live and the plain screen show.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::model::{AccountId, Change, ChangeId, Event, EventKind, Outcome, StepId, Target, Verdict};
+
+/// Counts of changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// All.
+    pub planned: usize,
+    /// Begun and not ended.
+    pub running: usize,
+    /// Ended well.
+    pub good: usize,
+    /// Failed or drifted.
+    pub bad: usize,
+    /// Not begun, and never will be.
+    pub skipped: usize,
+}
+
+impl Count {
+    /// How many have an end.
+    pub fn ended(&self) -> usize {
+        self.good + self.bad + self.skipped
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.ended() == self.planned
+    }
+
+    fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done { .. } | Outcome::Already => self.good += 1,
+            Outcome::Failed { .. } | Outcome::Drifted { .. } => self.bad += 1,
+            Outcome::Skipped { .. } => self.skipped += 1,
+        }
+    }
+}
+
+/// A step that has ended in one account and region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepEnded {
+    /// The step.
+    pub step: StepId,
+    /// Where.
+    pub target: Target,
+    /// With what result.
+    pub count: Count,
+}
+
+/// The fold of a run's events into counts.
+#[derive(Debug, Default)]
+pub struct Progress {
+    changes: HashMap<ChangeId, Place>,
+    steps: HashMap<(StepId, Target), Count>,
+    lanes: BTreeMap<String, Count>,
+    total: Count,
+    proven: HashSet<ChangeId>,
+    grouping: Grouping,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    step: StepId,
+    target: Target,
+    running: bool,
+}
+
+/// What one line stands for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Grouping {
+    /// One account: a line per region.
+    #[default]
+    Regions,
+    /// Many accounts: a line per account.
+    Accounts,
+}
+
+impl Progress {
+    /// Takes in an event. Returns the step that it brought to its end somewhere, if it did.
+    pub fn fold(&mut self, event: &Event) -> Option<StepEnded> {
+        match &event.kind {
+            EventKind::RunStarted { plan, .. } => {
+                let accounts: std::collections::BTreeSet<&AccountId> =
+                    plan.changes.iter().map(|change| &change.target.account).collect();
+                self.grouping = if accounts.len() > 1 { Grouping::Accounts } else { Grouping::Regions };
+                self.plan(&plan.changes);
+                None
+            }
+            EventKind::PlanExtended { changes, .. } => {
+                self.plan(changes);
+                None
+            }
+            EventKind::ChangeStarted { change } => {
+                self.begin(change);
+                None
+            }
+            EventKind::ChangeEnded { change, outcome } => self.end(change, outcome),
+            EventKind::ChangeProven { change, verdict } => {
+                // A change is looked at again until it is seen: only the last look counts.
+                match verdict {
+                    Verdict::Proven => self.proven.insert(change.clone()),
+                    Verdict::Pending { .. } | Verdict::Unproven { .. } => self.proven.remove(change),
+                };
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The counts of the whole run.
+    pub fn total(&self) -> Count {
+        self.total
+    }
+
+    /// How many changes were seen to be in force.
+    pub fn proven(&self) -> usize {
+        self.proven.len()
+    }
+
+    /// The counts of each line, by name.
+    pub fn lanes(&self) -> impl Iterator<Item = (&str, Count)> {
+        self.lanes.iter().map(|(name, count)| (name.as_str(), *count))
+    }
+
+    /// The line that a change belongs to.
+    pub fn lane_of(&self, change: &ChangeId) -> Option<String> {
+        self.changes.get(change).map(|place| self.lane(&place.target))
+    }
+
+    /// The step that a change belongs to.
+    pub fn step_of(&self, change: &ChangeId) -> Option<&StepId> {
+        self.changes.get(change).map(|place| &place.step)
+    }
+
+    fn lane(&self, target: &Target) -> String {
+        match self.grouping {
+            Grouping::Regions => target.region.to_string(),
+            Grouping::Accounts => target.account.to_string(),
+        }
+    }
+
+    fn plan(&mut self, changes: &[Change]) {
+        for change in changes {
+            let place = Place { step: change.step.clone(), target: change.target.clone(), running: false };
+            let lane = self.lane(&change.target);
+            self.counts(&place, &lane, |count| count.planned += 1);
+            self.changes.insert(change.id.clone(), place);
+        }
+    }
+
+    fn begin(&mut self, change: &ChangeId) {
+        let Some(place) = self.changes.get_mut(change).filter(|place| !place.running) else { return };
+        place.running = true;
+        let place = place.clone();
+        let lane = self.lane(&place.target);
+        self.counts(&place, &lane, |count| count.running += 1);
+    }
+
+    fn end(&mut self, change: &ChangeId, outcome: &Outcome) -> Option<StepEnded> {
+        let place = self.changes.get_mut(change)?;
+        let was_running = std::mem::take(&mut place.running);
+        let place = place.clone();
+        let lane = self.lane(&place.target);
+        self.counts(&place, &lane, |count| {
+            count.running -= usize::from(was_running);
+            count.note(outcome);
+        });
+        let count = self.steps[&(place.step.clone(), place.target.clone())];
+        count.is_over().then_some(StepEnded { step: place.step, target: place.target, count })
+    }
+
+    fn counts(&mut self, place: &Place, lane: &str, change: impl Fn(&mut Count)) {
+        change(self.steps.entry((place.step.clone(), place.target.clone())).or_default());
+        change(self.lanes.entry(lane.to_owned()).or_default());
+        change(&mut self.total);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::example;
+
+    #[test]
+    fn every_change_ends_up_in_one_count() {
+        let mut progress = Progress::default();
+        let ended: Vec<_> = example::run().iter().filter_map(|event| progress.fold(event)).collect();
+        assert_eq!(progress.total(), Count { planned: 5, running: 0, good: 4, bad: 1, skipped: 0 });
+        assert_eq!(progress.proven(), 4);
+        let lanes: Vec<_> = progress.lanes().map(|(name, count)| (name, count.good, count.bad)).collect();
+        assert_eq!(lanes, [("eu-west-1", 2, 0), ("global", 1, 0), ("us-east-1", 1, 1)]);
+        let steps: Vec<_> = ended.iter().map(|ended| format!("{} {}", ended.step, ended.target.region)).collect();
+        assert_eq!(
+            steps,
+            ["keys global", "evidence eu-west-1", "evidence us-east-1", "stop eu-west-1", "stop us-east-1"]
+        );
+    }
+
+    #[test]
+    fn a_change_in_flight_is_running() {
+        let mut progress = Progress::default();
+        for event in &example::run()[..9] {
+            progress.fold(event);
+        }
+        assert_eq!(progress.total().running, 1);
+        assert!(!progress.total().is_over());
+    }
+
+    #[test]
+    fn several_accounts_have_a_line_each() {
+        let mut events = example::run();
+        if let EventKind::RunStarted { plan, .. } = &mut events[0].kind {
+            plan.changes[0].target.account = AccountId::new("444455556666").unwrap();
+        }
+        let mut progress = Progress::default();
+        progress.fold(&events[0]);
+        let lanes: Vec<_> = progress.lanes().map(|(name, count)| (name.to_owned(), count.planned)).collect();
+        assert_eq!(lanes, [("111122223333".to_owned(), 4), ("444455556666".to_owned(), 1)]);
+    }
+}

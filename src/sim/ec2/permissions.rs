@@ -1,0 +1,212 @@
+//! What EC2's operations need to be allowed, as the service authorization reference has it.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+
+use super::tags::{self, TagSpecification};
+use super::{Ec2, ids, snapshots};
+use crate::sim::call::{Call, Permission, Refusal};
+use crate::sim::world::World;
+
+/// One id or several: `InstanceId=i-1`, or `InstanceId.1=i-1&InstanceId.2=i-2`.
+#[derive(Debug, Default)]
+struct Named(Vec<String>);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Named;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an id, or a list of ids")
+            }
+            fn visit_str<E>(self, id: &str) -> Result<Named, E> {
+                Ok(Named(vec![id.to_owned()]))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
+                let mut ids = Vec::new();
+                while let Some((_, id)) = map.next_entry::<String, String>()? {
+                    ids.push(id);
+                }
+                Ok(Named(ids))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+/// The parameters that name resources, whatever the operation. Those that an operation does not have stay empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Resources {
+    instance_id: Named,
+    resource_id: Named,
+    volume_id: Named,
+    snapshot_id: Named,
+    source_snapshot_id: Named,
+    group_id: Named,
+    network_interface_id: Named,
+    network_acl_id: Named,
+    image_id: Named,
+    source_image_id: Named,
+    vpc_id: Named,
+    subnet_id: Named,
+    security_group_id: Named,
+    association_id: Named,
+    spot_instance_request_id: Named,
+    instance_specification: Option<Inner>,
+    launch_specification: Option<Inner>,
+    iam_instance_profile: Option<super::profiles::ProfileReference>,
+    #[serde(rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+    dry_run: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Inner {
+    instance_id: Option<String>,
+    image_id: Option<String>,
+}
+
+/// Operations without a `DryRun` parameter.
+const WITHOUT_DRY_RUN: [&str; 4] = [
+    "AssociateIamInstanceProfile",
+    "DescribeIamInstanceProfileAssociations",
+    "DisassociateIamInstanceProfile",
+    "ReplaceIamInstanceProfileAssociation",
+];
+
+/// What the call needs to be allowed. The operation is known to exist.
+pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
+    let ec2 = &world.region(&call.account, &call.region).ec2;
+    let named: Resources = call.params.read()?;
+    let operation = call.operation.as_str();
+    if WITHOUT_DRY_RUN.contains(&operation) && named.dry_run.is_some() {
+        return Err(Refusal::new(400, "UnknownParameter", "The parameter DryRun is not recognized"));
+    }
+    let action = format!("ec2:{operation}");
+    let scope = Scope { ec2, call };
+    let mut needed: Vec<Permission> = match operation {
+        "StartInstances"
+        | "StopInstances"
+        | "RebootInstances"
+        | "TerminateInstances"
+        | "ModifyInstanceAttribute"
+        | "ModifyInstanceMetadataOptions"
+        | "GetConsoleOutput"
+        | "GetConsoleScreenshot"
+        | "AssociateIamInstanceProfile" => scope.existing(&action, &named.instance_id.0),
+        "DisassociateIamInstanceProfile" | "ReplaceIamInstanceProfileAssociation" => {
+            let associations = named.association_id.0.iter().filter_map(|id| ec2.profile_associations.get(id));
+            scope.existing(&action, &associations.map(|a| a.instance_id.clone()).collect::<Vec<_>>())
+        }
+        "CreateTags" | "DeleteTags" => scope.existing(&action, &named.resource_id.0),
+        "DeleteVolume" => scope.existing(&action, &named.volume_id.0),
+        "CreateVolume" => scope.made(&action, "volume"),
+        "CreateSnapshot" => [scope.existing(&action, &named.volume_id.0), scope.made(&action, "snapshot")].concat(),
+        "CreateSnapshots" => {
+            let instance = named.instance_specification.and_then(|inner| inner.instance_id).unwrap_or_default();
+            let volumes = scope.existing(&action, &snapshots::volumes_of(ec2, &instance));
+            [scope.existing(&action, &[instance]), volumes, scope.made(&action, "snapshot")].concat()
+        }
+        "CopySnapshot" => scope.made(&action, "snapshot"),
+        "DeleteSnapshot" | "ModifySnapshotAttribute" | "LockSnapshot" | "UnlockSnapshot" => {
+            scope.existing(&action, &named.snapshot_id.0)
+        }
+        "CreateSecurityGroup" => {
+            [scope.made(&action, "security-group"), scope.existing(&action, &named.vpc_id.0)].concat()
+        }
+        "DeleteSecurityGroup"
+        | "AuthorizeSecurityGroupIngress"
+        | "AuthorizeSecurityGroupEgress"
+        | "RevokeSecurityGroupIngress"
+        | "RevokeSecurityGroupEgress" => scope.existing(&action, &named.group_id.0),
+        "ModifyNetworkInterfaceAttribute" => [
+            scope.existing(&action, &named.network_interface_id.0),
+            scope.existing(&action, &named.security_group_id.0),
+        ]
+        .concat(),
+        "CreateNetworkAcl" => [scope.made(&action, "network-acl"), scope.existing(&action, &named.vpc_id.0)].concat(),
+        "CreateNetworkAclEntry" | "ReplaceNetworkAclAssociation" => scope.existing(&action, &named.network_acl_id.0),
+        "CopyImage" => scope.made(&action, "image"),
+        "DeregisterImage" => scope.existing(&action, &named.image_id.0),
+        "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),
+        "DeleteKeyPair" => scope.made(&action, "key-pair"),
+        "CreateLaunchTemplate" => scope.made(&action, "launch-template"),
+        "RequestSpotInstances" => {
+            let images: Vec<String> = named.launch_specification.and_then(|inner| inner.image_id).into_iter().collect();
+            [scope.made(&action, "spot-instances-request"), scope.existing(&action, &images)].concat()
+        }
+        "CancelSpotInstanceRequests" => scope.existing(&action, &named.spot_instance_request_id.0),
+        "RunInstances" => [
+            scope.made(&action, "instance"),
+            scope.made(&action, "volume"),
+            scope.made(&action, "network-interface"),
+            scope.existing(&action, &named.image_id.0),
+            scope.named_or_any(&action, "subnet", &named.subnet_id.0),
+            scope.named_or_any(&action, "security-group", &named.security_group_id.0),
+        ]
+        .concat(),
+        _ => vec![Permission::new(action.clone(), "*")],
+    };
+    // An id that is missing or unknown names no resource: the call itself says so, to those who may make it.
+    if needed.is_empty() {
+        needed.push(Permission::new(action.clone(), "*"));
+    }
+    for specification in &named.tag_specifications {
+        let arn = ec2.arn(&specification.resource_type, "*");
+        let mut permission = Permission::new("ec2:CreateTags", arn).with("ec2:CreateAction", operation);
+        for tag in &specification.tags {
+            permission = permission.with(format!("aws:RequestTag/{}", tag.key), tag.value.clone().unwrap_or_default());
+        }
+        needed.push(permission);
+    }
+    if let Some(profile) = &named.iam_instance_profile {
+        // The role of a profile has its name, as the console makes them.
+        let name = profile.arn.as_deref().and_then(|arn| arn.rsplit('/').next()).or(profile.name.as_deref());
+        let arn = format!("arn:aws:iam::{}:role/{}", call.account, name.unwrap_or_default());
+        needed.push(Permission::new("iam:PassRole", arn).with("iam:PassedToService", "ec2.amazonaws.com"));
+    }
+    Ok(needed)
+}
+
+struct Scope<'w> {
+    ec2: &'w Ec2,
+    call: &'w Call,
+}
+
+impl Scope<'_> {
+    fn arn(&self, resource_type: &str, id: &str) -> String {
+        // Images and snapshots carry no account: their ARN is the same for everybody.
+        let account = if ["image", "snapshot"].contains(&resource_type) { "" } else { self.call.account.as_str() };
+        format!("arn:aws:ec2:{}:{account}:{resource_type}/{id}", self.call.region)
+    }
+
+    /// On resources that are there, with their tags.
+    fn existing(&self, action: &str, ids: &[String]) -> Vec<Permission> {
+        ids.iter().filter_map(|id| Some((id, tags::kind(id)?))).map(|(id, kind)| self.on(action, kind, id)).collect()
+    }
+
+    fn on(&self, action: &str, kind: &ids::Kind, id: &str) -> Permission {
+        let mut permission =
+            Permission::new(action, self.arn(kind.name, id)).with("ec2:Region", self.call.region.as_str());
+        for (key, value) in self.ec2.tags(id).into_iter().flatten() {
+            permission =
+                permission.with(format!("aws:ResourceTag/{key}"), value).with(format!("ec2:ResourceTag/{key}"), value);
+        }
+        permission
+    }
+
+    /// On what is about to be made.
+    fn made(&self, action: &str, resource_type: &str) -> Vec<Permission> {
+        vec![Permission::new(action, self.arn(resource_type, "*")).with("ec2:Region", self.call.region.as_str())]
+    }
+
+    /// On those that are named, or on whatever EC2 will pick.
+    fn named_or_any(&self, action: &str, resource_type: &str, ids: &[String]) -> Vec<Permission> {
+        if ids.is_empty() { self.made(action, resource_type) } else { self.existing(action, ids) }
+    }
+}

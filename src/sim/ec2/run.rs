@@ -1,0 +1,534 @@
+//! RunInstances, and how a machine comes into being.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Ec2;
+use super::ids::{GROUP, IMAGE, SUBNET};
+use super::instances::{self, BlockDevice, Instance, MetadataOptions, State};
+use super::launch_templates::TemplateReference;
+use super::network_interfaces::NetworkInterface;
+use super::profiles::ProfileReference;
+use super::shape::maybe;
+use super::spot::{self, SpotType};
+use super::tags::{self, TagSpecification, Tags};
+use super::volumes::{EbsBlock, Volume};
+use crate::sim::call::{Body, Call, Refusal, Reply};
+use crate::sim::wire::xml::Xml;
+
+/// What RunInstances is asked for; a launch template's data has the same form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
+pub struct RunInstances {
+    min_count: Option<u32>,
+    max_count: Option<u32>,
+    image_id: Option<String>,
+    instance_type: Option<String>,
+    key_name: Option<String>,
+    #[serde(rename = "SecurityGroupId")]
+    security_group_ids: Vec<String>,
+    #[serde(rename = "SecurityGroup")]
+    security_groups: Vec<String>,
+    subnet_id: Option<String>,
+    private_ip_address: Option<String>,
+    user_data: Option<String>,
+    placement: Option<Placement>,
+    iam_instance_profile: Option<ProfileReference>,
+    #[serde(rename = "BlockDeviceMapping")]
+    block_devices: Vec<BlockDeviceMapping>,
+    #[serde(rename = "NetworkInterface")]
+    network_interfaces: Vec<NetworkInterfaceSpecification>,
+    #[serde(rename = "TagSpecification")]
+    tag_specifications: Vec<TagSpecification>,
+    client_token: Option<String>,
+    disable_api_termination: Option<bool>,
+    disable_api_stop: Option<bool>,
+    instance_initiated_shutdown_behavior: Option<String>,
+    ebs_optimized: Option<bool>,
+    monitoring: Option<Enabled>,
+    instance_market_options: Option<MarketOptions>,
+    metadata_options: Option<MetadataOptions>,
+    hibernation_options: Option<Configured>,
+    launch_template: Option<TemplateReference>,
+    credit_specification: Option<CreditSpecification>,
+    _dry_run: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
+struct Placement {
+    availability_zone: Option<String>,
+    tenancy: Option<String>,
+    _group_name: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Enabled {
+    enabled: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Configured {
+    configured: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct CreditSpecification {
+    #[serde(rename = "CpuCredits")]
+    _cpu_credits: String,
+}
+
+/// A block device as RunInstances and images describe it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
+pub struct BlockDeviceMapping {
+    /// `/dev/sda1`.
+    pub device_name: String,
+    /// The volume to make.
+    pub ebs: Option<EbsBlock>,
+    /// `ephemeral0`: an instance store.
+    pub virtual_name: Option<String>,
+    /// Takes a device of the image away.
+    pub no_device: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
+struct NetworkInterfaceSpecification {
+    _device_index: Option<u32>,
+    subnet_id: Option<String>,
+    #[serde(rename = "SecurityGroupId")]
+    groups: Vec<String>,
+    associate_public_ip_address: Option<bool>,
+    private_ip_address: Option<String>,
+    _delete_on_termination: Option<bool>,
+    _description: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct MarketOptions {
+    market_type: String,
+    #[serde(default)]
+    spot_options: SpotOptions,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
+struct SpotOptions {
+    max_price: Option<String>,
+    spot_instance_type: Option<SpotType>,
+    instance_interruption_behavior: Option<String>,
+    _valid_until: Option<String>,
+}
+
+/// A machine to be launched: by RunInstances, a Spot request, an Auto Scaling group, or a scenario.
+#[derive(Debug, Clone, Default)]
+pub struct LaunchSpec {
+    /// When; a scenario gives a time in the past.
+    pub launched: Timestamp,
+    /// The image, which must exist.
+    pub image_id: String,
+    /// `m5.large` when empty.
+    pub instance_type: String,
+    /// The first default subnet when none.
+    pub subnet_id: Option<String>,
+    /// Picks the default subnet of a zone.
+    pub availability_zone: Option<String>,
+    /// The VPC's default group when empty.
+    pub groups: Vec<String>,
+    /// A key pair that exists.
+    pub key_name: Option<String>,
+    /// ARN or name of its instance profile.
+    pub profile: Option<ProfileReference>,
+    /// Devices beside or instead of the image's.
+    pub block_devices: Vec<BlockDeviceMapping>,
+    /// Tags of the instance.
+    pub tags: Tags,
+    /// Tags of its volumes.
+    pub volume_tags: Tags,
+    /// In base64.
+    pub user_data: Option<String>,
+    /// Idempotency token.
+    pub client_token: String,
+    /// Termination protection.
+    pub disable_api_termination: bool,
+    /// Stop protection.
+    pub disable_api_stop: bool,
+    /// `stop` when none.
+    pub shutdown_behavior: Option<String>,
+    /// Metadata options.
+    pub metadata: MetadataOptions,
+    /// Whether it gets a public address; the subnet decides when none.
+    pub public_ip: Option<bool>,
+    /// Address in the subnet; a free one when none.
+    pub private_ip: Option<String>,
+    /// Its Spot request.
+    pub spot_request_id: Option<String>,
+    /// Who launches on the owner's behalf.
+    pub requester_id: Option<String>,
+    /// Dedicated bandwidth to volumes.
+    pub ebs_optimized: bool,
+    /// Detailed monitoring.
+    pub monitoring: bool,
+    /// Whether it can hibernate.
+    pub hibernation: bool,
+    /// `default` when none.
+    pub tenancy: Option<String>,
+}
+
+fn missing(parameter: &str) -> Refusal {
+    Refusal::new(400, "MissingParameter", format!("The request must contain the parameter {parameter}"))
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new(400, "InvalidParameterValue", message)
+}
+
+impl RunInstances {
+    /// What is not given is taken from the template.
+    fn over(self, template: Self) -> Self {
+        fn first<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
+            if own.is_empty() { other } else { own }
+        }
+        Self {
+            image_id: self.image_id.or(template.image_id),
+            instance_type: self.instance_type.or(template.instance_type),
+            key_name: self.key_name.or(template.key_name),
+            security_group_ids: first(self.security_group_ids, template.security_group_ids),
+            security_groups: first(self.security_groups, template.security_groups),
+            user_data: self.user_data.or(template.user_data),
+            placement: self.placement.or(template.placement),
+            iam_instance_profile: self.iam_instance_profile.or(template.iam_instance_profile),
+            block_devices: first(self.block_devices, template.block_devices),
+            network_interfaces: first(self.network_interfaces, template.network_interfaces),
+            tag_specifications: first(self.tag_specifications, template.tag_specifications),
+            disable_api_termination: self.disable_api_termination.or(template.disable_api_termination),
+            disable_api_stop: self.disable_api_stop.or(template.disable_api_stop),
+            instance_initiated_shutdown_behavior: self
+                .instance_initiated_shutdown_behavior
+                .or(template.instance_initiated_shutdown_behavior),
+            ebs_optimized: self.ebs_optimized.or(template.ebs_optimized),
+            monitoring: self.monitoring.or(template.monitoring),
+            instance_market_options: self.instance_market_options.or(template.instance_market_options),
+            metadata_options: self.metadata_options.or(template.metadata_options),
+            hibernation_options: self.hibernation_options.or(template.hibernation_options),
+            credit_specification: self.credit_specification.or(template.credit_specification),
+            ..self
+        }
+    }
+
+    /// The children of `<launchTemplateData>`.
+    pub fn template_xml(&self) -> Vec<Xml> {
+        let mut xml = Vec::new();
+        xml.extend(maybe("imageId", self.image_id.as_ref()));
+        xml.extend(maybe("instanceType", self.instance_type.as_ref()));
+        xml.extend(maybe("keyName", self.key_name.as_ref()));
+        xml.extend(maybe("userData", self.user_data.as_ref()));
+        let groups = self.security_group_ids.iter().map(|id| Xml::text("item", id)).collect();
+        xml.push(Xml::node("securityGroupIdSet", groups));
+        xml
+    }
+
+    /// The same as a machine to be launched.
+    pub fn spec(self, ec2: &Ec2, now: Timestamp) -> Result<LaunchSpec, Refusal> {
+        let params = match &self.launch_template {
+            None => self,
+            Some(reference) => {
+                let template = ec2.template_data(reference)?;
+                self.over(template)
+            }
+        };
+        tags::only_for(
+            &params.tag_specifications,
+            &["instance", "volume", "network-interface", "spot-instances-request"],
+        )?;
+        let interface = params.network_interfaces.first();
+        if params.network_interfaces.len() > 1 {
+            return Err(invalid("The simulated AWS launches instances with one network interface"));
+        }
+        if interface.is_some() && (params.subnet_id.is_some() || !params.security_group_ids.is_empty()) {
+            let message = "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request";
+            return Err(Refusal::new(400, "InvalidParameterCombination", message));
+        }
+        let mut groups = params.security_group_ids.clone();
+        for name in &params.security_groups {
+            groups.push(ec2.group_named(name, None)?.id.clone());
+        }
+        groups.extend(interface.iter().flat_map(|interface| interface.groups.clone()));
+        if let Some(behavior) = &params.instance_initiated_shutdown_behavior
+            && !["stop", "terminate"].contains(&behavior.as_str())
+        {
+            return Err(invalid(format!(
+                "Value ({behavior}) for parameter instanceInitiatedShutdownBehavior is invalid."
+            )));
+        }
+        Ok(LaunchSpec {
+            launched: now,
+            image_id: params.image_id.ok_or_else(|| missing("ImageId"))?,
+            instance_type: params.instance_type.unwrap_or_default(),
+            subnet_id: params.subnet_id.or_else(|| interface.and_then(|i| i.subnet_id.clone())),
+            availability_zone: params.placement.as_ref().and_then(|p| p.availability_zone.clone()),
+            groups,
+            key_name: params.key_name,
+            profile: params.iam_instance_profile,
+            block_devices: params.block_devices,
+            tags: tags::specified(&params.tag_specifications, "instance")?,
+            volume_tags: tags::specified(&params.tag_specifications, "volume")?,
+            user_data: params.user_data,
+            client_token: params.client_token.unwrap_or_default(),
+            disable_api_termination: params.disable_api_termination.unwrap_or_default(),
+            disable_api_stop: params.disable_api_stop.unwrap_or_default(),
+            shutdown_behavior: params.instance_initiated_shutdown_behavior,
+            metadata: params.metadata_options.unwrap_or_default(),
+            public_ip: interface.and_then(|i| i.associate_public_ip_address),
+            private_ip: params.private_ip_address.or_else(|| interface.and_then(|i| i.private_ip_address.clone())),
+            spot_request_id: None,
+            requester_id: None,
+            ebs_optimized: params.ebs_optimized.unwrap_or_default(),
+            monitoring: params.monitoring.is_some_and(|m| m.enabled),
+            hibernation: params.hibernation_options.is_some_and(|h| h.configured),
+            tenancy: params.placement.and_then(|p| p.tenancy),
+        })
+    }
+}
+
+/// RunInstances. The same client token with the same parameters answers with what was launched the first time.
+pub fn run(ec2: &mut Ec2, call: &Call) -> Reply {
+    let params: RunInstances = call.params.read()?;
+    let min = params.min_count.ok_or_else(|| missing("MinCount"))?;
+    let max = params.max_count.ok_or_else(|| missing("MaxCount"))?;
+    if min == 0 || min > max {
+        return Err(invalid(format!(
+            "Value ({min}) for parameter minCount is invalid. It must be from 1 to maxCount ({max})."
+        )));
+    }
+    let token = params.client_token.clone();
+    let asked = format!("{:?}", call.params);
+    if let Some((before, reservation)) = token.as_ref().and_then(|token| ec2.client_tokens.get(token)) {
+        if *before != asked {
+            let message =
+                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
+            return Err(Refusal::new(400, "IdempotentParameterMismatch", message));
+        }
+        let launched: Vec<&Instance> = ec2.instances.values().filter(|i| i.reservation_id == *reservation).collect();
+        return Ok(Body::Xml(instances::reservation(ec2, &launched)));
+    }
+    let market = params.instance_market_options.clone();
+    let mut spec = params.spec(ec2, call.now)?;
+    if let Some(market) = &market {
+        spot::check_market(&market.market_type, spec.disable_api_stop, spec.disable_api_termination)?;
+    }
+    ec2.check_launch(&spec)?;
+    let reservation = ec2.ids.next("r-");
+    for index in 0..max {
+        if let Some(market) = &market {
+            let options = &market.spot_options;
+            let persistent = options.spot_instance_type.unwrap_or_default();
+            spec.spot_request_id = Some(ec2.open_spot_request(
+                &spec,
+                persistent,
+                options.max_price.clone(),
+                options.instance_interruption_behavior.clone(),
+            ));
+        }
+        ec2.launch_into(&spec, &reservation, index)?;
+    }
+    if let Some(token) = token {
+        ec2.client_tokens.insert(token, (asked, reservation.clone()));
+    }
+    let launched: Vec<&Instance> = ec2.instances.values().filter(|i| i.reservation_id == reservation).collect();
+    Ok(Body::Xml(instances::reservation(ec2, &launched)))
+}
+
+impl Ec2 {
+    /// Launches one machine in a reservation of its own and returns its id. It is `pending` from `spec.launched` on.
+    pub fn launch(&mut self, spec: &LaunchSpec) -> Result<String, Refusal> {
+        self.check_launch(spec)?;
+        let reservation = self.ids.next("r-");
+        self.launch_into(spec, &reservation, 0)
+    }
+
+    /// Refuses what cannot be launched, before anything is made.
+    pub(super) fn check_launch(&self, spec: &LaunchSpec) -> Result<(), Refusal> {
+        let image = IMAGE.get(&self.images, &spec.image_id)?;
+        if image.state != "available" {
+            let message = format!("The image '{}' is not available: {}", image.id, image.state);
+            return Err(Refusal::new(400, "InvalidAMIID.Unavailable", message));
+        }
+        if !spec.instance_type.is_empty() && !is_instance_type(&spec.instance_type) {
+            return Err(invalid(format!("Invalid value '{}' for InstanceType.", spec.instance_type)));
+        }
+        if let Some(key) = &spec.key_name
+            && !self.key_pairs.values().any(|pair| pair.name == *key)
+        {
+            return Err(Refusal::new(400, "InvalidKeyPair.NotFound", format!("The key pair '{key}' does not exist")));
+        }
+        let subnet = self.launch_subnet(spec)?;
+        GROUP.check_all(&self.security_groups, &spec.groups)?;
+        match spec.groups.iter().find(|id| self.security_groups[*id].vpc_id != subnet.vpc_id) {
+            None => Ok(()),
+            Some(id) => {
+                let message = format!("Security group {id} and subnet {} belong to different networks.", subnet.id);
+                Err(invalid(message))
+            }
+        }
+    }
+
+    fn launch_subnet(&self, spec: &LaunchSpec) -> Result<&super::vpcs::Subnet, Refusal> {
+        if let Some(id) = &spec.subnet_id {
+            return SUBNET.get(&self.subnets, id);
+        }
+        let zone = spec.availability_zone.as_ref();
+        let mut defaults = self.subnets.values().filter(|s| s.default_for_az);
+        let found = defaults.by_ref().filter(|s| zone.is_none_or(|zone| s.availability_zone == *zone));
+        found.min_by_key(|s| s.availability_zone.clone()).ok_or_else(|| match zone {
+            Some(zone) => invalid(format!("Invalid availability zone: [{zone}]")),
+            None => Refusal::new(400, "MissingInput", "No subnets found for the default VPC. Please specify a subnet."),
+        })
+    }
+
+    /// Launches one machine of a reservation.
+    pub(super) fn launch_into(&mut self, spec: &LaunchSpec, reservation: &str, index: u32) -> Result<String, Refusal> {
+        let subnet = self.launch_subnet(spec)?.clone();
+        let image = IMAGE.get(&self.images, &spec.image_id)?.clone();
+        let id = self.ids.next("i-");
+        let instance_type = if spec.instance_type.is_empty() { "m5.large" } else { &spec.instance_type }.to_owned();
+        let assigns_public_ip = spec.public_ip.unwrap_or(subnet.map_public_ip_on_launch);
+        let private_ip = match &spec.private_ip {
+            Some(ip) => ip.clone(),
+            None => self.free_private_ip(&subnet),
+        };
+        let public_ip = assigns_public_ip.then(|| self.new_public_ip());
+        let groups =
+            if spec.groups.is_empty() { vec![self.default_group(&subnet.vpc_id)] } else { spec.groups.clone() };
+        let eni = NetworkInterface {
+            id: self.ids.next("eni-"),
+            subnet_id: subnet.id.clone(),
+            vpc_id: subnet.vpc_id.clone(),
+            availability_zone: subnet.availability_zone.clone(),
+            private_ip: private_ip.clone(),
+            mac: format!(
+                "02:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+                self.ids.below(256),
+                self.ids.below(256),
+                self.ids.below(256),
+                self.ids.below(256),
+                self.ids.below(256)
+            ),
+            groups,
+            attachment: Some(super::network_interfaces::Attachment {
+                id: self.ids.next("eni-attach-"),
+                instance_id: Some(id.clone()),
+                attached: spec.launched,
+                delete_on_termination: true,
+                device_index: 0,
+            }),
+            ..NetworkInterface::default()
+        };
+        self.network_interfaces.insert(eni.id.clone(), eni);
+        let block_devices = self.launch_volumes(spec, &image.block_devices, &id, &subnet.availability_zone);
+        if let Some(profile) = &spec.profile {
+            self.associate_profile(&id, profile, spec.launched);
+        }
+        if let Some(request) = spec.spot_request_id.as_ref().and_then(|request| self.spot_requests.get_mut(request)) {
+            request.fulfil(&id, &subnet.availability_zone, spec.launched);
+        }
+        let instance = Instance {
+            id: id.clone(),
+            reservation_id: reservation.to_owned(),
+            requester_id: spec.requester_id.clone(),
+            launch_index: index,
+            image_id: image.id.clone(),
+            instance_type,
+            key_name: spec.key_name.clone(),
+            launch_time: spec.launched,
+            first_launched: spec.launched,
+            platform: image.platform.clone(),
+            platform_details: image.platform_details.clone(),
+            usage_operation: image.usage_operation.clone(),
+            architecture: image.architecture.clone(),
+            availability_zone: subnet.availability_zone.clone(),
+            subnet_id: subnet.id.clone(),
+            vpc_id: subnet.vpc_id.clone(),
+            private_ip,
+            public_ip,
+            assigns_public_ip,
+            block_devices,
+            root_device_type: image.root_device_type.clone(),
+            root_device_name: image.root_device_name.clone(),
+            spot_request_id: spec.spot_request_id.clone(),
+            metadata: spec.metadata.clone(),
+            client_token: spec.client_token.clone(),
+            tags: spec.tags.clone(),
+            ebs_optimized: spec.ebs_optimized,
+            state: State::Pending { until: spec.launched + self.settings.start },
+            state_reason: None,
+            transition_reason: String::new(),
+            disable_api_termination: spec.disable_api_termination,
+            disable_api_stop: spec.disable_api_stop,
+            shutdown_behavior: spec.shutdown_behavior.clone().unwrap_or_else(|| "stop".to_owned()),
+            user_data: spec.user_data.clone(),
+            hibernation: spec.hibernation,
+            monitoring: spec.monitoring,
+            source_dest_check: true,
+            tenancy: spec.tenancy.clone().unwrap_or_else(|| "default".to_owned()),
+            console: format!("[    0.000000] {} starting\n", image.name),
+        };
+        self.instances.insert(id.clone(), instance);
+        Ok(id)
+    }
+
+    fn launch_volumes(
+        &mut self,
+        spec: &LaunchSpec,
+        of_image: &[BlockDeviceMapping],
+        instance: &str,
+        zone: &str,
+    ) -> Vec<BlockDevice> {
+        let mut devices: Vec<BlockDeviceMapping> = of_image.to_vec();
+        for device in &mut devices {
+            if let Some(own) = spec.block_devices.iter().find(|own| own.device_name == device.device_name) {
+                let of_image = device.ebs.take().unwrap_or_default();
+                device.ebs = own.ebs.clone().map(|ebs| ebs.over(of_image));
+                device.no_device.clone_from(&own.no_device);
+            }
+        }
+        let known: BTreeSet<String> = of_image.iter().map(|device| device.device_name.clone()).collect();
+        devices.extend(spec.block_devices.iter().filter(|device| !known.contains(&device.device_name)).cloned());
+        let root = of_image.first().map(|device| device.device_name.clone());
+        let mut made = Vec::new();
+        for device in devices {
+            let (Some(ebs), None) = (device.ebs, device.no_device) else { continue };
+            let is_root = root.as_ref() == Some(&device.device_name);
+            let block = BlockDevice {
+                device_name: device.device_name,
+                volume_id: self.ids.next("vol-"),
+                attached: spec.launched,
+                delete_on_termination: ebs.delete_on_termination.unwrap_or(is_root),
+            };
+            let encrypted = ebs.encrypted.unwrap_or(self.ebs_encryption_by_default);
+            let mut volume = Volume::new(&block.volume_id, &ebs, encrypted, zone, spec.launched);
+            volume.attached_to = Some(instance.to_owned());
+            volume.tags = spec.volume_tags.clone();
+            self.volumes.insert(volume.id.clone(), volume);
+            made.push(block);
+        }
+        made
+    }
+}
+
+fn is_instance_type(text: &str) -> bool {
+    text.split_once('.').is_some_and(|(family, size)| {
+        family.len() >= 2
+            && family.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && ["nano", "micro", "small", "medium", "large", "xlarge", "metal"]
+                .iter()
+                .any(|end| size.ends_with(end) || size.starts_with("metal"))
+    })
+}
