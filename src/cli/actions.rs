@@ -1,3 +1,5 @@
+//! `quell actions`.
+
 use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};

@@ -1,3 +1,5 @@
+//! `quell check`.
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 

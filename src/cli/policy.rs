@@ -1,3 +1,5 @@
+//! `quell policy`.
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 

@@ -1,3 +1,5 @@
+//! `quell schema`.
+
 use std::io::{self, Write};
 
 use crate::model::Catalog;

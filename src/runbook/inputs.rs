@@ -100,7 +100,7 @@ pub fn parse(name: &str, input: &Input, text: &str, now: Timestamp) -> Result<Va
 }
 
 /// The input's default. An input without one is missing.
-pub(super) fn default(name: &str, input: &Input, now: Timestamp) -> Result<Value, InputError> {
+fn default(name: &str, input: &Input, now: Timestamp) -> Result<Value, InputError> {
     let missing = || InputError::Missing { name: name.to_owned(), example: example_of(input) };
     let default = input.default.as_ref().ok_or_else(missing)?;
     value(input.input_type, default, now).ok_or_else(|| InputError::Wrong {

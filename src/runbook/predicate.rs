@@ -311,13 +311,16 @@ mod tests {
     fn unknown_names_are_found_with_their_place() {
         assert_eq!(
             fault("lauched >= inputs.since"),
-            "lauched | a toy.machine has no field `lauched` | did you mean `launched`?"
+            "lauched | the kind toy.machine has no field `lauched` | did you mean `launched`?"
         );
         assert_eq!(
             fault("tags.x == 'é' && launched > inputs.sinc"),
             "inputs.sinc | there is no input `sinc` | did you mean `since`?"
         );
-        assert_eq!(fault("since < now"), "since | a toy.machine has no field `since` | did you mean `inputs.since`?");
+        assert_eq!(
+            fault("since < now"),
+            "since | the kind toy.machine has no field `since` | did you mean `inputs.since`?"
+        );
         assert!(fault("id.startWith('i')").contains("did you mean `startsWith`?"));
         assert!(fault("id.matches('^i')").contains("there is no function `matches`"));
     }

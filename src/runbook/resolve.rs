@@ -1,9 +1,8 @@
 //! Filling a runbook in.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{inputs, template};
+use super::template;
 use crate::model::{AccessKeyId, AccountId, Accounts, Region, Regions, Runbook};
 
 /// A runbook that these inputs do not fit.
@@ -16,18 +15,11 @@ pub struct ResolveError {
     pub why: String,
 }
 
-/// Returns the runbook with every template filled in. An input that is not given has its default, `now` being the given
-/// time. A template that is the whole text keeps the input's type, and the template of a list inside a list puts its
+/// Returns the runbook with every template filled in; `inputs` is what [`super::inputs::read`] returned. A template that is the whole text keeps the input's type, and the template of a list inside a list puts its
 /// members there; inside a longer text it is written in. The result is what its types promise: accounts, keys and regions
 /// are checked again, now that they are known.
-pub fn resolve(runbook: &Runbook, inputs: &Map<String, Value>, now: Timestamp) -> Result<Runbook, ResolveError> {
-    let mut values = inputs.clone();
-    for (name, input) in runbook.inputs.iter().filter(|(name, _)| !inputs.contains_key(*name)) {
-        let value = inputs::default(name, input, now)
-            .map_err(|error| ResolveError { place: "inputs".to_owned(), why: error.to_string() })?;
-        values.insert(name.clone(), value);
-    }
-    let fill = Fill { inputs: &values };
+pub fn resolve(runbook: &Runbook, inputs: &Map<String, Value>) -> Result<Runbook, ResolveError> {
+    let fill = Fill { inputs };
 
     let mut resolved = runbook.clone();
     resolved.targets.accounts = fill.accounts(&runbook.targets.accounts)?;
@@ -151,12 +143,12 @@ mod tests {
     }
 
     fn resolved(inputs: Value) -> Result<Runbook, ResolveError> {
-        resolve(&runbook(), inputs.as_object().unwrap(), "2026-11-23T14:43:00Z".parse().unwrap())
+        resolve(&runbook(), inputs.as_object().unwrap())
     }
 
     #[test]
     fn no_template_survives() {
-        let given = json!({ "key": "AKIAIOSFODNN7EXAMPLE", "ids": ["us-east-1", "us-east-2"], "count": 3 });
+        let given = json!({ "key": "AKIAIOSFODNN7EXAMPLE", "ids": ["us-east-1", "us-east-2"], "count": 3, "since": "2026-11-23T13:43:00Z" });
         let resolved = resolved(given).unwrap();
         assert_eq!(resolved.targets.accounts, Accounts::OfKey("AKIAIOSFODNN7EXAMPLE".into()));
         let regions = ["us-east-1", "us-east-2", "eu-west-3"].map(String::from);
@@ -178,6 +170,6 @@ mod tests {
         let error = resolved(json!({ "key": "AKIAIOSFODNN7EXAMPLE", "ids": ["Nowhere!"], "count": 3 })).unwrap_err();
         assert_eq!(error.place, "targets.regions");
         let error = resolved(json!({ "ids": [], "count": 3 })).unwrap_err();
-        assert!(error.why.contains("`key` is missing"), "{error}");
+        assert!(error.why.contains("`key` has no value"), "{error}");
     }
 }

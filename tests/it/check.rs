@@ -92,7 +92,7 @@ steps:
   - { id: again, uses: ec2.stop-instances, on: rogue, needs: [stop] }
 ";
 
-const TEN_MISTAKES: &str = "\
+const A_DOZEN_MISTAKES: &str = "\
 quell: 1
 name: test
 titel: A test
@@ -117,14 +117,137 @@ until: { every: soon }
 fn a_right_runbook_is_explained() {
     let (code, out, err) = checked(RIGHT);
     assert_eq!((code, err.as_str()), (0, ""));
-    insta::assert_snapshot!(out, @"");
+    insta::assert_snapshot!(out, @r#"
+    test.yaml: test is right, with 3 steps
+      stop waits until all of lock is done
+      again follows stop member by member
+    "#);
 }
 
 #[test]
 fn all_mistakes_of_a_file_are_shown_at_once() {
-    let (code, out, err) = checked(TEN_MISTAKES);
+    let (code, out, err) = checked(A_DOZEN_MISTAKES);
     assert_eq!((code, out.as_str()), (2, ""));
-    insta::assert_snapshot!(err, @"");
+    insta::assert_snapshot!(err, @r#"
+      × a runbook has no `titel`
+       ╭─[test.yaml:3:1]
+     2 │ name: test
+     3 │ titel: A test
+       · ──┬──
+       ·   ╰── unknown key
+     4 │ inputs:
+       ╰────
+      help: did you mean `title`?
+
+      × this default is not a time (RFC 3339, a date, `now` or `now - 14d`)
+       ╭─[test.yaml:5:38]
+     4 │ inputs:
+     5 │   since: { type: timestamp, default: yesterday }
+       ·                                      ────┬────
+       ·                                          ╰── a text
+     6 │ targets: { regions: [paris] }
+       ╰────
+      help: such as 2026-11-23T14:43:00Z
+
+      × `paris` is not a region
+       ╭─[test.yaml:6:22]
+     5 │   since: { type: timestamp, default: yesterday }
+     6 │ targets: { regions: [paris] }
+       ·                      ──┬──
+       ·                        ╰── not a region
+     7 │ sets:
+       ╰────
+      help: such as eu-west-3
+
+      × the kind ec2.instance has no field `lauched`
+        ╭─[test.yaml:11:7]
+     10 │     where: >-
+     11 │       lauched >= inputs.since
+        ·       ───┬───
+        ·          ╰── unknown field
+     12 │       && tags > 3
+        ╰────
+      help: did you mean `launched`?
+
+      × a map cannot be compared with an integer
+        ╭─[test.yaml:12:10]
+     11 │       lauched >= inputs.since
+     12 │       && tags > 3
+        ·          ────┬───
+        ·              ╰── these types differ
+     13 │ steps:
+        ╰────
+
+      × `organizations.deny-all` has no parameter `exemt`
+        ╭─[test.yaml:14:55]
+     13 │ steps:
+     14 │   - { id: lock, uses: organizations.deny-all, with: { exemt: [x] } }
+        ·                                                       ──┬──
+        ·                                                         ╰── unknown parameter
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+        ╰────
+      help: did you mean `exempt`?
+
+      × there is no action `ec2.stop-instance`
+        ╭─[test.yaml:15:23]
+     14 │   - { id: lock, uses: organizations.deny-all, with: { exemt: [x] } }
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+        ·                       ────────┬────────
+        ·                               ╰── unknown action
+     16 │   - { id: a, uses: ec2.stop-instances, on: rogue, needs: [b], at_most: 0 }
+        ╰────
+      help: did you mean `ec2.stop-instances`?
+
+      × there is no set `rouge`
+        ╭─[test.yaml:15:46]
+     14 │   - { id: lock, uses: organizations.deny-all, with: { exemt: [x] } }
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+        ·                                              ──┬──
+        ·                                                ╰── unknown set
+     16 │   - { id: a, uses: ec2.stop-instances, on: rogue, needs: [b], at_most: 0 }
+        ╰────
+      help: did you mean `rogue`?
+
+      × there is no step `lokc`
+        ╭─[test.yaml:15:61]
+     14 │   - { id: lock, uses: organizations.deny-all, with: { exemt: [x] } }
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+        ·                                                             ──┬─
+        ·                                                               ╰── unknown step
+     16 │   - { id: a, uses: ec2.stop-instances, on: rogue, needs: [b], at_most: 0 }
+        ╰────
+      help: did you mean `lock`?
+
+      × these steps wait for one another for ever: a → b → a
+        ╭─[test.yaml:16:58]
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+     16 │   - { id: a, uses: ec2.stop-instances, on: rogue, needs: [b], at_most: 0 }
+        ·                                                          ─┬─
+        ·                                                           ╰── a → b → a
+     17 │   - { id: b, uses: ec2.stop-instances, on: rogue, needs: [a] }
+        ╰────
+      help: drop one of these `needs`
+
+      × a step with at most 0 changes never does anything
+        ╭─[test.yaml:16:72]
+     15 │   - { id: stop, uses: ec2.stop-instance, on: rouge, needs: [lokc] }
+     16 │   - { id: a, uses: ec2.stop-instances, on: rogue, needs: [b], at_most: 0 }
+        ·                                                                        ┬
+        ·                                                                        ╰── never
+     17 │   - { id: b, uses: ec2.stop-instances, on: rogue, needs: [a] }
+        ╰────
+      help: at least 1; to leave a step out, drop it
+
+      × `soon` is not a length of time (such as 500ms, 20s, 5m, 12h, 14d)
+        ╭─[test.yaml:18:17]
+     17 │   - { id: b, uses: ec2.stop-instances, on: rogue, needs: [a] }
+     18 │ until: { every: soon }
+        ·                 ──┬─
+        ·                   ╰── not a length of time
+        ╰────
+
+    test.yaml: 12 mistakes
+    "#);
 }
 
 #[test]
@@ -140,7 +263,7 @@ fn a_pipeline_gets_lines_and_columns() {
         json!({ "files": [{
         "file": "test.yaml", "ok": false, "unreadable": null, "warnings": [], "waits": null,
         "errors": [{
-            "line": 4, "column": 23, "message": "there is no action `ec2.stop`", "label": "unknown action",
+            "line": 4, "column": 24, "message": "there is no action `ec2.stop`", "label": "unknown action",
             "help": "did you mean `ec2.stop-instances`?",
         }],
     }] })
@@ -155,7 +278,18 @@ fn a_file_that_is_not_there_or_not_yaml_says_so() {
     assert!(String::from_utf8(err).unwrap().starts_with("error: /nowhere/at/all.yaml cannot be read: "));
     let (code, _, err) = checked("quell: 1\nsteps: [{ id: a\nname: x\n");
     assert_eq!(code, 2);
-    insta::assert_snapshot!(err, @"");
+    insta::assert_snapshot!(err, @r#"
+      × this is not YAML: while parsing a flow mapping, did not find expected ',' or '}'
+       ╭─[test.yaml:3:5]
+     2 │ steps: [{ id: a
+     3 │ name: x
+       ·     ▲
+       ·     ╰── here
+       ╰────
+      help: check the indentation, the brackets and the quotes of this line and the one before
+
+    test.yaml: one mistake
+    "#);
 }
 
 #[test]
@@ -199,9 +333,63 @@ fn explained(name: Option<&str>) -> (u8, String, String) {
 
 #[test]
 fn actions_are_listed_and_explained() {
-    insta::assert_snapshot!(explained(None).1, @"");
-    insta::assert_snapshot!(explained(Some("organizations.deny-all")).1, @"");
-    insta::assert_snapshot!(explained(Some("ec2.instances")).1, @"");
+    insta::assert_snapshot!(explained(None).1, @r#"
+    ACTION                  TIER        ON            WHAT IT DOES
+    ec2.stop-instances      disruptive  ec2.instance  Stop the machines.
+    organizations.deny-all  disruptive  account       Stop the machines.
+
+    SOURCE OF SETS  MEMBERS       WHAT IT LISTS
+    ec2.instances   ec2.instance  The machines.
+
+    `quell actions NAME` explains one of them.
+    "#);
+    insta::assert_snapshot!(explained(Some("organizations.deny-all")).1, @r#"
+    organizations.deny-all
+    Stop the machines.
+
+    Tier: disruptive
+    On:   account
+
+    Stops machines.
+
+    What is in memory is lost.
+
+    Undo
+      Starts them again.
+
+    Parameters
+      PARAMETER  TYPE     WHAT IT IS
+      exempt     array    Who is spared.
+      limit      integer  Optional.
+      scope      object   Optional.
+
+    Permissions
+      ec2:DescribeInstances
+      ec2:StopInstances
+
+    Permissions of a rollback
+      ec2:StartInstances
+
+    Example
+      - id: stop
+        uses: ec2.stop-instances
+        on: rogue
+    "#);
+    insta::assert_snapshot!(explained(Some("ec2.instances")).1, @r#"
+    ec2.instances
+    The machines.
+
+    Parameters
+      none
+
+    Permissions
+      ec2:DescribeInstances
+
+    Its members are of the kind ec2.instance, with these fields for `where`:
+    FIELD     TYPE                 WHAT IT HOLDS
+    launched  timestamp            When it was launched.
+    tags      map(string, string)  Its tags.
+    "#);
     let (code, out, err) = explained(Some("ec2.instance"));
     assert_eq!((code, out.as_str()), (2, ""));
     assert_eq!(err, "error: there is no action and no source `ec2.instance`: did you mean `ec2.instances`?\n");

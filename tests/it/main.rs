@@ -6,5 +6,6 @@ mod engine;
 mod independent;
 #[cfg(feature = "aws")]
 mod python;
+mod runbooks;
 mod sim_core;
 mod toy;

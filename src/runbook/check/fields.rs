@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use crate::runbook::diagnostic::Mistakes;
 use crate::runbook::load::{Data, Key, Node};
-use crate::runbook::suggest::did_you_mean;
+use crate::runbook::suggest::{did_you_mean, nearest};
 
 /// A mapping whose keys are known.
 pub(super) struct Fields<'n> {
     what: &'static str,
     start: Range<usize>,
+    /// What the unknown keys were probably meant to be; these are not missing as well.
+    meant: Vec<String>,
     entries: &'n [(Key, Node)],
 }
 
@@ -19,14 +21,16 @@ impl<'n> Fields<'n> {
     /// Reads a mapping and reports the keys that do not belong there.
     pub(super) fn read(node: &'n Node, what: &'static str, known: &[&str], mistakes: &mut Mistakes) -> Option<Self> {
         let entries = entries(node, what, mistakes)?;
+        let mut meant = Vec::new();
         for (key, _) in entries {
             if !known.contains(&key.text.as_str()) {
+                meant.extend(nearest(&key.text, known.iter().copied()).map(str::to_owned));
                 let help = did_you_mean(&key.text, known.iter().copied());
                 mistakes.error(&key.at, format!("{what} has no `{}`", key.text), "unknown key").help(help);
             }
         }
         let start = entries.first().map_or_else(|| node.at.clone(), |(key, _)| key.at.clone());
-        Some(Self { what, start, entries })
+        Some(Self { what, start, meant, entries })
     }
 
     /// The value of a key, unless it is missing or empty.
@@ -38,7 +42,7 @@ impl<'n> Fields<'n> {
     /// As [`Fields::get`], and reports a missing one.
     pub(super) fn required(&self, key: &str, mistakes: &mut Mistakes) -> Option<&'n Node> {
         let found = self.get(key);
-        if found.is_none() {
+        if found.is_none() && !self.meant.iter().any(|meant| meant == key) {
             mistakes.error(&self.start, format!("{} needs `{key}`", self.what), format!("`{key}` is missing here"));
         }
         found
@@ -47,24 +51,20 @@ impl<'n> Fields<'n> {
 
 /// The entries of a mapping whose keys are names of the author's.
 pub(super) fn entries<'n>(node: &'n Node, what: &str, mistakes: &mut Mistakes) -> Option<&'n [(Key, Node)]> {
-    match &node.data {
-        Data::Mapping(entries) => Some(entries),
-        _ => {
-            wrong(node, &format!("{what} is a mapping of keys and values"), mistakes);
-            None
-        }
+    if let Data::Mapping(entries) = &node.data {
+        return Some(entries);
     }
+    wrong(node, &format!("{what} is a mapping of keys and values"), mistakes);
+    None
 }
 
 /// The items of a list.
 pub(super) fn items<'n>(node: &'n Node, what: &str, mistakes: &mut Mistakes) -> Option<&'n [Node]> {
-    match &node.data {
-        Data::List(items) => Some(items),
-        _ => {
-            wrong(node, &format!("{what} is a list"), mistakes).help("write [a, b], or a line with `- ` for each");
-            None
-        }
+    if let Data::List(items) = &node.data {
+        return Some(items);
     }
+    wrong(node, &format!("{what} is a list"), mistakes).help("write [a, b], or a line with `- ` for each");
+    None
 }
 
 /// A text. A plain number is not one: YAML would drop its leading zeros.

@@ -11,7 +11,7 @@ use super::{Filled, Scope};
 use crate::model::InputType;
 use crate::runbook::diagnostic::Mistakes;
 use crate::runbook::load::{Data, Node};
-use crate::runbook::suggest::did_you_mean;
+use crate::runbook::suggest::{did_you_mean, nearest};
 
 /// Checks the parameters of `owner`; `at` is where they are missed if there are none.
 pub(super) fn check(
@@ -114,7 +114,10 @@ impl<'a> Params<'a> {
                         }
                     }
                 }
-                let given: Vec<_> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
+                // A misspelt parameter is not missing as well.
+                let names = || properties.keys().map(String::as_str);
+                let given: Vec<_> =
+                    entries.iter().map(|(key, _)| nearest(&key.text, names()).unwrap_or(&key.text)).collect();
                 self.missing(&given, schema, &node.at, mistakes);
             }
         }

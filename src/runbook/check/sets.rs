@@ -11,7 +11,7 @@ use crate::runbook::predicate::{Fault, Predicate};
 use crate::runbook::suggest::did_you_mean;
 
 /// Reads the sets, and tells the scope where each comes from.
-pub(super) fn read<'a>(node: &Node, scope: &mut Scope<'a>, mistakes: &mut Mistakes) -> IndexMap<SetName, SetSpec> {
+pub(super) fn read(node: &Node, scope: &mut Scope<'_>, mistakes: &mut Mistakes) -> IndexMap<SetName, SetSpec> {
     let mut sets = IndexMap::new();
     for (key, node) in fields::entries(node, "`sets`", mistakes).unwrap_or_default() {
         let name = SetName::new(&key.text);
@@ -33,9 +33,10 @@ fn set<'a>(node: &Node, scope: &Scope<'a>, mistakes: &mut Mistakes) -> (Option<&
     let name = from.and_then(|node| fields::text(node, "the source of a set", mistakes));
     let source = name.as_deref().and_then(|name| scope.catalog.sources.get(name));
     if let (Some(node), Some(name), None) = (from, &name, source) {
-        let help = match scope.catalog.actions.contains_key(name) {
-            true => format!("`{name}` is an action: it belongs behind `uses` in a step"),
-            false => did_you_mean(name, scope.catalog.sources.keys().map(String::as_str)),
+        let help = if scope.catalog.actions.contains_key(name) {
+            format!("`{name}` is an action: it belongs behind `uses` in a step")
+        } else {
+            did_you_mean(name, scope.catalog.sources.keys().map(String::as_str))
         };
         mistakes.error(&node.at, format!("there is no source `{name}`"), "unknown source").help(help);
     }

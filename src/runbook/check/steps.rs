@@ -46,9 +46,10 @@ fn step(node: &Node, ids: &[&str], scope: &Scope<'_>, mistakes: &mut Mistakes) -
     let uses_name = uses.and_then(|node| fields::text(node, "an action", mistakes));
     let action = uses_name.as_deref().and_then(|name| scope.catalog.actions.get(name));
     if let (Some(node), Some(name), None) = (uses, &uses_name, action) {
-        let help = match scope.catalog.sources.contains_key(name) {
-            true => format!("`{name}` is a source: it belongs behind `from` in a set"),
-            false => did_you_mean(name, scope.catalog.actions.keys().map(String::as_str)),
+        let help = if scope.catalog.sources.contains_key(name) {
+            format!("`{name}` is a source: it belongs behind `from` in a set")
+        } else {
+            did_you_mean(name, scope.catalog.actions.keys().map(String::as_str))
         };
         mistakes.error(&node.at, format!("there is no action `{name}`"), "unknown action").help(help);
     }

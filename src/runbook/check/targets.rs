@@ -32,10 +32,10 @@ pub(super) fn roles(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> 
     let mut roles = Vec::new();
     for item in fields::items(node, "`break_glass`", mistakes).unwrap_or_default() {
         let Some(text) = text(item, "a role", TEXTS_AND_LISTS, scope, mistakes) else { continue };
-        let filled = text.starts_with("${{");
-        if !filled && !text.starts_with("role/") && !(text.starts_with("arn:") && text.contains(":role/")) {
+        let is_arn = text.starts_with("arn:") && text.contains(":role/");
+        if !(is_arn || text.starts_with("role/") || text.starts_with("${{")) {
             let message = format!("`{text}` is not a role");
-            let help = format!("write `role/{text}`, or the role's ARN; * and ? are wildcards");
+            let help = format!("write `role/{text}`, or the role's ARN");
             mistakes.error(&item.at, message, "not a role").help(help);
         }
         roles.push(text);

@@ -223,7 +223,7 @@ impl<'a> Typing<'a> {
         } else {
             did_you_mean(name, self.kind.fields.iter().map(|field| field.name).chain(["inputs", "now"]))
         };
-        let message = format!("a {} has no field `{name}`", self.kind.name);
+        let message = format!("the kind {} has no field `{name}`", self.kind.name);
         self.fault(at, &message, "unknown field", Some(help));
         Type::Unknown
     }
@@ -233,14 +233,13 @@ impl<'a> Typing<'a> {
         let operand = self.infer(&mut select.operand);
         let name = select.field.as_str();
         let member = match &operand {
-            Type::Inputs => match self.inputs.get(name) {
-                Some(known) => known.map_or(Type::Unknown, Type::from),
-                None => {
+            Type::Inputs => {
+                if !self.inputs.contains_key(name) {
                     let help = did_you_mean(name, self.inputs.keys().map(String::as_str));
                     self.fault(at, &format!("there is no input `{name}`"), "unknown input", Some(help));
-                    Type::Unknown
                 }
-            },
+                self.inputs.get(name).copied().flatten().map_or(Type::Unknown, Type::from)
+            }
             Type::Map(value) => (**value).clone(),
             Type::Unknown => Type::Unknown,
             other => {
