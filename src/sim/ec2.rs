@@ -288,9 +288,16 @@ pub const OPERATIONS: &[&str] = &[
     "UnlockSnapshot",
 ];
 
-/// Carries the call out.
+/// Carries the call out. Auto Scaling groups notice at once what happened to their instances.
 pub fn handle(world: &mut World, call: &Call) -> Reply {
     prepare(world, call);
+    let reply = carry_out(world, call);
+    let state = world.region_mut(&call.account, &call.region);
+    state.autoscaling.settle(&mut state.ec2, call.now);
+    reply
+}
+
+fn carry_out(world: &mut World, call: &Call) -> Reply {
     match call.operation.as_str() {
         "DescribeRegions" => return regions::describe(world, call),
         "CopyImage" => {
@@ -396,3 +403,6 @@ fn source(world: &World, call: &Call, region: &str) -> Result<Ec2, Refusal> {
         .map(|state| state.ec2.clone())
         .ok_or_else(|| Refusal::new(400, "InvalidParameterValue", format!("Invalid source region: {region}")))
 }
+
+#[cfg(test)]
+mod tests;
