@@ -239,3 +239,141 @@ fn article(layer: Layer) -> String {
         _ => format!("a {}", layer.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::sim::call::test_call;
+    use crate::sim::iam;
+    use crate::sim::organizations::{Organization, Policy};
+
+    const QUARANTINE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/ir/IRResponder"}}}]}"#;
+
+    fn account() -> AccountId {
+        AccountId::new("111122223333").unwrap()
+    }
+
+    /// An administrator in a member account.
+    fn world() -> World {
+        let mut world = World::new(1);
+        let management = AccountId::new("999999999999").unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        world.add_account(management.clone(), "management");
+        world.add_account(account(), "development");
+        let members = [(account(), "development", Some("workloads"))];
+        let organization =
+            Organization::new(&mut world.rng, (&management, "management"), &members, &["workloads"], now);
+        world.organization = Some(organization);
+        let admin = iam::create_user(&mut world, &account(), "/", "admin", now).unwrap();
+        admin.policies.managed.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+        let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
+        let role = iam::create_role(&mut world, &account(), "/ir/", "IRResponder", trust, now).unwrap();
+        role.policies.managed.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+        world
+    }
+
+    fn as_responder(mut call: Call) -> Call {
+        call.principal = Principal {
+            arn: "arn:aws:sts::111122223333:assumed-role/IRResponder/ada".to_owned(),
+            principal_arn: "arn:aws:iam::111122223333:role/ir/IRResponder".to_owned(),
+            user_id: "AROA:ada".to_owned(),
+            issued: Some(call.now),
+        };
+        call
+    }
+
+    fn decide(world: &World, call: &Call) -> Result<(), (u16, String)> {
+        let permission = Permission::new(format!("{}:{}", call.service, call.operation), "*");
+        authorize(world, call, &[permission]).map_err(|refusal| (refusal.status, refusal.code))
+    }
+
+    fn stop() -> Call {
+        test_call("ec2", "StopInstances", "")
+    }
+
+    #[test]
+    fn a_quarantine_beside_full_access_spares_the_exempt_role_and_the_management_account() {
+        let mut world = world();
+        let organization = world.organization.as_mut().unwrap();
+        let policy = Policy {
+            name: "quarantine".to_owned(),
+            description: String::new(),
+            content: QUARANTINE.to_owned(),
+            aws_managed: false,
+            tags: std::collections::BTreeMap::new(),
+        };
+        organization.policies.insert("p-12345678".to_owned(), policy);
+        assert_eq!(decide(&world, &stop()), Ok(()));
+        world.organization.as_mut().unwrap().attach("111122223333", "p-12345678");
+        assert_eq!(decide(&world, &stop()), Err((403, "UnauthorizedOperation".to_owned())));
+        assert_eq!(decide(&world, &as_responder(stop())), Ok(()));
+        let message = authorize(&world, &stop(), &[Permission::new("ec2:StopInstances", "*")]).unwrap_err().message;
+        assert!(message.contains("user/admin") && message.contains("explicit deny in a service control policy"));
+        let mut root = stop();
+        root.principal.principal_arn = "arn:aws:iam::111122223333:root".to_owned();
+        assert!(decide(&world, &root).is_err(), "SCPs bind the root user of a member");
+        root.principal.principal_arn = "arn:aws:iam::999999999999:root".to_owned();
+        world.organization.as_mut().unwrap().attach("999999999999", "p-12345678");
+        assert_eq!(decide(&world, &root), Ok(()));
+    }
+
+    #[test]
+    fn a_level_without_an_allowing_policy_denies() {
+        let mut world = world();
+        world.organization.as_mut().unwrap().attachments.remove("111122223333");
+        assert!(decide(&world, &stop()).is_err());
+    }
+
+    #[test]
+    fn each_service_has_its_own_code() {
+        let mut world = world();
+        world.account_mut(&account()).iam.users.get_mut("admin").unwrap().policies.managed.clear();
+        let code = |service: &str| decide(&world, &test_call(service, "X", "")).unwrap_err();
+        assert_eq!(code("ec2"), (403, "UnauthorizedOperation".to_owned()));
+        assert_eq!(code("iam"), (403, "AccessDenied".to_owned()));
+        assert_eq!(code("s3"), (403, "AccessDenied".to_owned()));
+        assert_eq!(code("organizations"), (400, "AccessDeniedException".to_owned()));
+    }
+
+    #[test]
+    fn a_deny_takes_effect_after_the_lag_and_boundaries_bind() {
+        let mut world = world();
+        let put = test_call(
+            "iam",
+            "PutUserPermissionsBoundary",
+            "UserName=admin&PermissionsBoundary=arn:aws:iam::aws:policy/AWSDenyAll",
+        );
+        iam::handle(&mut world, &put).unwrap();
+        let after = |seconds| Call { now: put.now + SignedDuration::from_secs(seconds), ..stop() };
+        assert_eq!(decide(&world, &after(3)), Ok(()));
+        assert!(decide(&world, &after(4)).is_err());
+    }
+
+    #[test]
+    fn revoked_sessions_are_refused_and_newer_ones_are_not() {
+        let mut world = world();
+        let call = as_responder(stop());
+        let revoke = crate::policy::revoke_older_sessions(call.now + SignedDuration::from_secs(30));
+        let role = world.account_mut(&account()).iam.roles.get_mut("IRResponder").unwrap();
+        role.policies.inline.insert("AWSRevokeOlderSessions".to_owned(), revoke);
+        assert!(decide(&world, &call).is_err());
+        let mut newer = call;
+        newer.principal.issued = Some(newer.now + SignedDuration::from_secs(31));
+        assert_eq!(decide(&world, &newer), Ok(()));
+    }
+
+    #[test]
+    fn a_role_is_assumed_by_whom_it_trusts() {
+        let mut world = world();
+        let role = world.account(&account()).iam.roles["IRResponder"].clone();
+        let call = test_call("sts", "AssumeRole", "");
+        assert_eq!(assume_role_allowed(&world, &call, &account(), &role), Ok(()));
+        world.account_mut(&account()).iam.users.get_mut("admin").unwrap().policies.managed.clear();
+        assert!(assume_role_allowed(&world, &call, &account(), &role).is_err(), "trusting the account is not enough");
+        let named = role.trust.replace("\"111122223333\"", "\"arn:aws:iam::111122223333:user/admin\"");
+        world.account_mut(&account()).iam.roles.get_mut("IRResponder").unwrap().trust = named;
+        assert_eq!(assume_role_allowed(&world, &call, &account(), &role), Ok(()));
+    }
+}

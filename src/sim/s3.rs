@@ -143,7 +143,11 @@ pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             needed
         }
         "PutObjectRetention" | "GetObjectRetention" | "PutObjectLegalHold" | "GetObjectLegalHold" => {
-            one(&call.operation, &object)
+            let mut needed = one(&call.operation, &object);
+            if header(call, "x-amz-bypass-governance-retention") == Some("true") {
+                needed.extend(one("BypassGovernanceRetention", &object));
+            }
+            needed
         }
         _ => return Err(call.unknown()),
     })
@@ -233,4 +237,104 @@ fn document(root: &'static str, children: Vec<Xml>) -> Body {
 
 fn date(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::sim::call::test_call;
+
+    fn world() -> World {
+        let mut world = World::new(1);
+        let account = world.add_account(AccountId::new("111122223333").unwrap(), "development").id.clone();
+        let region = Region::new("us-east-1").unwrap();
+        let bucket = create_bucket(&mut world, &account, &region, "case", Timestamp::UNIX_EPOCH).unwrap();
+        bucket.versioning = Some(Versioning::Enabled);
+        bucket.object_lock = true;
+        world
+    }
+
+    fn call(operation: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Call {
+        let mut call = test_call("s3", operation, "");
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        (call.http.path, call.http.query) = (path.to_owned(), query.to_owned());
+        call.http.body = Bytes::from(body.to_owned());
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            call.http.headers.insert(name, value.parse().unwrap());
+        }
+        call
+    }
+
+    fn ask(world: &mut World, call: &Call) -> Result<Response<Bytes>, (u16, String)> {
+        permissions(world, call).unwrap();
+        match handle(world, call) {
+            Ok(Body::Raw(response)) => Ok(response),
+            Ok(_) => unreachable!("S3 answers raw"),
+            Err(refusal) => Err((refusal.status, refusal.code)),
+        }
+    }
+
+    #[test]
+    fn what_is_put_can_be_got_with_its_checksum() {
+        let mut world = world();
+        let put = ask(&mut world, &call("PutObject", "/case/a/b.json", &[("x-amz-meta-case", "7")], "{}")).unwrap();
+        assert!(put.headers().contains_key("x-amz-version-id"));
+        let got =
+            ask(&mut world, &call("GetObject", "/case/a/b.json", &[("x-amz-checksum-mode", "ENABLED")], "")).unwrap();
+        assert_eq!(got.body(), "{}");
+        assert_eq!(got.headers()["x-amz-meta-case"], "7");
+        assert_eq!(got.headers()["x-amz-checksum-sha256"], "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=");
+        let listed = ask(&mut world, &call("ListObjectsV2", "/case?prefix=a/", &[], "")).unwrap();
+        assert!(String::from_utf8_lossy(listed.body()).contains("<Key>a/b.json</Key>"));
+    }
+
+    #[test]
+    fn conditions_checksums_and_owners_are_checked() {
+        let mut world = world();
+        ask(&mut world, &call("PutObject", "/case/a", &[], "x")).unwrap();
+        let refused = |world: &mut World, header: (&str, &str)| {
+            ask(world, &call("PutObject", "/case/a", &[header], "y")).unwrap_err()
+        };
+        assert_eq!(refused(&mut world, ("if-none-match", "*")), (412, "PreconditionFailed".to_owned()));
+        assert_eq!(refused(&mut world, ("x-amz-checksum-sha256", "AAAA")), (400, "BadDigest".to_owned()));
+        assert_eq!(
+            refused(&mut world, ("x-amz-expected-bucket-owner", "444455556666")),
+            (403, "AccessDenied".to_owned())
+        );
+        assert_eq!(ask(&mut world, &call("PutObject", "/other/a", &[], "")).unwrap_err().1, "NoSuchBucket");
+    }
+
+    #[test]
+    fn a_locked_version_stays_until_its_date() {
+        let mut world = world();
+        let lock = [
+            ("x-amz-object-lock-mode", "COMPLIANCE"),
+            ("x-amz-object-lock-retain-until-date", "2026-03-04T15:00:00Z"),
+            ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+        ];
+        let without_checksum = call("PutObject", "/case/a", &lock[..2], "x");
+        assert_eq!(ask(&mut world, &without_checksum).unwrap_err(), (400, "InvalidRequest".to_owned()));
+        let put = ask(&mut world, &call("PutObject", "/case/a", &lock, "x")).unwrap();
+        let id = put.headers()["x-amz-version-id"].to_str().unwrap();
+        let bypass = [("x-amz-bypass-governance-retention", "true")];
+        let mut delete = call("DeleteObject", &format!("/case/a?versionId={id}"), &bypass, "");
+        assert_eq!(ask(&mut world, &delete).unwrap_err(), (403, "AccessDenied".to_owned()));
+        let marker = ask(&mut world, &call("DeleteObject", "/case/a", &[], "")).unwrap();
+        assert_eq!(marker.headers()["x-amz-delete-marker"], "true");
+        assert_eq!(ask(&mut world, &call("GetObject", "/case/a", &[], "")).unwrap_err().1, "NoSuchKey");
+        delete.now += SignedDuration::from_hours(25);
+        assert_eq!(ask(&mut world, &delete).unwrap().status(), StatusCode::NO_CONTENT);
+    }
+
+    #[test]
+    fn names_of_buckets_are_global() {
+        let mut world = world();
+        let other = world.add_account(AccountId::new("444455556666").unwrap(), "production").id.clone();
+        let region = Region::new("us-east-1").unwrap();
+        let refusal = create_bucket(&mut world, &other, &region, "case", Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(refusal.code, "BucketAlreadyExists");
+    }
 }
