@@ -128,10 +128,14 @@ fn mistakes(number: usize) -> String {
     }
 }
 
-/// Says that a file is right, and how its steps wait for one another.
+/// Says that a file is right, what it asks for, and how its steps wait for one another.
 fn describe(file: &str, runbook: &Runbook, out: &mut dyn Write) -> io::Result<()> {
     let steps = runbook.steps.len();
     writeln!(out, "{file}: {} is right, with {steps} step{}", runbook.name, if steps == 1 { "" } else { "s" })?;
+    for (name, input) in &runbook.inputs {
+        let default = input.default.as_ref().map_or_else(String::new, |default| format!(" [{default}]"));
+        writeln!(out, "  --input {name}=…{default}  {}", input.help)?;
+    }
     for wait in graph::explain(runbook) {
         writeln!(out, "  {wait}")?;
     }

@@ -84,8 +84,10 @@ const RIGHT: &str = "\
 quell: 1
 name: test
 title: A test
+inputs:
+  since: { type: timestamp, help: Since when, default: now - 14d }
 sets:
-  rogue: { from: ec2.instances, where: now - launched < duration(\"72h\") }
+  rogue: { from: ec2.instances, where: launched > inputs.since && now - launched < duration(\"72h\") }
 steps:
   - { id: lock, uses: organizations.deny-all, with: { exempt: [role/ir/R] } }
   - { id: stop, uses: ec2.stop-instances, on: rogue, needs: [lock] }
@@ -119,6 +121,7 @@ fn a_right_runbook_is_explained() {
     assert_eq!((code, err.as_str()), (0, ""));
     insta::assert_snapshot!(out, @r#"
     test.yaml: test is right, with 3 steps
+      --input since=… ["now - 14d"]  Since when
       stop waits until all of lock is done
       again follows stop member by member
     "#);
