@@ -7,6 +7,8 @@ mod field;
 mod iam;
 #[cfg(feature = "organizations")]
 mod organizations;
+#[cfg(feature = "iam")]
+mod principal;
 
 use std::sync::Arc;
 

@@ -8,8 +8,6 @@ pub mod revoke_sessions;
 pub mod roles;
 pub mod users;
 
-mod principal;
-
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::Client;
@@ -31,15 +29,10 @@ fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
 }
 
 /// `None` for what does not exist.
-fn if_any<T>(result: Result<T, ActionError>) -> Result<Option<T>, ActionError> {
+pub(super) fn if_any<T>(result: Result<T, ActionError>) -> Result<Option<T>, ActionError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A policy document as IAM gives it: percent-encoded.
-fn decoded(document: &str) -> String {
-    percent_encoding::percent_decode_str(document).decode_utf8_lossy().into_owned()
 }

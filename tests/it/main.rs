@@ -1,5 +1,6 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
 
+mod architecture;
 mod check;
 mod engine;
 #[cfg(feature = "aws")]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::principal::Principal;
+use crate::actions::principal::Principal;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, AttachedPolicy, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo};
 use crate::policy::DENY_ALL;

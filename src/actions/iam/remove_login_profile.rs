@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::if_any;
-use super::principal::Principal;
 use crate::actions::field::time;
+use crate::actions::principal::Principal;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Resource, ResourceId, Tier, Undo};
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::principal::Principal;
+use crate::actions::principal::Principal;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, AttachedPolicy, Effect, PolicyHolder, Resource, Tier, Undo};
 use crate::policy::{DENY_ALL, revoke_older_sessions};

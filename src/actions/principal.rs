@@ -3,7 +3,7 @@
 use aws_sdk_iam::Client;
 use futures::future;
 
-use super::{decoded, if_any};
+use super::iam::if_any;
 use crate::engine::action::View;
 use crate::model::{ActionError, ErrorKind, ResourceId};
 
@@ -182,6 +182,11 @@ impl<'a> Principal<'a> {
         }
         Ok(())
     }
+}
+
+/// A policy document as IAM gives it: percent-encoded.
+fn decoded(document: &str) -> String {
+    percent_encoding::percent_decode_str(document).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! What the compiler does not check: who knows whom, and that no action is forgotten.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Who may import whom: the table of `src/lib.rs`, row by row.
+const MAY_KNOW: [(&str, &[&str]); 10] = [
+    ("model", &[]),
+    ("policy", &[]),
+    ("runbook", &["model"]),
+    ("journal", &["model"]),
+    ("engine", &["model", "policy", "runbook", "journal"]),
+    ("approval", &["model", "policy", "runbook", "journal", "engine"]),
+    ("report", &["model", "policy", "runbook", "journal", "engine"]),
+    ("cloud", &["model", "policy", "runbook", "journal", "engine"]),
+    ("actions", &["model", "policy", "runbook", "journal", "engine", "cloud"]),
+    ("sim", &["model", "policy"]),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every Rust file below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("a folder can be read").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// The files of a top-level module.
+fn module(name: &str) -> Vec<PathBuf> {
+    let mut all = files(&source().join(name));
+    all.push(source().join(format!("{name}.rs")));
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "rs") && path.exists());
+    all
+}
+
+/// The top-level modules that a file names.
+fn imports(text: &str) -> BTreeSet<&str> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let paths = code.flat_map(|line| line.split("crate::").skip(1));
+    paths.filter_map(|path| path.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()).collect()
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut wrong = Vec::new();
+    for (name, may_know) in MAY_KNOW {
+        for file in module(name) {
+            let text = fs::read_to_string(&file).unwrap();
+            let strangers = imports(&text).into_iter().filter(|import| *import != name && !may_know.contains(import));
+            wrong.extend(strangers.map(|import| format!("{} imports {import}", file.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn service_sdks_stay_in_cloud_and_actions() {
+    for (name, _) in MAY_KNOW.iter().filter(|(name, _)| !["cloud", "actions"].contains(name)) {
+        for file in module(name) {
+            let text = fs::read_to_string(&file).unwrap();
+            let code = text.lines().take_while(|line| *line != "#[cfg(test)]");
+            let uses = code.filter(|line| line.contains("aws_sdk_")).count();
+            assert_eq!(uses, 0, "{} uses a service's SDK", file.display());
+        }
+    }
+}
+
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+#[test]
+fn every_action_is_a_file_and_a_line_in_the_table() {
+    let folder = source().join("actions");
+    let named = |path: PathBuf| {
+        let inside = path.strip_prefix(&folder).unwrap().with_extension("");
+        let mut parts = inside.iter().map(|part| part.to_str().unwrap().replace('_', "-"));
+        Some(format!("{}.{}", parts.next()?, parts.next()?))
+    };
+    let on_disk: BTreeSet<String> = files(&folder).into_iter().filter_map(named).collect();
+    let catalog = quell::actions::table().catalog();
+    let in_table: BTreeSet<String> = catalog.actions.keys().chain(catalog.sources.keys()).cloned().collect();
+    assert_eq!(on_disk, in_table);
+}
