@@ -236,7 +236,7 @@ impl State {
     /// Authorises, charges, carries out and records a call. What the simulator does not know is in no event history.
     fn carry_out(&mut self, call: &Call, fault: Option<&Fault>) -> Reply {
         let service = Service::of(call)?;
-        self.world.region_mut(&call.account, &call.region).ec2.settle(call.now);
+        ec2::prepare(&mut self.world, call);
         let permissions = (service.permissions)(&self.world, call);
         let reply = match &permissions {
             Ok(permissions) => self.decide(&service, call, permissions, fault),

@@ -34,7 +34,7 @@ pub struct Signature {
     pub service: String,
     day: String,
     signed_headers: Vec<String>,
-    signature: String,
+    digest: String,
 }
 
 /// Who it is, and where.
@@ -82,7 +82,7 @@ impl Signature {
             service: service.to_owned(),
             day: day.to_owned(),
             signed_headers: field("SignedHeaders")?.split(';').map(str::to_owned).collect(),
-            signature: field("Signature")?,
+            digest: field("Signature")?,
         })
     }
 
@@ -90,7 +90,7 @@ impl Signature {
     pub fn verify(&self, world: &World, request: &Request<Bytes>, now: Timestamp) -> Result<Identity, Denial> {
         let key = Key::find(world, &self.access_key, header(request, "x-amz-security-token"), now)?;
         let amz_date = header(request, "x-amz-date").ok_or(Denial::Mismatch)?;
-        if self.expected(&key.secret, amz_date, request)? != self.signature {
+        if self.expected(&key.secret, amz_date, request)? != self.digest {
             return Err(Denial::Mismatch);
         }
         let signed_at = amz_time(amz_date).ok_or(Denial::Mismatch)?;
@@ -320,8 +320,8 @@ mod tests {
         let request = list_users();
         let signature = Signature::of(&request).unwrap();
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        assert_eq!(signature.expected(secret, "20150830T123600Z", &request).unwrap(), signature.signature);
-        assert_ne!(signature.expected("another", "20150830T123600Z", &request).unwrap(), signature.signature);
+        assert_eq!(signature.expected(secret, "20150830T123600Z", &request).unwrap(), signature.digest);
+        assert_ne!(signature.expected("another", "20150830T123600Z", &request).unwrap(), signature.digest);
         assert_eq!((signature.region.as_str(), signature.service.as_str()), ("us-east-1", "iam"));
     }
 
@@ -331,7 +331,7 @@ mod tests {
         request.headers_mut().remove("host");
         let signature = Signature::of(&request).unwrap();
         let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
-        assert_eq!(signature.expected(secret, "20150830T123600Z", &request).unwrap(), signature.signature);
+        assert_eq!(signature.expected(secret, "20150830T123600Z", &request).unwrap(), signature.digest);
     }
 
     #[test]

@@ -187,13 +187,13 @@ mod tests {
     fn the_history_tells_the_story_in_order() {
         let built = built("cryptojack-small", 1);
         let account = &built.facts.breached_account;
-        let global = &built.world.region(account, &Region::new("us-east-1").unwrap()).cloudtrail.events;
-        let at = |name: &str| global.iter().find(|event| event.name == name).map(|event| event.time).unwrap();
+        let home = &built.world.region(account, &Region::new("us-east-1").unwrap()).cloudtrail.events;
+        let at = |name: &str| home.iter().find(|event| event.name == name).map(|event| event.time).unwrap();
         assert!(at("CopyImage") < at("CreateAccessKey"));
         assert!(at("CreateAccessKey") < at("UpdateLoginProfile"));
         assert!(at("UpdateLoginProfile") < at("AttachUserPolicy"));
         assert!(at("AttachUserPolicy") < at("RunInstances"));
-        let made = global.iter().find(|event| event.name == "CreateAccessKey").unwrap();
+        let made = home.iter().find(|event| event.name == "CreateAccessKey").unwrap();
         assert_eq!(made.response["accessKey"]["accessKeyId"], built.credentials["attacker"].access_key_id.as_str());
     }
 

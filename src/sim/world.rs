@@ -183,6 +183,11 @@ impl Rng {
         self.0.usize(..end)
     }
 
+    /// Any number, to seed another source with.
+    pub fn number(&mut self) -> u64 {
+        self.0.u64(..)
+    }
+
     /// A number from 0 up to, not including, 1.
     pub fn unit(&mut self) -> f64 {
         self.0.f64()
@@ -208,7 +213,10 @@ impl World {
     /// Lets everything happen that is due by now, in every account and region.
     pub fn settle(&mut self, now: Timestamp) {
         for account in self.accounts.values_mut() {
-            account.regions.values_mut().for_each(|region| region.ec2.settle(now));
+            for region in account.regions.values_mut() {
+                region.ec2.settle(now);
+                region.autoscaling.settle(&mut region.ec2, now);
+            }
         }
     }
 

@@ -8,5 +8,6 @@ mod independent;
 #[cfg(feature = "aws")]
 mod python;
 mod runbooks;
+#[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 mod toy;

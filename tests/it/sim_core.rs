@@ -34,7 +34,7 @@ impl Drill {
 
     fn credentials(&self, who: &str) -> Credentials {
         let credentials = &self.built.credentials[who];
-        Credentials::from_keys(credentials.access_key_id.as_str(), &credentials.secret_access_key.0, None)
+        keys(credentials.access_key_id.as_str(), &credentials.secret_access_key.0, None)
     }
 
     fn sdk(&self, who: &str, region: &str) -> SdkConfig {
@@ -62,6 +62,10 @@ impl Drill {
         let machine = &self.built.facts.machines["rogue"][0];
         (machine.region.to_string(), machine.id.clone())
     }
+}
+
+fn keys(id: &str, secret: &str, token: Option<&str>) -> Credentials {
+    Credentials::new(id, secret, token.map(str::to_owned), None, "test")
 }
 
 fn code<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
@@ -92,7 +96,7 @@ async fn an_inactive_key_is_refused_with_each_services_own_code() {
 async fn a_wrong_secret_is_refused() {
     let drill = Drill::begin();
     let key = drill.built.credentials["attacker"].access_key_id.as_str().to_owned();
-    let sdk = drill.sdk_with(Credentials::from_keys(key, "another", None), "us-east-1");
+    let sdk = drill.sdk_with(keys(&key, "another", None), "us-east-1");
     assert_eq!(code(aws_sdk_ec2::Client::new(&sdk).describe_instances().send().await), "AuthFailure");
     assert_eq!(code(aws_sdk_iam::Client::new(&sdk).list_users().send().await), "SignatureDoesNotMatch");
 }
@@ -113,7 +117,7 @@ async fn dry_run_says_whether_it_would_be_allowed_and_does_nothing() {
     assert_eq!(code(attempt("attacker").await), "DryRunOperation");
     let production =
         aws_sdk_sts::Client::new(&drill.sdk("attacker", &region)).get_caller_identity().send().await.unwrap();
-    assert_eq!(production.account(), Some(drill.built.facts.breached_account.as_str()));
+    assert_eq!(identity.account(), Some(drill.built.facts.breached_account.as_str()));
     let states = drill.ec2("attacker", &region).describe_instances().instance_ids(&id).send().await.unwrap();
     let state = states.reservations()[0].instances()[0].state().unwrap().name().unwrap().as_str().to_owned();
     assert_eq!(state, "running");
@@ -152,11 +156,7 @@ async fn assuming_a_role_switches_account_and_principal() {
     let sts = aws_sdk_sts::Client::new(&drill.sdk("responder", "us-east-1"));
     let assumed = sts.assume_role().role_arn(&role).role_session_name("case-7").send().await.unwrap();
     let given = assumed.credentials().unwrap();
-    let credentials = Credentials::from_keys(
-        given.access_key_id(),
-        given.secret_access_key(),
-        Some(given.session_token().to_owned()),
-    );
+    let credentials = keys(given.access_key_id(), given.secret_access_key(), Some(given.session_token()));
     let inside = aws_sdk_sts::Client::new(&drill.sdk_with(credentials.clone(), "us-east-1"));
     let identity = inside.get_caller_identity().send().await.unwrap();
     assert_eq!(identity.account(), Some(breached.as_str()));
@@ -269,4 +269,43 @@ async fn the_listener_shows_the_world_and_takes_faults() {
     assert_eq!(code(drill.ec2("attacker", "us-east-1").describe_instances().send().await), "RequestLimitExceeded");
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_comes_back_as_it_was_put() {
+    let drill = Drill::begin();
+    let sdk = drill.sdk("attacker", "us-east-1");
+    let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
+    let s3 = aws_sdk_s3::Client::from_conf(config);
+    s3.create_bucket().bucket("evidence-430987654321").send().await.unwrap();
+    let body = aws_sdk_s3::primitives::ByteStream::from_static(b"console output");
+    s3.put_object().bucket("evidence-430987654321").key("case/i-1.txt").body(body).send().await.unwrap();
+    let object = s3.get_object().bucket("evidence-430987654321").key("case/i-1.txt").send().await.unwrap();
+    assert_eq!(object.body.collect().await.unwrap().into_bytes(), "console output");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarantine_binds_the_account_but_not_the_exempt_role() {
+    let drill = Drill::begin();
+    drill.sim.change(|world| {
+        let organization = world.organization.as_mut().unwrap();
+        let content = quell::policy::deny_all_except_roles(&["arn:aws:iam::*:role/ir/IRResponder"]);
+        let policy = quell::sim::organizations::Policy {
+            name: "Quarantine".to_owned(),
+            description: String::new(),
+            content,
+            aws_managed: false,
+            tags: std::collections::BTreeMap::new(),
+        };
+        organization.policies.insert("p-quarantine".to_owned(), policy);
+        organization.attach(drill.built.facts.breached_account.as_str(), "p-quarantine");
+    });
+    assert_eq!(code(drill.ec2("attacker", "us-east-1").describe_instances().send().await), "UnauthorizedOperation");
+    let sts = aws_sdk_sts::Client::new(&drill.sdk("responder", "us-east-1"));
+    let role = format!("arn:aws:iam::{}:role/ir/IRResponder", drill.built.facts.breached_account);
+    let assumed = sts.assume_role().role_arn(role).role_session_name("case-7").send().await.unwrap();
+    let given = assumed.credentials().unwrap();
+    let credentials = keys(given.access_key_id(), given.secret_access_key(), Some(given.session_token()));
+    let ec2 = aws_sdk_ec2::Client::new(&drill.sdk_with(credentials, "us-east-1"));
+    assert_eq!(code(ec2.describe_instances().send().await), "ok");
 }

@@ -10,7 +10,11 @@ use super::story::{AccountStory, ImageStory, KeyOf, MachinesStory, OneOf, Story}
 use super::{Built, Credentials, Facts, Machine};
 use crate::model::{AccountId, Region};
 use crate::sim::cloudtrail::{Event, Identity};
-use crate::sim::ec2::{BlockDeviceMapping, EbsBlock, ImageSpec, LaunchSpec};
+use crate::sim::ec2::Ec2;
+use crate::sim::ec2::ids::Ids;
+use crate::sim::ec2::images::Image;
+use crate::sim::ec2::run::{BlockDeviceMapping, LaunchSpec};
+use crate::sim::ec2::volumes::EbsBlock;
 use crate::sim::world::{OptIn, RegionState, World, regions};
 
 /// What the parts of a scenario are built with.
@@ -41,12 +45,7 @@ pub(super) fn build(story: &Story, seed: u64, day: Timestamp) -> Result<Built, S
             machines.entry(group.group.clone()).or_default().extend(site.launch(account, group)?);
         }
     }
-    for account in site.world.accounts.values_mut() {
-        for region in account.regions.values_mut() {
-            region.ec2.settle(day);
-            region.cloudtrail.events.sort_by_key(|event| event.time);
-        }
-    }
+    site.world.settle(day);
     let credentials = story.credentials.iter().map(|(role, key)| Ok((role.clone(), site.credentials(key)?)));
     let facts = &story.facts;
     Ok(Built {
@@ -87,6 +86,11 @@ impl Site<'_> {
                 states.get_mut(region).ok_or_else(|| format!("account `{name}`: there is no region {region}"))?;
             state.opt_in = OptIn::OptedIn;
         }
+        for (region, state) in states.iter_mut().filter(|(_, state)| state.opt_in.is_enabled()) {
+            state.ec2 = Ec2::new(&account.id, region);
+            state.ec2.settings = self.world.settings.clone();
+            state.ec2.ids = Ids::seeded(self.world.rng.number());
+        }
         self.world.add_account(account.id.clone(), name).regions = states;
         Ok(())
     }
@@ -115,10 +119,13 @@ impl Site<'_> {
         region: &Region,
         at: Timestamp,
     ) -> Result<(), String> {
-        let spec =
-            ImageSpec { name: image.name.clone(), platform: image.platform.clone(), created: at, root_gib: image.gib };
+        let made = match image.platform.as_deref() {
+            None => Image::linux(&image.name, at, image.gib),
+            Some("windows") => Image::windows(&image.name, at, image.gib),
+            Some(other) => return Err(format!("image `{}`: `{other}` is no platform but windows", image.name)),
+        };
         let ec2 = &mut self.world.region_mut(&account.id, region).ec2;
-        let id = ec2.add_image(&spec);
+        let id = ec2.register_image(made);
         if let Some(by) = &image.by {
             let request = json!({ "name": image.name, "sourceRegion": "us-east-1" });
             let response = json!({ "imageId": id });
@@ -174,6 +181,7 @@ impl Site<'_> {
             image_id: image_id.unwrap_or_default(),
             instance_type: instance_type.clone(),
             block_devices: if second { vec![second_volume(group.second_gib)] } else { Vec::new() },
+            volume_tags: tags.clone(),
             tags,
             ..LaunchSpec::default()
         };

@@ -10,6 +10,7 @@ use super::story::{AccountStory, EventStory, KeyOf, RoleStory, UserStory};
 use crate::model::{AccountId, Region};
 use crate::sim::call::Refusal;
 use crate::sim::iam::{self, LoginProfile, Policies};
+use crate::sim::organizations::Organization;
 use crate::sim::world::Secret;
 
 /// The keys of a story, as they were made.
@@ -23,8 +24,21 @@ impl Keys {
     }
 }
 
-/// Founds the organisation.
-pub(super) fn found_organization(_: &mut Site<'_>) -> Result<(), String> {
+/// Founds the organisation, with `FullAWSAccess` attached at every level.
+pub(super) fn found_organization(site: &mut Site<'_>) -> Result<(), String> {
+    let Some(organization) = &site.story.organization else { return Ok(()) };
+    let management = site.account(&organization.management)?.id.clone();
+    let mut members = Vec::new();
+    for (unit, accounts) in &organization.units {
+        for name in accounts {
+            members.push((site.account(name)?.id.clone(), name.as_str(), Some(unit.as_str())));
+        }
+    }
+    let units: Vec<&str> = organization.units.keys().map(String::as_str).collect();
+    let name = organization.management.as_str();
+    let joined = organization.founded.on(site.day);
+    let made = Organization::new(&mut site.world.rng, (&management, name), &members, &units, joined);
+    site.world.organization = Some(made);
     Ok(())
 }
 

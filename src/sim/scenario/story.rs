@@ -264,6 +264,8 @@ pub enum OneOf {
 pub struct OrganizationStory {
     /// The management account, by its name in this file.
     pub management: String,
+    /// When it was founded, and its accounts joined.
+    pub founded: Moment,
     /// Organisational units below the root, with their accounts.
     pub units: IndexMap<String, Vec<String>>,
 }

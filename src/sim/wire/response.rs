@@ -57,17 +57,13 @@ fn success(envelope: Envelope<'_>, body: &Body) -> Response<Bytes> {
 fn success_xml(envelope: Envelope<'_>, children: &[Xml]) -> Xml {
     let (operation, id) = (envelope.operation, envelope.request_id);
     let response = format!("{operation}Response");
-    match envelope.protocol {
-        Protocol::Query => {
-            let result = Xml::node(format!("{operation}Result"), children.to_vec());
-            let metadata = Xml::node("ResponseMetadata", vec![Xml::text("RequestId", id)]);
-            Xml::node(response, vec![result, metadata]).attribute("xmlns", namespace(envelope.service))
-        }
-        _ => {
-            let children = [&[Xml::text("requestId", id)], children].concat();
-            Xml::node(response, children).attribute("xmlns", namespace(envelope.service))
-        }
-    }
+    let children = if envelope.protocol == Protocol::Query {
+        let result = Xml::node(format!("{operation}Result"), children.to_vec());
+        vec![result, Xml::node("ResponseMetadata", vec![Xml::text("RequestId", id)])]
+    } else {
+        [&[Xml::text("requestId", id)], children].concat()
+    };
+    Xml::node(response, children).attribute("xmlns", namespace(envelope.service))
 }
 
 fn namespace(service: &str) -> &'static str {

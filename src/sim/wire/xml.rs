@@ -79,7 +79,9 @@ impl Xml {
             }
             Content::Children(children) => {
                 out.push('>');
-                children.iter().for_each(|child| child.write(out));
+                for child in children {
+                    child.write(out);
+                }
             }
         }
         out.push_str("</");
