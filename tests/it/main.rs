@@ -10,4 +10,6 @@ mod python;
 mod runbooks;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
+#[cfg(all(feature = "ec2", feature = "autoscaling"))]
+mod sim_ec2;
 mod toy;

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn pages_end_without_a_token_and_foreign_tokens_are_refused() {
         let items: Vec<String> = (0..5).map(|n| format!("i-{n}")).collect();
-                let page = |token: Option<&str>| cut(items.iter().collect(), Some(2), token, |item: &String| item);
+        let page = |token: Option<&str>| cut(items.iter().collect(), Some(2), token, |item: &String| item);
         let (first, token) = page(None).unwrap();
         let (second, token) = page(token.as_deref()).unwrap();
         let (third, end) = page(token.as_deref()).unwrap();

@@ -129,7 +129,10 @@ pub fn lock(ec2: &mut Ec2, call: &Call) -> Reply {
             ));
         }
         (other, _) => {
-            return Err(refused("InvalidParameterValue", format!("Value ({other}) for parameter LockMode is invalid.")));
+            return Err(refused(
+                "InvalidParameterValue",
+                format!("Value ({other}) for parameter LockMode is invalid."),
+            ));
         }
     }
     if let Some(held) = snapshot.lock.as_ref().filter(|held| held.state() == "compliance")

@@ -182,7 +182,9 @@ fn filters_with_wildcards_and_tags() {
     bench.ask("CreateTags", &format!("ResourceId.1={id}&Tag.1.Key=owner&Tag.1.Value=ada")).unwrap();
     let mut found = |form: &str| bench.ask("DescribeInstances", form).unwrap().contains(&id);
     assert!(found("Filter.1.Name=instance-type&Filter.1.Value.1=c5.*&Filter.2.Name=tag:owner&Filter.2.Value.1=a?a"));
-    assert!(found("Filter.1.Name=tag-key&Filter.1.Value.1=owner&Filter.2.Name=instance-state-name&Filter.2.Value.1=running"));
+    assert!(found(
+        "Filter.1.Name=tag-key&Filter.1.Value.1=owner&Filter.2.Name=instance-state-name&Filter.2.Value.1=running"
+    ));
     assert!(!found("Filter.1.Name=tag:owner&Filter.1.Value.1=bob"));
 }
 
@@ -202,7 +204,8 @@ fn one_snapshot_per_volume_pending_then_completed_and_limited() {
 #[test]
 fn five_snapshots_of_a_volume_may_be_pending() {
     let mut bench = Bench::new();
-    bench.world.settings = world::Settings { snapshot_per_gib: SignedDuration::from_hours(1), ..world::Settings::default() };
+    bench.world.settings =
+        world::Settings { snapshot_per_gib: SignedDuration::from_hours(1), ..world::Settings::default() };
     let id = bench.launch();
     let volume = bench.ec2().instances[&id].block_devices[0].volume_id.clone();
     for _ in 0..5 {
@@ -230,7 +233,9 @@ fn spot_lives_as_documented() {
     let mut bench = Bench::new();
     let image = bench.spec().image_id;
     let run = |kind: &str| {
-        format!("ImageId={image}&MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=spot&InstanceMarketOptions.SpotOptions.SpotInstanceType={kind}")
+        format!(
+            "ImageId={image}&MinCount=1&MaxCount=1&InstanceMarketOptions.MarketType=spot&InstanceMarketOptions.SpotOptions.SpotInstanceType={kind}"
+        )
     };
     bench.ask("RunInstances", &run("one-time")).unwrap();
     bench.wait(20);
@@ -279,7 +284,9 @@ fn a_group_is_unique_in_its_vpc_and_is_not_deleted_while_in_use() {
     assert_eq!(again, refused("InvalidPermission.NotFound"));
     let id = bench.launch();
     let eni = bench.ec2().enis_of(&id).next().unwrap().id.clone();
-    bench.ask("ModifyNetworkInterfaceAttribute", &format!("NetworkInterfaceId={eni}&SecurityGroupId.1={group}")).unwrap();
+    bench
+        .ask("ModifyNetworkInterfaceAttribute", &format!("NetworkInterfaceId={eni}&SecurityGroupId.1={group}"))
+        .unwrap();
     assert_eq!(bench.ask("DeleteSecurityGroup", &format!("GroupId={group}")), refused("DependencyViolation"));
 }
 
