@@ -369,11 +369,15 @@ mod tests {
         let mut world = world();
         let role = world.account(&account()).iam.roles["IRResponder"].clone();
         let call = test_call("sts", "AssumeRole", "");
-        assert_eq!(assume_role_allowed(&world, &call, &account(), &role), Ok(()));
+        let asked = Permission::new("sts:AssumeRole", &role.arn);
+        assert_eq!(assume_role_allowed(&world, &call, &account(), &role, &asked), Ok(()));
         world.account_mut(&account()).iam.users.get_mut("admin").unwrap().policies.managed.clear();
-        assert!(assume_role_allowed(&world, &call, &account(), &role).is_err(), "trusting the account is not enough");
+        assert!(
+            assume_role_allowed(&world, &call, &account(), &role, &asked).is_err(),
+            "trusting the account is not enough"
+        );
         let named = role.trust.replace("\"111122223333\"", "\"arn:aws:iam::111122223333:user/admin\"");
         world.account_mut(&account()).iam.roles.get_mut("IRResponder").unwrap().trust = named;
-        assert_eq!(assume_role_allowed(&world, &call, &account(), &role), Ok(()));
+        assert_eq!(assume_role_allowed(&world, &call, &account(), &role, &asked), Ok(()));
     }
 }

@@ -410,7 +410,9 @@ mod tests {
         match handle(world, &call) {
             Ok(Body::Xml(children)) => {
                 let mut text = String::new();
-                children.iter().for_each(|child| child.write(&mut text));
+                for child in &children {
+                    child.write(&mut text);
+                }
                 Ok(text)
             }
             Ok(_) => unreachable!("IAM answers XML"),

@@ -234,9 +234,10 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
     };
     let arn = |name: &str| {
         let (organization, id) = (organization?, text(name)?);
-        match id.starts_with("p-") {
-            true => Some(organization.policy_arn(&world.partition, id)),
-            false => Some(organization.target_arn(&world.partition, id)),
+        if id.starts_with("p-") {
+            Some(organization.policy_arn(&world.partition, id))
+        } else {
+            Some(organization.target_arn(&world.partition, id))
         }
     };
     let targets: &[&str] = match call.operation.as_str() {
@@ -334,7 +335,7 @@ fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
 /// One part of a list; the token holds where the next begins.
 fn part(name: &str, items: Vec<Value>, token: Option<&str>, most: Option<usize>) -> Result<Value, Refusal> {
     let invalid = || violation("InvalidInputException", "INVALID_NEXT_TOKEN", "The token is not one that was given.");
-    let start = token.map_or(Ok(0), |token| token.parse::<usize>()).map_err(|_| invalid())?;
+    let start = token.map_or(Ok(0), str::parse::<usize>).map_err(|_| invalid())?;
     let end = start.saturating_add(most.unwrap_or(20).clamp(1, 20)).min(items.len());
     let shown = items.get(start..end).ok_or_else(invalid)?;
     let mut answer = json!({ name: shown });

@@ -63,7 +63,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let groups = &world.account(&call.account).iam.groups;
     let groups =
         groups.iter().filter(|(_, group)| asked.admits(&group.path)).map(|(name, group)| (name.clone(), group));
-    asked.paging().part(groups)?.structures("Groups", described)
+    Ok(asked.paging().part(groups)?.structures("Groups", described))
 }
 
 #[derive(Deserialize)]
@@ -79,7 +79,7 @@ pub(super) fn list_for_user(world: &World, call: &Call) -> Reply {
     let iam = &world.account(&call.account).iam;
     let names = iam.user(&asked.user_name)?.groups.iter();
     let groups = names.filter_map(|name| Some((name.clone(), iam.groups.get(name)?)));
-    Paging { marker: asked.marker, max_items: asked.max_items }.part(groups)?.structures("Groups", described)
+    Ok(Paging { marker: asked.marker, max_items: asked.max_items }.part(groups)?.structures("Groups", described))
 }
 
 #[derive(Deserialize)]

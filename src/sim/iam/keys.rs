@@ -119,7 +119,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let keys = iam.access_keys.iter().filter(|(_, key)| key.user == owner);
     let keys = keys.map(|(id, key)| (id.to_string(), (id, key)));
     let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(keys)?;
-    part.structures("AccessKeyMetadata", |(id, key)| {
+    Ok(part.structures("AccessKeyMetadata", |(id, key)| {
         let mut xml: Vec<Xml> = owner.iter().map(|name| Xml::text("UserName", name)).collect();
         xml.extend([
             Xml::text("AccessKeyId", id),
@@ -127,7 +127,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
             Xml::text("CreateDate", date(key.created)),
         ]);
         xml
-    })
+    }))
 }
 
 #[derive(Deserialize)]

@@ -195,9 +195,9 @@ pub(super) fn list_versions(world: &World, call: &Call) -> Reply {
     let versions = versions(&world.account(&call.account).iam, &asked.policy_arn)?;
     let versions = versions.into_iter().map(|version| (version.0.clone(), version));
     let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(versions)?;
-    part.structures("Versions", |(id, _, is_default, created)| {
+    Ok(part.structures("Versions", |(id, _, is_default, created)| {
         vec![Xml::text("VersionId", id), Xml::text("IsDefaultVersion", is_default), Xml::text("CreateDate", created)]
-    })
+    }))
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::sim::call::{Body, Refusal, Reply};
+use crate::sim::call::{Body, Refusal};
 use crate::sim::wire::xml::Xml;
 
 /// The parameters of every paged operation.
@@ -72,18 +72,18 @@ impl<T> Part<T> {
     }
 
     /// The answer: a list of structures.
-    pub(super) fn structures(self, name: &'static str, write: impl FnMut(T) -> Vec<Xml>) -> Reply {
+    pub(super) fn structures(self, name: &'static str, write: impl FnMut(T) -> Vec<Xml>) -> Body {
         let ending = self.ending();
         let list = Xml::list(name, "member", self.items.into_iter().map(write));
-        Ok(Body::Xml([vec![list], ending].concat()))
+        Body::Xml([vec![list], ending].concat())
     }
 }
 
 impl Part<String> {
     /// The answer: a list of texts.
-    pub(super) fn texts(self, name: &'static str) -> Reply {
+    pub(super) fn texts(self, name: &'static str) -> Body {
         let ending = self.ending();
         let items = self.items.into_iter().map(|text| Xml::text("member", text)).collect();
-        Ok(Body::Xml([vec![Xml::node(name, items)], ending].concat()))
+        Body::Xml([vec![Xml::node(name, items)], ending].concat())
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn list(world: &World, call: &Call, owner: Owner) -> Reply {
     let asked: Listed = read(call)?;
     let policies = world.account(&call.account).iam.policies_of(owner, &asked.owner)?;
     let names = policies.inline.keys().map(|name| (name.clone(), name.clone()));
-    Paging { marker: asked.marker, max_items: asked.max_items }.part(names)?.texts("PolicyNames")
+    Ok(Paging { marker: asked.marker, max_items: asked.max_items }.part(names)?.texts("PolicyNames"))
 }
 
 pub(super) fn list_attached(world: &World, call: &Call, owner: Owner) -> Reply {
@@ -92,7 +92,7 @@ pub(super) fn list_attached(world: &World, call: &Call, owner: Owner) -> Reply {
     let prefix = asked.path_prefix.unwrap_or_else(|| "/".to_owned());
     let arns = policies.managed.iter().filter(|arn| managed::path(arn).starts_with(&prefix));
     let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(arns.map(|arn| (arn.clone(), arn)))?;
-    part.structures("AttachedPolicies", attached)
+    Ok(part.structures("AttachedPolicies", attached))
 }
 
 pub(super) fn attached(arn: &String) -> Vec<Xml> {

@@ -96,7 +96,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let iam = &world.account(&call.account).iam;
     let profiles = iam.instance_profiles.iter().filter(|(_, profile)| asked.admits(&profile.path));
     let part = asked.paging().part(profiles.map(|(name, profile)| (name.clone(), profile)))?;
-    part.structures("InstanceProfiles", |profile| described(iam, profile))
+    Ok(part.structures("InstanceProfiles", |profile| described(iam, profile)))
 }
 
 #[derive(Deserialize)]
@@ -114,7 +114,7 @@ pub(super) fn list_for_role(world: &World, call: &Call) -> Reply {
     let profiles = iam.instance_profiles.iter().filter(|(_, profile)| profile.role.as_ref() == Some(&asked.role_name));
     let paging = Paging { marker: asked.marker, max_items: asked.max_items };
     let part = paging.part(profiles.map(|(name, profile)| (name.clone(), profile)))?;
-    part.structures("InstanceProfiles", |profile| described(iam, profile))
+    Ok(part.structures("InstanceProfiles", |profile| described(iam, profile)))
 }
 
 pub(super) fn add_role(world: &mut World, call: &Call) -> Reply {

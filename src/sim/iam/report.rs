@@ -20,7 +20,7 @@ const REPORT_AGE: SignedDuration = SignedDuration::from_hours(4);
 
 pub(super) fn aliases(world: &World, call: &Call) -> Reply {
     let alias = world.account(&call.account).iam.alias.iter().map(|alias| (alias.clone(), alias.clone()));
-    Paging::default().part(alias)?.texts("AccountAliases")
+    Ok(Paging::default().part(alias)?.texts("AccountAliases"))
 }
 
 pub(super) fn summary(world: &World, call: &Call) -> Reply {

@@ -130,7 +130,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let asked: Everything = read(call)?;
     let roles = &world.account(&call.account).iam.roles;
     let roles = roles.iter().filter(|(_, role)| asked.admits(&role.path)).map(|(name, role)| (name.clone(), role));
-    asked.paging().part(roles)?.structures("Roles", listed)
+    Ok(asked.paging().part(roles)?.structures("Roles", listed))
 }
 
 pub(super) fn update_trust(world: &mut World, call: &Call) -> Reply {

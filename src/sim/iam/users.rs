@@ -139,7 +139,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let asked: Everything = read(call)?;
     let users = &world.account(&call.account).iam.users;
     let users = users.iter().filter(|(_, user)| asked.admits(&user.path)).map(|(name, user)| (name.clone(), user));
-    asked.paging().part(users)?.structures("Users", listed)
+    Ok(asked.paging().part(users)?.structures("Users", listed))
 }
 
 pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
@@ -187,11 +187,12 @@ pub(super) fn tags(world: &World, call: &Call) -> Reply {
 /// Credentials of kinds that the simulator's users never have: an empty list, for users that exist.
 pub(super) fn list_none(world: &World, call: &Call, name: &'static str) -> Reply {
     named_user(world, call)?;
-    Paging::default().part::<Vec<Xml>>([])?.structures(name, |item| item)
+    Ok(Paging::default().part::<Vec<Xml>>([])?.structures(name, |item| item))
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of AWS's parameters")]
 struct Password {
     user_name: Option<String>,
     password: Option<String>,

@@ -81,6 +81,7 @@ pub(super) fn describe(organization: &Organization, partition: &str, call: &Call
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of AWS's parameters")]
 struct Child {
     child_id: String,
     #[serde(rename = "NextToken")]
@@ -102,6 +103,7 @@ pub(super) fn parents(organization: &Organization, call: &Call) -> Result<Value,
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of AWS's parameters")]
 struct Parent {
     parent_id: String,
     child_type: Option<ChildType>,
@@ -173,6 +175,7 @@ pub(super) fn describe_unit(organization: &Organization, partition: &str, call: 
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the names are those of AWS's parameters")]
 struct MoveAccount {
     account_id: String,
     source_parent_id: String,

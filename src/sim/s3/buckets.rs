@@ -27,9 +27,10 @@ pub fn create_bucket<'a>(
     }
     let holder = world.accounts.values().find(|account| account.s3.buckets.contains_key(name));
     if let Some(holder) = holder {
-        let (code, message) = match holder.id == *account {
-            true => ("BucketAlreadyOwnedByYou", "The bucket exists and is yours."),
-            false => ("BucketAlreadyExists", "The requested bucket name is not available."),
+        let (code, message) = if holder.id == *account {
+            ("BucketAlreadyOwnedByYou", "The bucket exists and is yours.")
+        } else {
+            ("BucketAlreadyExists", "The requested bucket name is not available.")
         };
         return Err(Refusal::new(409, code, message));
     }

@@ -16,6 +16,9 @@ use crate::sim::wire::response::http_date;
 use crate::sim::wire::xml::Xml;
 use crate::sim::world::World;
 
+/// Who can end a lock, and when it ends by itself.
+type Retention = (LockMode, Timestamp);
+
 fn key(call: &Call) -> String {
     bucket_and_key(&call.http.path).1.unwrap_or_default()
 }
@@ -69,7 +72,7 @@ fn check(call: &Call) -> Result<(), Refusal> {
 }
 
 /// The lock that a new version is to have.
-fn lock(call: &Call, bucket: &Bucket) -> Result<(Option<(LockMode, Timestamp)>, bool), Refusal> {
+fn lock(call: &Call, bucket: &Bucket) -> Result<(Option<Retention>, bool), Refusal> {
     let mode = header(call, "x-amz-object-lock-mode").map(LockMode::parse).transpose()?;
     let until = header(call, "x-amz-object-lock-retain-until-date").map(until).transpose()?;
     let hold = header(call, "x-amz-object-lock-legal-hold") == Some("ON");
