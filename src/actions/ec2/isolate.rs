@@ -1,6 +1,6 @@
 //! `ec2.isolate`
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ec2::Client;
@@ -14,6 +14,9 @@ use tokio::sync::OnceCell;
 use super::{PAGE, filter};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo};
+
+/// What the names of isolation groups begin with; the case follows.
+const GROUP: &str = "quell-isolation-";
 
 /// Cuts instances off the network.
 #[derive(Default)]
@@ -177,6 +180,7 @@ impl Action for Isolate {
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
         let client = super::client(cx);
+        let groups = isolation_groups(&client, item, effect).await?;
         let saved = item.prior.interfaces.iter().filter(|(_, interface)| !interface.managed);
         let moves = saved.map(|(id, interface)| {
             let request = client.modify_network_interface_attribute().network_interface_id(id);
@@ -184,9 +188,8 @@ impl Action for Isolate {
             async move { super::unless_gone(request.send().await.map(drop).map_err(Into::into)) }
         });
         try_join_all(moves).await?;
-        let groups = effect.get("groups").and_then(Value::as_object);
-        for group in groups.into_iter().flatten().filter_map(|(_, group)| group.as_str()) {
-            self.groups.delete(&client, group).await?;
+        for group in groups {
+            self.groups.delete(&client, &group).await?;
         }
         Ok(())
     }
@@ -224,8 +227,25 @@ impl Groups {
     }
 }
 
+/// The isolation groups that the run put an instance into: those it reported and, as a run that was cut off reports
+/// nothing, those that the interfaces are in now.
+async fn isolation_groups(
+    client: &Client,
+    item: &Item<Prior>,
+    effect: &Effect,
+) -> Result<BTreeSet<String>, ActionError> {
+    let reported = effect.get("groups").and_then(Value::as_object).into_iter().flatten();
+    let reported = reported.filter_map(|(_, group)| group.as_str()).map(str::to_owned);
+    let seen = interfaces(client, vec![item.resource.to_string()]).await?;
+    let seen = seen.iter().flat_map(NetworkInterface::groups);
+    let seen = seen.filter(|group| group.group_name().is_some_and(|name| name.starts_with(GROUP)));
+    let seen = seen.filter_map(|group| group.group_id()).map(str::to_owned);
+    let before: BTreeSet<&String> = item.prior.interfaces.values().flat_map(|interface| &interface.groups).collect();
+    Ok(reported.chain(seen).filter(|group| !before.contains(group)).collect())
+}
+
 fn group_name(case: &RunId) -> String {
-    format!("quell-isolation-{case}")
+    format!("{GROUP}{case}")
 }
 
 type Creation = aws_sdk_ec2::operation::create_security_group::builders::CreateSecurityGroupFluentBuilder;

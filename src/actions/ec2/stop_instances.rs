@@ -14,8 +14,11 @@ use super::{FILTER_VALUES, Flag, PAGE, filter};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
-/// How long a rollback waits for a machine that is still stopping, and how often it looks.
+/// How long a rollback waits for a machine that is still stopping.
 const STOPPED_WITHIN: Duration = Duration::from_secs(600);
+/// How long a machine that is being launched may take until it can be stopped.
+const RUNNING_WITHIN: Duration = Duration::from_secs(120);
+/// How long to wait between two tries.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Stops instances.
@@ -122,8 +125,7 @@ impl Action for StopInstances {
         let client = super::client(cx);
         let protected = items.iter().filter(|item| item.prior.stop_protection);
         try_join_all(protected.map(|item| super::set_flag(&client, item.resource.as_str(), Flag::Stop, false))).await?;
-        let ids = items.iter().map(|item| item.resource.to_string()).collect();
-        client.stop_instances().set_instance_ids(Some(ids)).send().await?;
+        stop(&client, items).await?;
         Ok(vec![Value::Null; items.len()])
     }
 
@@ -150,6 +152,23 @@ impl Action for StopInstances {
 
 fn runs(state: &str) -> bool {
     matches!(state, "running" | "pending")
+}
+
+/// Stops instances. A machine that was launched just now cannot be stopped yet: when one stands alone, it is waited for;
+/// among others its error lets the engine single it out.
+async fn stop(client: &Client, items: &[Item<Prior>]) -> Result<(), ActionError> {
+    let ids: Vec<String> = items.iter().map(|item| item.resource.to_string()).collect();
+    let mut waited = Duration::ZERO;
+    loop {
+        let answer = client.stop_instances().set_instance_ids(Some(ids.clone())).send().await;
+        match answer.map_err(ActionError::from) {
+            Err(error) if error.is("IncorrectInstanceState") && ids.len() == 1 && waited < RUNNING_WITHIN => {
+                sleep(LOOK_EVERY).await;
+                waited += LOOK_EVERY;
+            }
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// Starts an instance, when it has stopped.
