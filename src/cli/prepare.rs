@@ -36,7 +36,7 @@ pub async fn prepare(
         }
     }
     let inputs = runbook::inputs::read(&runbook, &all, now).map_err(Failure::usage)?;
-    let runbook = runbook::resolve(&runbook, &inputs, now).map_err(Failure::usage)?;
+    let runbook = runbook::resolve(&runbook, &inputs).map_err(Failure::usage)?;
     Ok(Prepared { runbook, inputs })
 }
 
