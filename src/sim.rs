@@ -1,8 +1,8 @@
 //! The simulated AWS: one core, `request → response`, with two doors: a connector for the SDK in the same process, and a
 //! loopback listener for any other client.
 //!
-//! Every request passes: latency and faults of the way → authenticate → authorise → budget → `DryRun` → faults of the
-//! service → handler → event history. What the simulator does not know it refuses by name, in AWS's own error shape.
+//! Every request passes: latency and faults of the way → authenticate → authorise → faults of the service → budget →
+//! `DryRun` → handler → event history. What the simulator does not know it refuses by name, in AWS's own error shape.
 
 pub mod account;
 pub mod authenticate;
@@ -250,13 +250,13 @@ impl State {
 
     fn decide(&mut self, service: &Service, call: &Call, permissions: &[Permission], fault: Option<&Fault>) -> Reply {
         authorize::authorize(&self.world, call, permissions)?;
+        fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
         self.budgets.charge_call(call)?;
         if is_dry_run(call) {
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(Refusal::new(412, "DryRunOperation", message));
         }
         self.budgets.charge_instances(call)?;
-        fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
         (service.handle)(&mut self.world, call)
     }
 }

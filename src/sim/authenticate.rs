@@ -196,7 +196,9 @@ impl Denial {
                 (403, "ExpiredToken", "The security token included in the request is expired")
             }
             (Protocol::Query, Self::Skewed) => (403, "SignatureDoesNotMatch", "Signature expired or not yet current."),
-            (Protocol::Query, Self::Mismatch | Self::OtherBody) => (403, "SignatureDoesNotMatch", mismatch),
+            (Protocol::Query | Protocol::RestXml, Self::Mismatch | Self::OtherBody) => {
+                (403, "SignatureDoesNotMatch", mismatch)
+            }
             (Protocol::RestXml, Self::UnknownKey | Self::RegionDisabled) => {
                 (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
             }
@@ -206,7 +208,6 @@ impl Denial {
                 "RequestTimeTooSkewed",
                 "The difference between the request time and the server's time is too large.",
             ),
-            (Protocol::RestXml, Self::Mismatch) => (403, "SignatureDoesNotMatch", mismatch),
             (_, Self::UnknownKey | Self::RegionDisabled) => (400, "UnrecognizedClientException", invalid),
             (_, Self::Expired) => {
                 (400, "ExpiredTokenException", "The security token included in the request is expired")

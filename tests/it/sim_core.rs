@@ -115,7 +115,7 @@ async fn dry_run_says_whether_it_would_be_allowed_and_does_nothing() {
     let (region, id) = drill.rogue();
     let attempt = |who: &str| drill.ec2(who, &region).stop_instances().instance_ids(&id).dry_run(true).send();
     assert_eq!(code(attempt("attacker").await), "DryRunOperation");
-    let production =
+    let identity =
         aws_sdk_sts::Client::new(&drill.sdk("attacker", &region)).get_caller_identity().send().await.unwrap();
     assert_eq!(identity.account(), Some(drill.built.facts.breached_account.as_str()));
     let states = drill.ec2("attacker", &region).describe_instances().instance_ids(&id).send().await.unwrap();
@@ -308,4 +308,13 @@ async fn a_quarantine_binds_the_account_but_not_the_exempt_role() {
     let credentials = keys(given.access_key_id(), given.secret_access_key(), Some(given.session_token()));
     let ec2 = aws_sdk_ec2::Client::new(&drill.sdk_with(credentials, "us-east-1"));
     assert_eq!(code(ec2.describe_instances().send().await), "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denying_fault_is_seen_by_a_dry_run() {
+    let drill = Drill::begin();
+    drill.sim.set_faults(vec!["ec2:StopInstances=deny".parse().unwrap()]);
+    let (region, id) = drill.rogue();
+    let attempt = drill.ec2("attacker", &region).stop_instances().instance_ids(id).dry_run(true).send().await;
+    assert_eq!(code(attempt), "UnauthorizedOperation");
 }
