@@ -132,7 +132,7 @@ fn not_seen(record: &Record, colour: Colour) -> String {
                 writeln!(text, "  {} {} {}{reason}", entry.target, shown(&entry.service), status_words(entry.status));
         }
     }
-    let counts = record.coverage.counts();
+    let counts = figures_of(record).coverage;
     let mut parts = Vec::new();
     for (count, word) in [
         (counts.unknown, "not looked at"),
@@ -201,7 +201,8 @@ fn open_changes(record: &Record) -> impl Iterator<Item = (&Change, String)> {
 
 fn open(record: &Record, colour: Colour) -> String {
     let open: Vec<_> = open_changes(record).collect();
-    if open.is_empty() {
+    let nothing_began = record.fates().all(|(_, fate)| fate.started.is_none());
+    if open.is_empty() || (nothing_began && figures_of(record).outcome == RunOutcome::Refused) {
         return String::new();
     }
     let mut text = format!("{}\n", colour.yellow(format!("Left for a person: {}", counted(open.len(), "change"))));
