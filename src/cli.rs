@@ -1,8 +1,8 @@
 //! The command line: one file per command. Only this module joins all others.
 
-mod actions;
+pub mod actions;
 mod carry_out;
-mod check;
+pub mod check;
 mod completions;
 mod doctor;
 mod drill;
@@ -10,7 +10,7 @@ mod error;
 mod options;
 mod plan;
 mod plan_file;
-mod policy;
+pub mod policy;
 mod prepare;
 mod recorded;
 mod report;
@@ -18,7 +18,7 @@ mod resume;
 mod rollback;
 mod run;
 mod runs;
-mod schema;
+pub mod schema;
 mod screen;
 mod session;
 mod show;

@@ -49,9 +49,12 @@ async fn simulate(sdk: &SdkConfig, arn: &str, names: &[&'static str]) -> Result<
 }
 
 fn missing(target: &Target, arn: &str, result: &EvaluationResult) -> Option<Finding> {
-    let organization = result.organizations_decision_detail().is_none_or(|detail| detail.allowed_by_organizations());
-    let boundary =
-        result.permissions_boundary_decision_detail().is_none_or(|detail| detail.allowed_by_permissions_boundary());
+    let organization = result
+        .organizations_decision_detail()
+        .is_none_or(aws_sdk_iam::types::OrganizationsDecisionDetail::allowed_by_organizations);
+    let boundary = result
+        .permissions_boundary_decision_detail()
+        .is_none_or(aws_sdk_iam::types::PermissionsBoundaryDecisionDetail::allowed_by_permissions_boundary);
     let why = match result.eval_decision() {
         _ if !organization => "a service control policy does not allow it",
         _ if !boundary => "its permissions boundary does not allow it",

@@ -457,8 +457,8 @@ async fn organization(
 #[cfg(feature = "organizations")]
 fn member(account: &aws_sdk_organizations::types::Account) -> Option<(AccountId, Result<(), ActionError>)> {
     let id = AccountId::new(account.id()?).ok()?;
-    let status = account.status().map(|status| status.as_str());
-    let state = account.state().map(|state| state.as_str()).or(status).unwrap_or("ACTIVE");
+    let status = account.status().map(aws_sdk_organizations::types::AccountStatus::as_str);
+    let state = account.state().map(aws_sdk_organizations::types::AccountState::as_str).or(status).unwrap_or("ACTIVE");
     let state = match state {
         "ACTIVE" => Ok(()),
         other => Err(ActionError::new(ErrorKind::WrongState, format!("account {id} is {other}, not ACTIVE"))),

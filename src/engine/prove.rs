@@ -15,7 +15,7 @@ use super::{Engine, planner};
 use crate::model::{ActionError, Change, ChangeId, Coverage, Verdict};
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
-pub const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_mins(10);
 
 /// Whether a look later may say more.
 pub fn is_pending(verdict: &Verdict) -> bool {

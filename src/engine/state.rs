@@ -128,7 +128,9 @@ impl State {
     pub fn fold_all(events: &[Event]) -> Result<Self, NoRun> {
         let (first, rest) = events.split_first().ok_or(NoRun)?;
         let mut state = Self::begin(first)?;
-        rest.iter().for_each(|event| state.fold(event));
+        for event in rest {
+            state.fold(event);
+        }
         Ok(state)
     }
 
@@ -222,11 +224,7 @@ impl State {
         self.approvals.retain(|_, approval| approval.answer == Answer::Approved);
         for tracked in &mut self.tracked {
             match &tracked.progress {
-                Progress::Started => {
-                    tracked.cut_off = true;
-                    tracked.progress = Progress::Waiting;
-                }
-                Progress::Ended(Outcome::Failed { .. }) => {
+                Progress::Started | Progress::Ended(Outcome::Failed { .. }) => {
                     tracked.cut_off = true;
                     tracked.progress = Progress::Waiting;
                 }
@@ -361,12 +359,12 @@ impl State {
         let mut counts = ChangeCounts { planned: self.tracked.len(), ..ChangeCounts::default() };
         for tracked in &self.tracked {
             match &tracked.progress {
-                Progress::Waiting | Progress::Started => counts.skipped += 1,
                 Progress::Ended(Outcome::Done { .. }) => counts.done += 1,
                 Progress::Ended(Outcome::Already) => counts.already += 1,
                 Progress::Ended(Outcome::Failed { .. }) => counts.failed += 1,
                 Progress::Ended(Outcome::Drifted { .. }) => counts.drifted += 1,
-                Progress::Ended(Outcome::Skipped { .. }) => counts.skipped += 1,
+                // What never began counts as skipped: a run that was stopped is not done.
+                Progress::Waiting | Progress::Started | Progress::Ended(Outcome::Skipped { .. }) => counts.skipped += 1,
             }
             let good = matches!(&tracked.progress, Progress::Ended(outcome) if outcome.is_good());
             if good && tracked.verdict != Some(Verdict::Proven) {

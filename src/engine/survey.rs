@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Engine;
 use super::action::{Found, View};
 use super::patience::ask_all;
-use super::ports::Access;
+use super::ports::{Access, Lane};
 use crate::model::{
     ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook, Scope,
     SetName, Step, StepId, Target,
@@ -26,12 +26,15 @@ pub struct Survey {
     /// The members of each set.
     pub sets: IndexMap<SetName, Vec<Resource>>,
     /// What each step's action found, per lane.
-    pub found: IndexMap<StepId, Vec<(Target, Vec<Found<Value>>)>>,
+    pub found: IndexMap<StepId, Vec<FoundInLane>>,
     /// What was looked at.
     pub coverage: Coverage,
     /// What could not be looked at, in words.
     pub gaps: Vec<(Target, String)>,
 }
+
+/// What one step's action found in one lane.
+pub type FoundInLane = (Target, Vec<Found<Value>>);
 
 /// Why there is no survey at all.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -99,12 +102,7 @@ pub async fn survey(
 }
 
 /// Opens the cells of the ledger that the runbook needs, and closes those of lanes that cannot be entered.
-fn expect(
-    engine: &Engine,
-    runbook: &Runbook,
-    lanes: &[(Target, Result<(), ActionError>)],
-    survey: &mut Survey,
-) -> Result<Vec<Target>, SurveyError> {
+fn expect(engine: &Engine, runbook: &Runbook, lanes: &[Lane], survey: &mut Survey) -> Result<Vec<Target>, SurveyError> {
     let mut services: Vec<(&str, Scope)> = Vec::new();
     for set in runbook.sets.values() {
         let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;

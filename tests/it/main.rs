@@ -1,6 +1,10 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
 
+#[cfg(feature = "aws")]
+mod actions;
+#[cfg(feature = "aws")]
 mod architecture;
+#[cfg(feature = "aws")]
 mod check;
 mod engine;
 #[cfg(feature = "aws")]

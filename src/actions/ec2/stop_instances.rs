@@ -15,9 +15,9 @@ use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
 /// How long a rollback waits for a machine that is still stopping.
-const STOPPED_WITHIN: Duration = Duration::from_secs(600);
+const STOPPED_WITHIN: Duration = Duration::from_mins(10);
 /// How long a machine that is being launched may take until it can be stopped.
-const RUNNING_WITHIN: Duration = Duration::from_secs(120);
+const RUNNING_WITHIN: Duration = Duration::from_mins(2);
 /// How long to wait between two tries.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 

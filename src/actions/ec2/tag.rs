@@ -152,12 +152,11 @@ fn way_back(
     params: &Params,
     effect: &Value,
 ) -> (BTreeMap<String, String>, BTreeMap<String, Option<String>>) {
-    let set: BTreeMap<String, Option<String>> = match effect.get("tags").and_then(Value::as_object) {
-        Some(tags) => tags.iter().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect(),
-        None => {
-            let given = params.tags.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
-            given.chain([("quell:case".to_owned(), None)]).collect()
-        }
+    let set: BTreeMap<String, Option<String>> = if let Some(tags) = effect.get("tags").and_then(Value::as_object) {
+        tags.iter().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect()
+    } else {
+        let given = params.tags.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+        given.chain([("quell:case".to_owned(), None)]).collect()
     };
     let overwritten = before.iter().filter(|(key, _)| set.contains_key(*key));
     let overwritten = overwritten.map(|(key, value)| (key.clone(), value.clone())).collect();

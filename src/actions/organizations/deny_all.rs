@@ -241,7 +241,7 @@ async fn scp_enabled(client: &Client) -> Result<bool, ActionError> {
             policy.r#type() == Some(&PolicyType::ServiceControlPolicy)
                 && policy.status() == Some(&PolicyTypeStatus::Enabled)
         };
-        if page?.roots().iter().flat_map(|root| root.policy_types()).any(enabled) {
+        if page?.roots().iter().flat_map(aws_sdk_organizations::types::Root::policy_types).any(enabled) {
             return Ok(true);
         }
     }

@@ -1,0 +1,377 @@
+//! Every action over the simulated AWS, through the real SDK: applied twice, proven, taken back twice.
+
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use quell::actions;
+use quell::cloud::{CloudSessions, Options};
+use quell::engine::action::{Ctx, Decision, DynAction, Found, Item, Table};
+use quell::engine::ports::{Access, Clock, Sessions, TokioClock};
+use quell::model::{
+    Accounts, ChangeId, Effect, ErrorKind, Kind, Region, Regions, Resource, ResourceId, Role, RunId, StepId, Target,
+    Targets, Verdict,
+};
+use quell::sim::Sim;
+use quell::sim::scenario::{Facts, Scenario};
+use serde_json::{Map, Value, json};
+
+/// A small breached organisation, and the responder's sessions in it.
+struct Lab {
+    sim: Sim,
+    sessions: CloudSessions,
+    facts: Facts,
+    table: Table,
+}
+
+/// The accounts and the role that a runbook for the breached account names.
+fn breached(facts: &Facts) -> Targets {
+    Targets {
+        accounts: Accounts::OfKey(facts.leaked_key.to_string()),
+        regions: Regions::Enabled,
+        role: Some(Role { name: "ir/IRResponder".into(), external_id: None }),
+    }
+}
+
+impl Lab {
+    async fn new() -> Self {
+        let scenario = Scenario::named("cryptojack-small").unwrap();
+        let built = scenario.build(1, "2026-03-03T18:00:00Z".parse().unwrap()).unwrap();
+        let clock = TokioClock::starting_at(built.begins);
+        let sim = Sim::new(built.world, move || clock.now());
+        let responder = &built.credentials["responder"];
+        let keys = Credentials::new(
+            responder.access_key_id.as_str(),
+            responder.secret_access_key.0.clone(),
+            None,
+            None,
+            "scenario",
+        );
+        let options = Options {
+            profile: None,
+            region: Some("us-east-1".into()),
+            http: Some(sim.http_client()),
+            credentials: Some(SharedCredentialsProvider::new(keys)),
+            endpoint_url: None,
+            clock: Arc::new(clock),
+            case: RunId::new("case-1").unwrap(),
+            now: built.begins,
+        };
+        let sessions = CloudSessions::new(options).await.unwrap();
+        sessions.targets(&breached(&built.facts)).await.unwrap();
+        Self { sim, sessions, facts: built.facts, table: actions::table() }
+    }
+
+    fn global(&self) -> Target {
+        Target::global(self.facts.breached_account.clone())
+    }
+
+    async fn enter(&self, target: &Target, access: Access) -> Ctx {
+        self.sessions.enter(target, access).await.unwrap()
+    }
+
+    async fn list(&self, source: &str, with: Value, target: &Target) -> Vec<Resource> {
+        let cx = self.enter(target, Access::Read).await;
+        self.table.source(source).unwrap().list(&cx, &object(with)).await.unwrap()
+    }
+
+    /// The user whose key leaked.
+    async fn intruder(&self) -> Vec<Resource> {
+        self.list("iam.owner-of-key", json!({ "key": self.facts.leaked_key }), &self.global()).await
+    }
+
+    /// The intruder's machines in one region.
+    async fn rogue(&self) -> (Target, Vec<Resource>) {
+        let first = &self.facts.machines["rogue"][0];
+        let target = Target::new(first.account.clone(), first.region.clone());
+        let rogue: Vec<&str> = self.facts.machines["rogue"].iter().map(|machine| machine.id.as_str()).collect();
+        let mut members = self.list("ec2.instances", json!({}), &target).await;
+        members.retain(|member| rogue.contains(&member.id.as_str()));
+        assert!(!members.is_empty());
+        (target, members)
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().expect("an object")
+}
+
+/// An action on its way through a run.
+struct Drive<'a> {
+    lab: &'a Lab,
+    action: &'a dyn DynAction,
+    with: Map<String, Value>,
+    target: Target,
+    members: Vec<Resource>,
+}
+
+impl<'a> Drive<'a> {
+    fn new(lab: &'a Lab, action: &str, with: Value, target: &Target, members: &[Resource]) -> Self {
+        let action = lab.table.action(action).unwrap();
+        Self { lab, action, with: object(with), target: target.clone(), members: members.to_vec() }
+    }
+
+    /// What a look finds. Under the read-only guard, as in a survey.
+    async fn look(&self) -> Vec<Found<Value>> {
+        let cx = self.lab.enter(&self.target, Access::Read).await;
+        self.action.discover(&cx, &self.with, &self.members).await.unwrap()
+    }
+
+    async fn decide(&self, found: &Found<Value>) -> Decision {
+        let cx = self.lab.enter(&self.target, Access::Read).await;
+        self.action.plan(&cx.view, &self.with, found).unwrap()
+    }
+
+    /// The changes that a plan would hold, each with what was found.
+    async fn items(&self) -> Vec<Item<Value>> {
+        let step = StepId::new("step").unwrap();
+        let mut items = Vec::new();
+        for found in self.look().await {
+            if let Decision::Change(_) = self.decide(&found).await {
+                let change = ChangeId::of(&step, &self.target, &found.resource);
+                items.push(Item { change, member: found.member, resource: found.resource, prior: found.prior });
+            }
+        }
+        items
+    }
+
+    /// Applies in batches; one that fails is taken apart, as the engine does.
+    async fn apply(&self, items: &[Item<Value>]) -> Vec<Effect> {
+        let cx = self.lab.enter(&self.target, Access::Write).await;
+        let mut effects = Vec::new();
+        for batch in items.chunks(self.action.batch()) {
+            match self.action.apply(&cx, &self.with, batch).await {
+                Ok(made) => effects.extend(made),
+                Err(error) => {
+                    assert!(batch.len() > 1, "{error}");
+                    for item in batch {
+                        effects.extend(self.action.apply(&cx, &self.with, std::slice::from_ref(item)).await.unwrap());
+                    }
+                }
+            }
+        }
+        assert_eq!(effects.len(), items.len(), "one effect per change");
+        effects
+    }
+
+    async fn assert_proven(&self, items: &[Item<Value>]) {
+        let cx = self.lab.enter(&self.target, Access::Read).await;
+        let found = self.look().await;
+        for item in items {
+            let found = found.iter().find(|found| found.resource == item.resource).expect("it is still there");
+            let verdict = self.action.verify(&cx.view, &self.with, found).unwrap();
+            assert!(!matches!(verdict, Verdict::Unproven { .. }), "{}: {verdict:?}", item.resource);
+        }
+    }
+
+    async fn undo(&self, items: &[Item<Value>], effects: &[Effect]) {
+        let cx = self.lab.enter(&self.target, Access::Write).await;
+        for (item, effect) in items.iter().zip(effects).rev() {
+            self.action.undo(&cx, &self.with, item, effect).await.unwrap();
+        }
+    }
+
+    /// Everything is as it was before.
+    async fn assert_restored(&self, items: &[Item<Value>]) {
+        let found = self.look().await;
+        for item in items {
+            let now = found.iter().find(|found| found.resource == item.resource).expect("it is still there");
+            assert_eq!(self.action.drift(&item.prior, &now.prior).unwrap(), None, "{}", item.resource);
+            assert!(matches!(self.decide(now).await, Decision::Change(_)), "{} can be changed again", item.resource);
+        }
+    }
+
+    /// Plan, preflight, apply twice, look, undo twice, look; and once more without an effect, as after a crash.
+    async fn there_and_back(&self) {
+        let items = self.items().await;
+        assert!(!items.is_empty(), "nothing to change");
+        let cx = self.lab.enter(&self.target, Access::Read).await;
+        assert_eq!(self.action.preflight(&cx, &self.with, &items).await.unwrap(), []);
+
+        let effects = self.apply(&items).await;
+        self.assert_proven(&items).await;
+        self.apply(&items).await;
+        self.assert_proven(&items).await;
+        self.undo(&items, &effects).await;
+        self.assert_restored(&items).await;
+        self.undo(&items, &effects).await;
+        self.assert_restored(&items).await;
+    }
+
+    /// A run that was cut off has no effects to tell: the way back must do without.
+    async fn back_without_effects(&self) {
+        let items = self.items().await;
+        self.apply(&items).await;
+        self.undo(&items, &vec![Value::Null; items.len()]).await;
+        self.assert_restored(&items).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_name_every_region_and_what_is_switched_off() {
+    let lab = Lab::new().await;
+    let lanes = lab.sessions.targets(&breached(&lab.facts)).await.unwrap();
+    let state = |region: &str| {
+        let region = Region::new(region).unwrap();
+        lanes.iter().find(|(target, _)| target.region == region).map(|(_, state)| state.as_ref().map_err(|e| e.kind))
+    };
+    assert_eq!(state("global"), Some(Ok(&())));
+    assert_eq!(state("eu-west-1"), Some(Ok(&())));
+    assert_eq!(state("eu-south-1"), Some(Ok(&())));
+    assert_eq!(state("ap-east-1"), Some(Err(ErrorKind::Disabled)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_without_the_role_is_denied_everywhere() {
+    let lab = Lab::new().await;
+    let role = Some(Role { name: "NoSuchRole".into(), external_id: None });
+    let lanes = lab.sessions.targets(&Targets { role, ..breached(&lab.facts) }).await.unwrap();
+    assert!(lanes.len() > 1);
+    assert!(lanes.iter().all(|(_, state)| state.as_ref().is_err_and(|error| error.kind == ErrorKind::Denied)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_session_cannot_write() {
+    let lab = Lab::new().await;
+    let intruder = lab.intruder().await;
+    let drive = Drive::new(&lab, "iam.deactivate-access-keys", json!({}), &lab.global(), &intruder);
+    let items = drive.items().await;
+    let cx = lab.enter(&lab.global(), Access::Read).await;
+    let before = lab.sim.log().len();
+    let error = drive.action.apply(&cx, &drive.with, &items[..1]).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(error.message.contains("iam:UpdateAccessKey"), "{error}");
+    assert_eq!(lab.sim.log().len(), before, "nothing was sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_nobody_owns_is_named_with_the_way_out() {
+    let lab = Lab::new().await;
+    let cx = lab.enter(&lab.global(), Access::Read).await;
+    let with = object(json!({ "key": "AKIAIOSFODNN7EXAMPLE" }));
+    let error = lab.table.source("iam.owner-of-key").unwrap().list(&cx, &with).await.unwrap_err();
+    for word in ["AKIAIOSFODNN7EXAMPLE", lab.facts.breached_account.as_str(), "credential report"] {
+        assert!(error.message.contains(word), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_of_the_leaked_key_is_among_the_users() {
+    let lab = Lab::new().await;
+    let owner = lab.intruder().await;
+    assert_eq!(owner[0].fields["name"], lab.facts.compromised_user);
+    let users = lab.list("iam.users", json!({}), &lab.global()).await;
+    let same = users.iter().find(|user| user.id == owner[0].id).expect("the owner is a user");
+    assert_eq!(same.fields, owner[0].fields);
+    let roles = lab.list("iam.roles", json!({}), &lab.global()).await;
+    assert!(roles.iter().any(|role| role.fields["name"] == "IRResponder" && role.fields["path"] == "/ir/"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_go_off_and_on() {
+    let lab = Lab::new().await;
+    let intruder = lab.intruder().await;
+    let drive = Drive::new(&lab, "iam.deactivate-access-keys", json!({}), &lab.global(), &intruder);
+    assert_eq!(drive.items().await.len(), 2, "the leaked key, and the one that the intruder made");
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn denies_and_revocations_of_users_and_roles_go_on_and_off() {
+    let lab = Lab::new().await;
+    let intruder = lab.intruder().await;
+    for action in ["iam.deny-all", "iam.revoke-sessions"] {
+        let drive = Drive::new(&lab, action, json!({}), &lab.global(), &intruder);
+        drive.there_and_back().await;
+        drive.back_without_effects().await;
+    }
+    let roles = lab.list("iam.roles", json!({}), &lab.global()).await;
+    let drive = Drive::new(&lab, "iam.revoke-sessions", json!({}), &lab.global(), &roles);
+    for found in drive.look().await.iter().filter(|found| found.resource.as_str().ends_with("/IRResponder")) {
+        // Its sessions are quell's own here, but the caller of the run is the user in the management account.
+        assert!(matches!(drive.decide(found).await, Decision::Change(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_goes_and_its_loss_is_said() {
+    let lab = Lab::new().await;
+    let intruder = lab.intruder().await;
+    let drive = Drive::new(&lab, "iam.remove-login-profile", json!({}), &lab.global(), &intruder);
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    let cx = lab.enter(&lab.global(), Access::Write).await;
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains("set a new one"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_quarantined_and_released() {
+    let lab = Lab::new().await;
+    let id = ResourceId::new(lab.facts.breached_account.as_str()).unwrap();
+    let account = Resource { kind: Kind::new("account"), id, target: lab.global(), fields: Map::new() };
+    let with = json!({ "exempt": ["role/ir/IRResponder"] });
+    let drive = Drive::new(&lab, "organizations.deny-all", with, &lab.global(), &[account]);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_are_protected_tagged_isolated_and_stopped_and_all_of_it_goes_back() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    for action in ["ec2.protect", "ec2.tag", "ec2.isolate", "ec2.stop-instances"] {
+        let drive = Drive::new(&lab, action, json!({}), &target, &rogue);
+        drive.there_and_back().await;
+        drive.back_without_effects().await;
+    }
+    let isolate = Drive::new(&lab, "ec2.isolate", json!({}), &target, &rogue);
+    assert!(isolate.look().await.iter().all(|found| found.prior["isolation"] == json!({})), "no group is left behind");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_goes_and_comes_back() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let iam = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
+    let made = iam.create_instance_profile().instance_profile_name("miner").send().await.unwrap();
+    let profile = aws_sdk_ec2::types::IamInstanceProfileSpecification::builder();
+    let profile = profile.arn(made.instance_profile().unwrap().arn()).build();
+    let ec2 = aws_sdk_ec2::Client::new(&lab.enter(&target, Access::Write).await.sdk);
+    let attach = ec2.associate_iam_instance_profile().instance_id(rogue[0].id.as_str());
+    attach.iam_instance_profile(profile).send().await.unwrap();
+
+    let drive = Drive::new(&lab, "ec2.detach-profile", json!({}), &target, &rogue);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_volume_gets_one_snapshot_however_often_it_is_asked_for() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    let items = drive.items().await;
+    let effects = drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    assert_eq!(drive.items().await, [], "nothing is left to do");
+    for (item, effect) in items.iter().zip(&effects) {
+        let volumes = item.prior["volumes"].as_array().unwrap().len();
+        assert_eq!(effect["snapshots"].as_array().unwrap().len(), volumes);
+    }
+    drive.undo(&items, &effects).await;
+    drive.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_and_key_pairs_are_listed() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let volumes = lab.list("ec2.volumes", json!({}), &target).await;
+    let of_rogue = volumes.iter().filter(|volume| volume.fields["instance"] == rogue[0].id.as_str());
+    assert!(of_rogue.count() >= 1);
+    lab.list("ec2.key-pairs", json!({}), &target).await;
+}
