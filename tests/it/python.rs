@@ -170,6 +170,7 @@ impl Moto {
         let log = folder.path().join("moto.log");
         let file = File::create(&log).expect("a log file");
         let mut command = python.program("moto_server");
+        command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         let process = Guarded(command.spawn().expect("moto_server starts"));
         let endpoint = wait_for("moto to listen", Duration::from_secs(60), || {

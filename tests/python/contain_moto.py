@@ -17,6 +17,7 @@ check = Checks()
 home = tempfile.TemporaryDirectory()
 RESPONDER = "ir/IRResponder"
 MANAGEMENT = "123456789012"  # whom moto takes a caller for whose key it does not know
+IMAGE = "ami-03cf127a"  # moto has it in every region
 REGIONS = ["eu-central-1", "us-west-2"]
 
 management = Caller(endpoint, "AKIAIOSFODNN7EXAMPLE", "seeding")
@@ -57,9 +58,8 @@ def user_with_keys(account, name, keys):
 
 def machines(account, region, count, **tags):
     ec2 = within(account).client("ec2", region)
-    image = ec2.describe_images(Filters=[{"Name": "root-device-type", "Values": ["ebs"]}])["Images"][0]["ImageId"]
     tagged = {"TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]}
-    launched = ec2.run_instances(ImageId=image, InstanceType="c5.9xlarge", MinCount=count, MaxCount=count, **(tagged if tags else {}))
+    launched = ec2.run_instances(ImageId=IMAGE, InstanceType="c5.9xlarge", MinCount=count, MaxCount=count, **(tagged if tags else {}))
     return [instance["InstanceId"] for instance in launched["Instances"]]
 
 
@@ -82,10 +82,18 @@ class Quell:
         else:
             self.environment |= {"AWS_ACCESS_KEY_ID": access_key_id, "AWS_SECRET_ACCESS_KEY": secret_access_key}
 
+    def process(self, *words):
+        state = ["--state", str(Path(home.name) / "state")]
+        return subprocess.run([quell, *words, *state], env=self.environment, capture_output=True, text=True, timeout=600)
+
+    def text(self, *words):
+        """What people get to see."""
+        done = self.process(*words)
+        return done.stdout + done.stderr
+
     def __call__(self, command, *words):
         """Gives exit code, document, and what was said on standard error."""
-        state = ["--state", str(Path(home.name) / "state"), "--output", "json"]
-        done = subprocess.run([quell, command, *words, *state], env=self.environment, capture_output=True, text=True, timeout=600)
+        done = self.process(command, *words, "--output", "json")
         print(f"quell {command} {' '.join(words)}: {done.returncode}\n{done.stderr}")
         try:
             document = json.loads(done.stdout)
@@ -145,7 +153,7 @@ def rogue_instances():
     for where in rogue:
         check.equal(f"plan: changed nothing in {where}", set(power(*where).values()), {"running"})
 
-    code, summary, said = run("run", name, "--trust-endpoint", "--approve", "reversible,disruptive")
+    code, summary, _ = run("run", name, "--trust-endpoint", "--approve", "reversible,disruptive")
     check.true("run: 0, or 5 when something could not be looked at", code in (0, 5))
     check.true(f"run: outcome {summary.get('outcome')}", summary.get("outcome") in ("contained", "coverage-incomplete"))
     check.equal("run: failed", summary.get("changes", {}).get("failed"), 0)
@@ -187,11 +195,15 @@ def leaked_key():
     code, plan, _ = run("plan", "leaked-key", *given)
     check.true("plan: 0, or 5 when something could not be looked at", code in (0, 5))
     check.equal("plan: changed nothing", set(status("mara").values()), {"Active"})
+    # moto answers SimulatePrincipalPolicy with an HTML page and 500: quell says so, and goes on.
+    unchecked = "could not check the permissions of "
+    notes = [finding["message"] for finding in plan.get("plan", {}).get("findings", [])]
+    check.true(f"plan: names what it could not check: {notes}", any(unchecked in note for note in notes))
+    check.contains("plan: says so to people too", run.text("plan", "leaked-key", *given), unchecked)
 
-    code, summary, said = run("run", "leaked-key", *given, "--approve", "reversible,disruptive,destructive")
+    code, summary, _ = run("run", "leaked-key", *given, "--approve", "reversible,disruptive,destructive")
     check.true("run: 0, or 5 when something could not be looked at", code in (0, 5))
     check.equal("run: failed", summary.get("changes", {}).get("failed"), 0)
-    check.contains("run: says that IAM could not be asked beforehand", said, "SimulatePrincipalPolicy")
     check.equal("both keys", status("mara"), {leaked["AccessKeyId"]: "Inactive", rotated["AccessKeyId"]: "Inactive"})
     check.equal("another user's key", status("jonas"), {framed["AccessKeyId"]: "Active"})
     attached = {p["PolicyName"] for p in iam.list_attached_user_policies(UserName="mara")["AttachedPolicies"]}
@@ -234,7 +246,7 @@ def quarantine_account():
     check.true("plan: 0, or 5 when something could not be looked at", code in (0, 5))
     check.equal("plan: attached nothing", own_policies(account), [])
 
-    code, summary, said = run("run", "quarantine-account", *given, "--approve", "reversible,disruptive")
+    code, summary, _ = run("run", "quarantine-account", *given, "--approve", "reversible,disruptive")
     check.true("run: 0, or 5 when something could not be looked at", code in (0, 5))
     [attached] = own_policies(account)
     document = json.loads(organizations.describe_policy(PolicyId=attached["Id"])["Policy"]["Content"])

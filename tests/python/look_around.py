@@ -197,7 +197,7 @@ with check.topic("snapshots"):
     check.true("progress is told", all(s["Progress"].endswith("%") for s in tagged))
     one = made[0]["SnapshotId"]
     lock = there.lock_snapshot(SnapshotId=one, LockMode="governance", LockDuration=7)
-    check.true("it is locked", lock["LockState"] in ("governance", "pending-acceptance") and lock["LockDuration"] == 7)
+    check.equal("it is locked", (lock["LockState"].removeprefix("pending-"), lock["LockDuration"]), ("governance", 7))
     check.refused("a locked snapshot is not deleted", 400, "SnapshotLocked",
                   there.delete_snapshot, SnapshotId=one)
 
@@ -276,6 +276,7 @@ with check.topic("a deny, by hand"):
     iam.detach_user_policy(UserName=user, PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll")
     check.refused("it is no longer attached", 404, "NoSuchEntity", iam.detach_user_policy,
                   UserName=user, PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll")
+    wait_until("the deny is gone", lambda: code(attacker.client("ec2", region).describe_instances) is None)
 
 with check.topic("a service control policy, by hand"):
     organizations = responder.client("organizations")
