@@ -74,9 +74,10 @@ fn side_by_side(python: &Python, rounds: usize) -> Result<String, Failure> {
 fn timed(python: &Python, contestant: &Contestant) -> Result<Duration, Failure> {
     let simulator = Simulator::start(&scenario("bench"), LATENCY);
     let mut command = (contestant.command)(python, &simulator);
-    let key = |name: &str| simulator.ready["credentials"]["responder"][name].as_str().unwrap_or_default().to_owned();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let key = |name: &str| text(&simulator.ready["credentials"]["responder"][name]);
     command
-        .env("AWS_ENDPOINT_URL", simulator.endpoint())
+        .env("AWS_ENDPOINT_URL", text(&simulator.ready["endpoint"]))
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_REGION", "us-east-1")
         .env("AWS_ACCESS_KEY_ID", key("access_key_id"))

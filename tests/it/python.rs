@@ -128,7 +128,7 @@ impl Drop for Guarded {
 /// `quell sim` in a process of its own.
 #[derive(Debug)]
 pub struct Simulator {
-    /// The line that it prints when it is ready.
+    /// The line that it prints when it is ready: address, credentials, accounts, facts.
     pub ready: Value,
     _process: Guarded,
 }
@@ -146,11 +146,6 @@ impl Simulator {
         BufReader::new(stdout).read_line(&mut line).expect("quell sim says when it is ready");
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("quell sim said {line:?}: {error}"));
         Self { ready, _process: process }
-    }
-
-    /// Its address.
-    pub fn endpoint(&self) -> &str {
-        self.ready["endpoint"].as_str().expect("the line of quell sim holds its endpoint")
     }
 }
 

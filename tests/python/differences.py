@@ -113,8 +113,6 @@ answer("sts.get_session_token", lambda p: p.management.client("sts").get_session
 answer("ec2.describe_instances", lambda p: p.ec2.describe_instances())
 answer("ec2.describe_instances of an unknown id", lambda p: p.ec2.describe_instances(InstanceIds=[GHOST]))
 answer("ec2.describe_instances of a malformed id", lambda p: p.ec2.describe_instances(InstanceIds=["banana"]))
-answer("ec2.describe_instances by an unknown filter", lambda p: p.ec2.describe_instances(
-    Filters=[{"Name": "favourite-colour", "Values": ["blue"]}]))
 answer("ec2.describe_instances with ids and MaxResults", lambda p: p.ec2.describe_instances(InstanceIds=[p.machine()], MaxResults=5))
 answer("ec2.describe_instances with a token that was never given", lambda p: p.ec2.describe_instances(NextToken="banana", MaxResults=5))
 answer("ec2.describe_volumes of an unknown id", lambda p: p.ec2.describe_volumes(VolumeIds=["vol-0123456789abcdef0"]))
@@ -127,6 +125,12 @@ answer("ec2.describe_regions: are disabled ones listed unasked", lambda p: any(
 answer("ec2.describe_tags", lambda p: p.ec2.describe_tags())
 answer("ec2.describe_iam_instance_profile_associations", lambda p: p.ec2.describe_iam_instance_profile_associations())
 answer("ec2.describe_instances in a disabled region", lambda p: p.inside.client("ec2", "af-south-1").describe_instances())
+
+
+@call("ec2.describe_instances by an unknown filter")
+def _(p):
+    p.machine()
+    return p.ec2.describe_instances(Filters=[{"Name": "favourite-colour", "Values": ["blue"]}])
 
 
 @call("ec2.describe_instances by a wildcard of a tag")
