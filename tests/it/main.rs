@@ -10,6 +10,8 @@ mod engine;
 #[cfg(feature = "aws")]
 mod independent;
 #[cfg(feature = "aws")]
+mod one_region;
+#[cfg(feature = "aws")]
 mod python;
 mod runbooks;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
