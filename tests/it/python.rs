@@ -168,7 +168,7 @@ impl Moto {
         command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
         let process = Guarded(command.spawn().expect("moto_server starts"));
-        let endpoint = wait_for("moto to listen", Duration::from_secs(60), || {
+        let endpoint = wait_for("moto to listen", Duration::from_mins(1), || {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let address = said.lines().find_map(|line| line.split("Running on ").nth(1));
             address.map(|address| address.trim().to_owned())
