@@ -12,6 +12,11 @@ mod check;
 mod drill;
 mod engine;
 #[cfg(feature = "aws")]
+mod independent;
+#[cfg(feature = "aws")]
+mod one_region;
+#[cfg(feature = "aws")]
+mod python;
 mod runbooks;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
