@@ -119,7 +119,7 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
     let text = std::fs::read_to_string(name).map_err(|error| {
         let names: Vec<_> = Scenario::names().collect();
         Failure::usage(format!("cannot read the scenario `{}`: {error}", shown(name)))
-            .hint(format!("give the path of a file, or the name of a shipped scenario: {}", names.join(", ")))
+            .hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
     })?;
     Scenario::load(&text).map_err(Failure::usage)
 }

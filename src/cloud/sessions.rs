@@ -15,7 +15,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::service_config::ServiceConfigKey;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::Duration;
@@ -31,6 +31,7 @@ use crate::engine::ports::{Access, Boxed, Sessions, SharedClock, Traffic};
 use crate::model::{
     AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target,
 };
+use crate::runbook::did_you_mean;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_millis(3_100);
@@ -239,14 +240,15 @@ impl CloudSessions {
     async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
         self.assume(targets.role.as_ref());
         let caller = self.who().await?;
+        well_formed(&targets.regions)?;
         let accounts = self.accounts(caller, &targets.accounts).await?;
         let lanes = accounts.into_iter().map(|(account, state)| async move {
             match state {
                 Ok(()) => self.lanes_of(caller, &account, &targets.regions).await,
-                Err(error) => vec![(Target::global(account), Err(error))],
+                Err(error) => Ok(vec![(Target::global(account), Err(error))]),
             }
         });
-        Ok(join_all(lanes).await.into_iter().flatten().collect())
+        Ok(try_join_all(lanes).await?.into_iter().flatten().collect())
     }
 
     /// The accounts, each with why it cannot be worked in if that is known already.
@@ -272,11 +274,15 @@ impl CloudSessions {
                 Ok(checked)
             }
             Accounts::OfKey(key) => {
-                let answer = aws_sdk_sts::Client::new(&home).get_access_key_info().access_key_id(key).send().await?;
+                let answer = aws_sdk_sts::Client::new(&home).get_access_key_info().access_key_id(key).send().await;
+                let answer = match answer.map_err(ActionError::from) {
+                    Err(error) if error.kind == ErrorKind::NotFound || error.is("ValidationError") => {
+                        return Err(ActionError { kind: ErrorKind::NotFound, message: nobodys(key), ..error });
+                    }
+                    other => other?,
+                };
                 let account = answer.account.as_deref().and_then(|account| AccountId::new(account).ok());
-                let account = account.ok_or_else(|| {
-                    ActionError::new(ErrorKind::NotFound, format!("AWS knows no account that the key {key} belongs to"))
-                })?;
+                let account = account.ok_or_else(|| ActionError::new(ErrorKind::NotFound, nobodys(key)))?;
                 Ok(vec![(account, Ok(()))])
             }
             Accounts::Organization => organization(&home, None).await,
@@ -285,7 +291,7 @@ impl CloudSessions {
     }
 
     /// The lanes of one account: its global one, and its regions.
-    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Vec<Lane> {
+    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Result<Vec<Lane>, ActionError> {
         let global = Target::global(account.clone());
         let lane = |region: Region, state| (Target::new(account.clone(), region), state);
         let listed = match self.context(&global, Access::Read).await {
@@ -293,16 +299,16 @@ impl CloudSessions {
             Err(error) => {
                 let regions = assumed(caller, wanted, |_| Err(error.clone()));
                 let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-                return std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect();
+                return Ok(std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect());
             }
         };
         let regions = match (listed, wanted) {
             (Ok(listed), Regions::Enabled) => listed,
-            (Ok(listed), Regions::Listed(names)) => chosen(&listed, names),
+            (Ok(listed), Regions::Listed(names)) => chosen(account, &listed, names)?,
             (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
         };
         let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-        std::iter::once((global, Ok(()))).chain(regions).collect()
+        Ok(std::iter::once((global, Ok(()))).chain(regions).collect())
     }
 
     #[cfg(feature = "iam")]
@@ -393,14 +399,36 @@ fn endpoint_override(sdk: &SdkConfig) -> Option<String> {
     sdk.endpoint_url().map(str::to_owned).or_else(|| SERVICES.iter().find_map(of_service))
 }
 
-/// The regions that a runbook names, each with what the account says of it.
-fn chosen(listed: &regions::Listed, names: &[String]) -> regions::Listed {
-    let state = |region: &Region| match listed.iter().find(|(known, _)| known == region) {
-        Some((_, state)) => state.clone(),
-        None => Err(ActionError::new(ErrorKind::Other, format!("the account knows no region `{region}`"))),
+fn nobodys(key: &str) -> String {
+    format!(
+        "AWS knows no account that the access key {key} belongs to: compare it with where it was seen, digit by digit"
+    )
+}
+
+/// Refuses a name that cannot be a region's before anything is asked: a region left out silently is one not contained.
+fn well_formed(regions: &Regions) -> Result<(), ActionError> {
+    let Regions::Listed(names) = regions else { return Ok(()) };
+    let is_region = |name: &&String| Region::new(name).is_ok_and(|region| !region.is_global());
+    match names.iter().find(|name| !is_region(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("targets.regions: `{name}` is not a region, such as eu-west-3");
+            Err(ActionError::new(ErrorKind::NotFound, message))
+        }
+    }
+}
+
+/// The regions that a runbook names, each with what the account says of it. A name that the account does not know at all
+/// is a mistake, not a region that is switched off.
+fn chosen(account: &AccountId, listed: &regions::Listed, names: &[String]) -> Result<regions::Listed, ActionError> {
+    let region = |name: &String| {
+        listed.iter().find(|(known, _)| known.as_str() == name).cloned().ok_or_else(|| {
+            let meant = did_you_mean(name, listed.iter().map(|(known, _)| known.as_str()));
+            let message = format!("targets.regions: account {account} knows no region `{name}`; {meant}");
+            ActionError::new(ErrorKind::NotFound, message)
+        })
     };
-    let regions = names.iter().filter_map(|name| Region::new(name).ok());
-    regions.map(|region| (region.clone(), state(&region))).collect()
+    names.iter().map(region).collect()
 }
 
 /// The regions that an account has or may have, when it does not say. `state` is told whether one is opt-in.

@@ -246,6 +246,13 @@ pub trait Source: Send + Sync + 'static {
 
     /// Lists the members in `cx.target`, each with every field of its kind.
     fn list(&self, cx: &Ctx, params: &Self::Params) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+
+    /// Why this caller must not go on at all, for a source that names who is compromised. Asked for the caller's own
+    /// account, before anything else is looked at.
+    fn refuse(&self, view: &View, params: &Self::Params, members: &[Resource]) -> Option<String> {
+        let _ = (view, params, members);
+        None
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -310,6 +317,13 @@ pub trait DynSource: Send + Sync {
     /// See [`Source::list`].
     fn list<'a>(&'a self, cx: &'a Ctx, params: &'a Map<String, Value>)
     -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+    /// See [`Source::refuse`].
+    fn refuse(
+        &self,
+        view: &View,
+        params: &Map<String, Value>,
+        members: &[Resource],
+    ) -> Result<Option<String>, ActionError>;
 }
 
 /// Reads JSON as one of an action's own types.
@@ -453,6 +467,15 @@ impl<S: Source> DynSource for S {
 
     fn list<'a>(&'a self, cx: &'a Ctx, with: &'a Map<String, Value>) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
         Box::pin(async move { Source::list(self, cx, &params(with)?).await })
+    }
+
+    fn refuse(
+        &self,
+        view: &View,
+        with: &Map<String, Value>,
+        members: &[Resource],
+    ) -> Result<Option<String>, ActionError> {
+        Ok(Source::refuse(self, view, &params(with)?, members))
     }
 }
 

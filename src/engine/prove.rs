@@ -9,8 +9,8 @@ use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
 use super::survey::{SurveyError, survey};
-use super::{Engine, planner};
-use crate::model::{ActionError, Change, ChangeId, Coverage, Verdict};
+use super::{Engine, lockout, planner};
+use crate::model::{ActionError, Change, ChangeId, Coverage, CoverageStatus, Verdict};
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
 pub const LONGEST: Duration = Duration::from_mins(10);
@@ -86,6 +86,15 @@ pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Cover
     let survey = survey(engine, &plan.runbook, &plan.inputs, (state.run(), plan.created), &mut |_| {}).await?;
     let known: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
-    let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id)).collect();
-    Ok((newcomers, survey.coverage))
+    let mut coverage = survey.coverage;
+    let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id));
+    // A newcomer whose containment would lock somebody out is left to a person; the ledger says so.
+    let (harmless, locking): (Vec<_>, Vec<_>) =
+        newcomers.partition(|change| lockout::of_change(plan, change).is_empty());
+    for change in locking {
+        let why = lockout::of_change(plan, &change).into_iter().next().map(|finding| finding.message);
+        let service = change.action.as_str().split('.').next().unwrap_or_default().to_owned();
+        coverage.note(change.target, &service, CoverageStatus::Unknown, why);
+    }
+    Ok((harmless, coverage))
 }

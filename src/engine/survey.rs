@@ -53,6 +53,14 @@ pub enum SurveyError {
         /// Why.
         error: ActionError,
     },
+    /// A guard does not let this caller look any further.
+    #[error("set `{set}`: {why}")]
+    Refused {
+        /// The set that tells it.
+        set: SetName,
+        /// Why, and the way out.
+        why: String,
+    },
     /// The runbook asks for something this quell does not have, or in a form it does not understand.
     #[error("{0}")]
     Runbook(String),
@@ -138,24 +146,17 @@ async fn list_sets(
     lanes: &[Target],
     survey: &mut Survey,
 ) -> Result<(), SurveyError> {
-    let mut asked = Vec::new();
-    let mut questions = Vec::new();
-    for (name, set) in &runbook.sets {
-        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
-        let global = source.kind().scope == Scope::Global;
-        for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
-            asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
-            questions.push(async move {
-                let cx = engine.sessions.enter(lane, Access::Read).await?;
-                source.list(&cx, &set.with).await
-            });
-        }
-        survey.sets.insert(name.clone(), Vec::new());
-    }
-    let answers = ask_all(questions).await;
+    let own = Target::global(survey.view.caller.account.clone());
+    let (callers_own, others): (Vec<Target>, Vec<Target>) = lanes.iter().cloned().partition(|lane| *lane == own);
+    let mut listed = list(engine, runbook, &callers_own).await?;
+    refuse_caller(engine, runbook, &listed, &survey.view)?;
+    listed.extend(list(engine, runbook, &others).await?);
+
+    survey.sets.extend(runbook.sets.keys().map(|name| (name.clone(), Vec::new())));
     let predicates = predicates(engine, runbook)?;
-    for ((name, lane, service), answer) in asked.into_iter().zip(answers) {
-        match answer.unwrap_or_else(|| Err(no_answer())) {
+    let mut absent = Vec::new();
+    for Listed { name, lane, service, answer } in listed {
+        match answer {
             Ok(resources) => {
                 survey.coverage.note(lane, service, CoverageStatus::Clean, None);
                 for resource in resources {
@@ -170,13 +171,63 @@ async fn list_sets(
                     }
                 }
             }
-            // The source itself says that what was asked for is not there: an answer, and the run's end.
-            Err(error) if error.kind == ErrorKind::NotFound => return Err(SurveyError::Set { set: name, error }),
+            // The source itself says that what was asked for is not there: an answer.
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                survey.coverage.note(lane, service, CoverageStatus::Clean, None);
+                absent.push((name, error));
+            }
             Err(error) => gap(survey, lane, service, &error),
         }
     }
+    // If it is nowhere, that is the run's end. Where a lane did not answer, it may be there.
+    if let Some((set, error)) = absent.into_iter().find(|(name, _)| survey.sets[name].is_empty())
+        && survey.gaps.is_empty()
+    {
+        return Err(SurveyError::Set { set, error });
+    }
     for members in survey.sets.values_mut() {
         members.sort_by(|a, b| (&a.target, &a.id).cmp(&(&b.target, &b.id)));
+    }
+    Ok(())
+}
+
+/// What a source said about one lane.
+struct Listed<'a> {
+    name: SetName,
+    lane: Target,
+    service: &'a str,
+    answer: Result<Vec<Resource>, ActionError>,
+}
+
+/// Asks the sources of all sets about these lanes.
+async fn list<'a>(engine: &Engine, runbook: &'a Runbook, lanes: &[Target]) -> Result<Vec<Listed<'a>>, SurveyError> {
+    let mut asked = Vec::new();
+    let mut questions = Vec::new();
+    for (name, set) in &runbook.sets {
+        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
+        let global = source.kind().scope == Scope::Global;
+        for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
+            asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
+            questions.push(async move {
+                let cx = engine.sessions.enter(lane, Access::Read).await?;
+                source.list(&cx, &set.with).await
+            });
+        }
+    }
+    let answers = ask_all(questions).await.into_iter().map(|answer| answer.unwrap_or_else(|| Err(no_answer())));
+    let listed = asked.into_iter().zip(answers);
+    Ok(listed.map(|((name, lane, service), answer)| Listed { name, lane, service, answer }).collect())
+}
+
+/// Ends the survey when the caller is whom a set names as compromised.
+fn refuse_caller(engine: &Engine, runbook: &Runbook, listed: &[Listed<'_>], view: &View) -> Result<(), SurveyError> {
+    for Listed { name, answer, .. } in listed {
+        let (set, Ok(members)) = (&runbook.sets[name], answer) else { continue };
+        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
+        let refusal = source.refuse(view, &set.with, members);
+        if let Some(why) = refusal.map_err(|error| SurveyError::Set { set: name.clone(), error })? {
+            return Err(SurveyError::Refused { set: name.clone(), why });
+        }
     }
     Ok(())
 }

@@ -4,6 +4,8 @@
 mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod bad_input;
 #[cfg(feature = "aws")]
 mod binary;
 #[cfg(feature = "aws")]
@@ -22,4 +24,6 @@ mod runbooks;
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
 mod sim_ec2;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod site;
 mod toy;
