@@ -14,8 +14,8 @@ use crate::model::{ActionError, Change, Finding, Plan, Region, Severity, Step, T
 /// Adds to the plan what the checks find.
 pub async fn preflight(engine: &Engine, plan: &mut Plan) {
     let mut findings = lockout::findings(plan);
-    findings.extend(dry_runs(engine, plan).await);
-    findings.extend(lacking(engine, plan).await);
+    let (dry_runs, lacking) = futures::join!(dry_runs(engine, plan), lacking(engine, plan));
+    findings.extend(dry_runs.into_iter().chain(lacking));
     plan.findings.extend(findings);
 }
 
@@ -68,7 +68,7 @@ async fn lacking(engine: &Engine, plan: &Plan) -> Vec<Finding> {
     for change in &plan.changes {
         let Some(action) = engine.table.action(change.action.as_str()) else { continue };
         let lane = Target::new(change.target.account.clone(), Region::global());
-        needed.entry(lane).or_default().extend(action.spec().permissions);
+        needed.entry(lane).or_default().extend(action.permissions());
     }
     let needed: Vec<(Target, Vec<&'static str>)> =
         needed.into_iter().map(|(target, permissions)| (target, permissions.into_iter().collect())).collect();

@@ -77,10 +77,11 @@ pub async fn survey(
     (case, now): (&RunId, Timestamp),
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
-    let caller = engine.sessions.caller().await.map_err(SurveyError::Caller)?;
+    let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
+    let caller = caller.map_err(SurveyError::Caller)?;
     progress(Progress::Caller(caller.clone()));
     let view = View { case: case.clone(), caller, now };
-    let lanes = engine.sessions.targets(&runbook.targets).await.map_err(SurveyError::Targets)?;
+    let lanes = lanes.map_err(SurveyError::Targets)?;
     progress(Progress::Lanes(lanes.len()));
     let mut survey = Survey {
         view,
