@@ -119,7 +119,7 @@ pub async fn start(
 ) -> Result<Ended, Failure> {
     let journal = Journal::create(state, &run)?;
     let mut reporters = screen.reporters();
-    let stop = stop_on_interrupt(screen);
+    let stop = stop_on_interrupt(&run, screen);
     let id = run.clone();
     let started = Run::start(engine, journal, run, plan, timed, (approver, &mut reporters, stop))?;
     finish(started, state, &id).await
@@ -162,7 +162,8 @@ fn refusal(event: &Event) -> Option<&Approval> {
 
 /// Ctrl-C once asks the run to stop: what is in flight ends and is journalled. Twice leaves at once: the journal is whole
 /// all the same, and `quell resume` finds out what became of what was in flight.
-pub fn stop_on_interrupt(screen: &Screen) -> watch::Receiver<bool> {
+pub fn stop_on_interrupt(run: &RunId, screen: &Screen) -> watch::Receiver<bool> {
+    let run = run.clone();
     let (sender, receiver) = watch::channel(false);
     let remark = screen.remarks();
     tokio::spawn(async move {
@@ -173,6 +174,9 @@ pub fn stop_on_interrupt(screen: &Screen) -> watch::Receiver<bool> {
         // Nobody listens any more when the run has ended by itself.
         let _ = sender.send(true);
         if tokio::signal::ctrl_c().await.is_ok() {
+            remark.write(&format!(
+                "left at once; the journal is whole: `quell resume {run}` looks what became of it and goes on"
+            ));
             leave();
         }
     });

@@ -14,7 +14,7 @@ use crate::site::{Hosted, Site, stderr};
 /// Runs a command that must not do anything: it ends with `code`, says each of `words`, and the world stays as it is.
 #[track_caller]
 fn refused(site: &Site, command: Command, code: i32, words: &[&str]) {
-    refused_in(|| site.world(), command, code, words);
+    refused_in(|| site.simulator.world(), command, code, words);
 }
 
 #[track_caller]
@@ -113,7 +113,7 @@ fn a_region_that_does_not_exist_is_no_region_to_leave_out() {
 #[test]
 fn credentials_that_do_not_work_are_told_apart_from_a_lack_of_them() {
     let site = Site::open();
-    let leaked = format!("leaked_key={}", site.fact("/facts/leaked_key"));
+    let leaked = site.simulator.leaked_key();
     let mut none = site.bare(&["run", "leaked-key", "--input", &leaked, "--trust-endpoint"]);
     none.env("AWS_ENDPOINT_URL", site.fact("/endpoint")).env("AWS_REGION", site.fact("/region"));
     refused(&site, none, 2, &["no credentials", "aws sso login", "AWS_PROFILE"]);
@@ -132,8 +132,8 @@ fn a_key_that_was_switched_off_is_of_no_use_any_more() {
     let site = Site::open();
     let done = site.contain(&["--trust-endpoint", "--approve", "reversible,disruptive"]).output().unwrap();
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    let leaked = format!("leaked_key={}", site.fact("/facts/leaked_key"));
-    let off = || site.quell_as("attacker", &["run", "leaked-key", "--input", &leaked, "--trust-endpoint"]);
+    let leaked = site.simulator.leaked_key();
+    let off = || site.quell_as_intruder(&["run", "leaked-key", "--input", &leaked, "--trust-endpoint"]);
     // IAM takes seconds to tell every service.
     let is_off = || off().output().unwrap().status.code() == Some(2);
     assert!((0..60).any(|_| is_off() || {
@@ -166,11 +166,11 @@ fn the_intruder_cannot_be_the_responder() {
     let run = ["run", "leaked-key", "--input", &input, "--trust-endpoint", "--approve", "reversible,disruptive"];
     refused(&site, site.quell(&run), 4, &["the leaked key", own, "the caller's own", "use another principal"]);
 
-    let input = format!("leaked_key={}", site.fact("/facts/leaked_key"));
+    let input = site.simulator.leaked_key();
     let run = ["run", "cryptojack", "--input", &input, "--trust-endpoint", "--approve", "reversible,disruptive"];
     let words = ["user/mara.weiss", "is the owner of the leaked key", "does not hold", "nothing was changed"];
-    refused(&site, site.quell_as("attacker", &run), 4, &words);
-    let log = site.log();
+    refused(&site, site.quell_as_intruder(&run), 4, &words);
+    let log = site.simulator.log();
     let asked = |request: &&Value| request["operation"] == "DescribeInstances";
     assert_eq!(log.as_array().unwrap().iter().filter(asked).count(), 0, "machines were looked at");
 }
@@ -200,7 +200,7 @@ fn a_foreign_endpoint_is_not_spoken_to_before_somebody_said_so() {
     let site = Site::open();
     let endpoint = site.fact("/endpoint").to_owned();
     refused(&site, site.contain(&["--approve", "reversible,disruptive"]), 4, &[&endpoint, "--trust-endpoint", "unset"]);
-    assert_eq!(site.log().as_array().unwrap().len(), 0, "something was sent");
+    assert_eq!(site.simulator.log().as_array().unwrap().len(), 0, "something was sent");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn nobody_there_and_nothing_approved_is_a_no() {
 
 /// A plan of the leaked-key runbook, as a file.
 fn planned(site: &Site) -> PathBuf {
-    let leaked = format!("leaked_key={}", site.fact("/facts/leaked_key"));
+    let leaked = site.simulator.leaked_key();
     let arguments = ["plan", "leaked-key", "--input", &leaked, "--trust-endpoint", "-o", "plan.json"];
     let output = site.quell(&arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -241,7 +241,7 @@ fn a_plan_is_for_the_account_and_the_principal_that_it_was_made_for() {
     planned(&site);
     let run = ["run", "--plan", "plan.json", "--trust-endpoint", "--approve", "reversible,disruptive"];
     let words = ["made in account 210987654321", "of account 430987654321", "plan again"];
-    refused(&site, site.quell_as("attacker", &run), 4, &words);
+    refused(&site, site.quell_as_intruder(&run), 4, &words);
 
     // The same account, another principal.
     let text = fs::read_to_string(site.path("plan.json")).unwrap();
@@ -259,8 +259,7 @@ fn a_journal_that_was_changed_is_not_acted_on() {
     let site = Site::open();
     let done = site.contain(&["--trust-endpoint", "--approve", "reversible,disruptive"]).output().unwrap();
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    let run = fs::read_dir(site.path("state/runs")).unwrap().next().unwrap().unwrap().file_name();
-    let run = run.to_str().unwrap();
+    let run = &site.run();
     let journal = site.path("state/runs").join(run).join("journal.jsonl");
     let changed = fs::read_to_string(&journal).unwrap().replacen("mara.weiss", "jonas.brandt", 1);
     fs::write(&journal, changed).unwrap();

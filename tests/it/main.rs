@@ -13,6 +13,8 @@ mod check;
 #[cfg(feature = "aws")]
 mod drill;
 mod engine;
+#[cfg(all(unix, feature = "ec2", feature = "iam"))]
+mod interrupt;
 #[cfg(feature = "aws")]
 mod independent;
 #[cfg(feature = "aws")]

@@ -1,10 +1,8 @@
 //! quell as a person starts it, beside a simulated AWS that listens on a port.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,34 +18,22 @@ use quell::sim::listener::Listener;
 use quell::sim::scenario::{Credentials as Keys, Facts, Scenario};
 use serde_json::{Value, json};
 
-const QUELL: &str = env!("CARGO_BIN_EXE_quell");
+use crate::binary::{self, Simulator};
 
 /// A small breached organisation in a process of its own, and a person with quell beside it.
 pub struct Site {
-    sim: Child,
-    ready: Value,
+    pub simulator: Simulator,
     folder: tempfile::TempDir,
 }
 
 impl Site {
     pub fn open() -> Self {
-        Self::with_latency("0ms")
-    }
-
-    pub fn with_latency(latency: &str) -> Self {
-        let arguments = ["sim", "--scenario", "cryptojack-small", "--port", "0", "--latency", latency];
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(QUELL);
-        command.args(arguments).env_clear().env("HOME", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut sim = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(sim.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { ready: serde_json::from_str(&line).unwrap(), sim, folder }
+        Self { simulator: Simulator::start("cryptojack-small", "0ms"), folder: tempfile::tempdir().unwrap() }
     }
 
     /// A fact that the simulated AWS told when it was ready: `/facts/leaked_key`.
     pub fn fact(&self, pointer: &str) -> &str {
-        self.ready.pointer(pointer).and_then(Value::as_str).unwrap()
+        self.simulator.ready.pointer(pointer).and_then(Value::as_str).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -64,75 +50,42 @@ impl Site {
         bare(self.folder.path(), arguments)
     }
 
-    /// quell as `who` of the scenario.
-    pub fn quell_as(&self, who: &str, arguments: &[&str]) -> Command {
-        let mut command = self.bare(arguments);
-        command
-            .env("AWS_ENDPOINT_URL", self.fact("/endpoint"))
-            .env("AWS_REGION", self.fact("/region"))
-            .env("AWS_ACCESS_KEY_ID", self.fact(&format!("/credentials/{who}/access_key_id")))
-            .env("AWS_SECRET_ACCESS_KEY", self.fact(&format!("/credentials/{who}/secret_access_key")));
+    /// quell as the responder.
+    pub fn quell(&self, arguments: &[&str]) -> Command {
+        let mut command = self.simulator.quell(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
         command
     }
 
-    pub fn quell(&self, arguments: &[&str]) -> Command {
-        self.quell_as("responder", arguments)
+    /// quell with the key that the intruder made.
+    pub fn quell_as_intruder(&self, arguments: &[&str]) -> Command {
+        let mut command = self.quell(arguments);
+        command
+            .env("AWS_ACCESS_KEY_ID", self.fact("/credentials/attacker/access_key_id"))
+            .env("AWS_SECRET_ACCESS_KEY", self.fact("/credentials/attacker/secret_access_key"));
+        command
     }
 
     /// The leaked-key runbook about the key that did leak.
     pub fn contain(&self, more: &[&str]) -> Command {
-        let leaked = format!("leaked_key={}", self.fact("/facts/leaked_key"));
-        let mut command = self.quell(&["run", "leaked-key", "--input", &leaked]);
+        let mut command = self.quell(&["run", "leaked-key", "--input", &self.simulator.leaked_key()]);
         command.args(more);
         command
     }
 
-    /// The world as it is, but for what looking around leaves behind.
-    pub fn world(&self) -> Value {
-        let mut world = get(self.fact("/endpoint"), "/_sim/world");
-        forget_use(&mut world);
-        world
+    /// The only run so far.
+    pub fn run(&self) -> String {
+        let mut runs = fs::read_dir(self.path("state/runs")).unwrap();
+        let run = runs.next().unwrap().unwrap().file_name().into_string().unwrap();
+        assert!(runs.next().is_none(), "more than one run");
+        run
     }
-
-    pub fn log(&self) -> Value {
-        get(self.fact("/endpoint"), "/_sim/log")
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.sim.kill();
-        let _ = self.sim.wait();
-    }
-}
-
-fn get(endpoint: &str, path: &str) -> Value {
-    let address = endpoint.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 fn bare(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(QUELL);
-    command.args(arguments).arg("--state").arg(folder.join("state")).current_dir(folder).env_clear();
-    command.env("HOME", folder).env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
+    let mut command = binary::quell(folder);
+    command.args(arguments).current_dir(folder).env("AWS_EC2_METADATA_DISABLED", "true");
     command
-}
-
-/// Takes out when keys and roles were last used: looking around is use.
-fn forget_use(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            fields.retain(|name, _| name != "last_used");
-            fields.values_mut().for_each(forget_use);
-        }
-        Value::Array(items) => items.iter_mut().for_each(forget_use),
-        _ => {}
-    }
 }
 
 /// What a command said on standard error.
@@ -210,7 +163,7 @@ impl Hosted {
 
     pub fn world(&self) -> Value {
         let mut world = json!(self.sim.world());
-        forget_use(&mut world);
+        binary::forget(&mut world, "last_used");
         world
     }
 }
