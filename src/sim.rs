@@ -253,6 +253,7 @@ impl State {
         fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
         self.budgets.charge_call(call)?;
         if is_dry_run(call) {
+            ec2::check_named(&self.world, call)?;
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(Refusal::new(412, "DryRunOperation", message));
         }

@@ -216,6 +216,8 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
     if OPERATIONS.contains(&call.operation.as_str()) { permissions::of(world, call) } else { Err(call.unknown()) }
 }
 
+pub use permissions::check_named;
+
 /// Every operation that there is.
 pub const OPERATIONS: &[&str] = &[
     "AssociateIamInstanceProfile",

@@ -124,6 +124,26 @@ async fn dry_run_says_whether_it_would_be_allowed_and_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_finds_ids_that_are_wrong_once_the_call_is_allowed() {
+    let drill = Drill::begin();
+    let (region, id) = drill.rogue();
+    let attempt = |who: &str, ids: [&str; 2]| {
+        let ids = ids.map(str::to_owned).to_vec();
+        drill.ec2(who, &region).create_tags().set_resources(Some(ids)).tags(tag()).dry_run(true).send()
+    };
+    assert_eq!(code(attempt("attacker", [&id, &id]).await), "DryRunOperation");
+    assert_eq!(code(attempt("attacker", [&id, "i-00000000000000000"]).await), "InvalidInstanceID.NotFound");
+    assert_eq!(code(attempt("attacker", [&id, "sg-group"]).await), "InvalidGroupId.Malformed");
+    assert_eq!(code(attempt("responder", [&id, "i-00000000000000000"]).await), "UnauthorizedOperation");
+    let unknown = drill.ec2("attacker", &region).stop_instances().instance_ids("i-00000000000000000");
+    assert_eq!(code(unknown.dry_run(true).send().await), "InvalidInstanceID.NotFound");
+}
+
+fn tag() -> aws_sdk_ec2::types::Tag {
+    aws_sdk_ec2::types::Tag::builder().key("case").value("7").build()
+}
+
+#[tokio::test(start_paused = true)]
 async fn dry_run_without_permission_is_unauthorized() {
     let drill = Drill::begin();
     let ec2 = drill.ec2("responder", "us-east-1");
