@@ -13,4 +13,6 @@ mod runbooks;
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
 mod sim_ec2;
+#[cfg(all(feature = "iam", feature = "organizations"))]
+mod sim_iam;
 mod toy;
