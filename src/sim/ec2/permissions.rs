@@ -94,10 +94,7 @@ impl Resources {
         let listed = lists.into_iter().flat_map(|(kind, ids)| ids.0.iter().map(move |id| (kind, id.as_str())));
         let instance = self.instance_specification.iter().filter_map(|inner| inner.instance_id.as_deref());
         let image = self.launch_specification.iter().filter_map(|inner| inner.image_id.as_deref());
-        listed
-            .chain(instance.map(|id| (&ids::INSTANCE, id)))
-            .chain(image.map(|id| (&ids::IMAGE, id)))
-            .collect()
+        listed.chain(instance.map(|id| (&ids::INSTANCE, id))).chain(image.map(|id| (&ids::IMAGE, id))).collect()
     }
 }
 
@@ -182,6 +179,7 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),
         "DeleteKeyPair" => scope.made(&action, "key-pair"),
         "CreateLaunchTemplate" => scope.made(&action, "launch-template"),
+        "CreateLaunchTemplateVersion" | "ModifyLaunchTemplate" => scope.existing(&action, &named.launch_template_id.0),
         "RequestSpotInstances" => {
             let images: Vec<String> = named.launch_specification.and_then(|inner| inner.image_id).into_iter().collect();
             [scope.made(&action, "spot-instances-request"), scope.existing(&action, &images)].concat()
