@@ -28,4 +28,6 @@ mod sim_core;
 mod sim_ec2;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod site;
+#[cfg(all(feature = "iam", feature = "organizations"))]
+mod sim_iam;
 mod toy;
