@@ -196,7 +196,12 @@ impl Sim {
         let service = arrived.signature.as_ref().map_or("", |signature| signature.service.as_str());
         let operation = arrived.operation();
         let envelope = Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now };
-        response::write(envelope, &reply)
+        let mut response = response::write(envelope, &reply);
+        if arrived.request.method() == http::Method::HEAD {
+            // Not even the code of an error: clients go by the status.
+            response.body_mut().clear();
+        }
+        response
     }
 }
 
@@ -242,7 +247,7 @@ impl State {
             Ok(permissions) => self.decide(&service, call, permissions, fault),
             Err(refusal) => Err(refusal.clone()),
         };
-        if !reply.as_ref().is_err_and(|refusal| refusal.code == "InvalidAction") {
+        if !reply.as_ref().is_err_and(Refusal::is_of_unknown_operation) {
             log::record(&mut self.world, call, permissions.as_deref().unwrap_or_default(), &reply);
         }
         reply
@@ -253,6 +258,7 @@ impl State {
         fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
         self.budgets.charge_call(call)?;
         if is_dry_run(call) {
+            ec2::check_named(&self.world, call)?;
             let message = "Request would have succeeded, but DryRun flag is set.";
             return Err(Refusal::new(412, "DryRunOperation", message));
         }

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::engine::action::Table;
 use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
 use crate::model::{RunId, Span};
+use crate::report::chain;
 use crate::report::drill::{document, render, score};
 use crate::report::summary;
 use crate::report::text::shown;
@@ -188,7 +189,7 @@ impl Stage {
 fn report(stage: &Stage, ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
     let after = serde_json::json!(stage.sim.world());
     let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
-    facts.longest_chain = judge::longest_chain(&stage.sim.log(), &ended.record, stage.latency);
+    facts.longest_chain = chain::longest(&ended.record, stage.latency);
     let score = score(&ended.record, &ended.events, &facts);
     match screen.output {
         Output::Text => {

@@ -168,6 +168,20 @@ pub trait Action: Send + Sync + 'static {
         members: &[Resource],
     ) -> impl Future<Output = Result<Vec<Found<Self::Prior>>, ActionError>> + Send;
 
+    /// Looks once more at members whose changes were approved, right before they are made or taken back. By default all of
+    /// [`Action::discover`]. An action that needs a request per member for something that neither voids the approval nor is
+    /// about to be changed takes that from the approved state instead.
+    fn look_again(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        members: &[Resource],
+        approved: &[Item<Self::Prior>],
+    ) -> impl Future<Output = Result<Vec<Found<Self::Prior>>, ActionError>> + Send {
+        let _ = approved;
+        self.discover(cx, params, members)
+    }
+
     /// Decides; sees nothing but its arguments.
     fn plan(&self, view: &View, params: &Self::Params, found: &Found<Self::Prior>) -> Decision;
 
@@ -259,7 +273,13 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An [`Action`] with its types as JSON, so that a table can hold it.
 pub trait DynAction: Send + Sync {
-    /// What runbooks see of it.
+    /// See [`Action::NAME`].
+    fn name(&self) -> &'static str;
+    /// See [`Action::TIER`].
+    fn tier(&self) -> Tier;
+    /// See [`Action::PERMISSIONS`].
+    fn permissions(&self) -> &'static [&'static str];
+    /// What runbooks see of it. Builds the schema of its parameters anew.
     fn spec(&self) -> ActionSpec;
     /// See [`Action::BATCH`].
     fn batch(&self) -> usize;
@@ -271,6 +291,14 @@ pub trait DynAction: Send + Sync {
         cx: &'a Ctx,
         params: &'a Map<String, Value>,
         members: &'a [Resource],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>>;
+    /// See [`Action::look_again`].
+    fn look_again<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        members: &'a [Resource],
+        approved: &'a [Item<Value>],
     ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>>;
     /// See [`Action::plan`].
     fn plan(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Decision, ActionError>;
@@ -308,6 +336,8 @@ pub trait DynAction: Send + Sync {
 
 /// A [`Source`] with its types as JSON.
 pub trait DynSource: Send + Sync {
+    /// See [`Source::NAME`].
+    fn name(&self) -> &'static str;
     /// What runbooks see of it.
     fn spec(&self) -> SourceSpec;
     /// The kind of its members.
@@ -349,7 +379,28 @@ fn item<P: DeserializeOwned>(item: &Item<Value>) -> Result<Item<P>, ActionError>
     })
 }
 
+/// What an action found, with its prior as JSON.
+fn in_json<P: Serialize>(found: Vec<Found<P>>) -> Vec<Found<Value>> {
+    let json = |f: Found<P>| {
+        let prior = serde_json::to_value(&f.prior).expect("a prior is always JSON");
+        Found { member: f.member, resource: f.resource, prior }
+    };
+    found.into_iter().map(json).collect()
+}
+
 impl<A: Action> DynAction for A {
+    fn name(&self) -> &'static str {
+        A::NAME
+    }
+
+    fn tier(&self) -> Tier {
+        A::TIER
+    }
+
+    fn permissions(&self) -> &'static [&'static str] {
+        A::PERMISSIONS
+    }
+
     fn spec(&self) -> ActionSpec {
         ActionSpec {
             name: A::NAME,
@@ -379,13 +430,19 @@ impl<A: Action> DynAction for A {
         with: &'a Map<String, Value>,
         members: &'a [Resource],
     ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>> {
+        Box::pin(async move { Ok(in_json(Action::discover(self, cx, &params(with)?, members).await?)) })
+    }
+
+    fn look_again<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        members: &'a [Resource],
+        approved: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>> {
         Box::pin(async move {
-            let found = Action::discover(self, cx, &params(with)?, members).await?;
-            let json = |f: Found<A::Prior>| {
-                let prior = serde_json::to_value(&f.prior).expect("a prior is always JSON");
-                Found { member: f.member, resource: f.resource, prior }
-            };
-            Ok(found.into_iter().map(json).collect())
+            let approved = approved.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+            Ok(in_json(Action::look_again(self, cx, &params(with)?, members, &approved).await?))
         })
     }
 
@@ -447,6 +504,10 @@ impl<A: Action> DynAction for A {
 }
 
 impl<S: Source> DynSource for S {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
     fn spec(&self) -> SourceSpec {
         SourceSpec {
             name: S::NAME,
@@ -491,12 +552,12 @@ pub struct Table {
 impl Table {
     /// The action with this name.
     pub fn action(&self, name: &str) -> Option<&dyn DynAction> {
-        self.actions.iter().map(AsRef::as_ref).find(|action| action.spec().name == name)
+        self.actions.iter().map(AsRef::as_ref).find(|action| action.name() == name)
     }
 
     /// The source with this name.
     pub fn source(&self, name: &str) -> Option<&dyn DynSource> {
-        self.sources.iter().map(AsRef::as_ref).find(|source| source.spec().name == name)
+        self.sources.iter().map(AsRef::as_ref).find(|source| source.name() == name)
     }
 
     /// The table as data, for the checker, the schema and the help.
@@ -511,6 +572,6 @@ impl Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.actions.iter().map(|action| action.spec().name)).finish()
+        f.debug_list().entries(self.actions.iter().map(|action| action.name())).finish()
     }
 }

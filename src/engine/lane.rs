@@ -100,7 +100,9 @@ type Seen = HashMap<ResourceId, Found<Value>>;
 
 async fn look(action: &dyn DynAction, cx: &Ctx, shard: &Shard) -> Result<Seen, ActionError> {
     let members = members(shard.changes.iter().map(|assigned| &assigned.change));
-    let found = action.discover(cx, &shard.step.with, &members).await?;
+    let approved: Vec<_> =
+        shard.changes.iter().map(|assigned| item(&assigned.change, assigned.change.prior.clone())).collect();
+    let found = action.look_again(cx, &shard.step.with, &members, &approved).await?;
     Ok(found.into_iter().map(|found| (found.resource.clone(), found)).collect())
 }
 

@@ -84,6 +84,9 @@ pub trait Sessions: Send + Sync {
     /// (`iam:SimulatePrincipalPolicy`). When AWS cannot say, one note that it could not be checked.
     fn lacking<'a>(&'a self, target: &'a Target, permissions: &'a [&'static str]) -> Boxed<'a, Vec<Finding>>;
 
+    /// When the lane last answered anything: a lane that answers slowly is not a dead one.
+    fn heard(&self, target: &Target) -> Option<Instant>;
+
     /// Requests, throttle answers and repeats so far.
     fn traffic(&self) -> Traffic;
 }

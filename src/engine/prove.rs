@@ -42,8 +42,8 @@ pub async fn verify(engine: &Engine, state: &State) -> Vec<(ChangeId, Verdict)> 
             _ => groups.push(vec![change]),
         }
     }
-    let looks = groups.iter().map(|group| look(engine, state, group));
-    let answers = ask_all(looks).await;
+    let looks = groups.iter().map(|group| (group[0].target.clone(), look(engine, state, group)));
+    let answers = ask_all(engine.sessions.as_ref(), looks).await;
     let mut verdicts = Vec::new();
     for (group, answer) in groups.iter().zip(answers) {
         match answer {

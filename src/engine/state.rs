@@ -266,8 +266,9 @@ impl State {
         }
     }
 
-    /// What can be made now, as one wave per lane and step. `batch` tells how many changes a step's requests carry: where
-    /// it is more than one, a wave waits for the one before it, so that what becomes ready meanwhile goes in one request.
+    /// What can be made now, as one wave per lane and step. `batch` tells how many changes one request of a step carries. A
+    /// wave begins when the one before it has looked, so that what becomes ready meanwhile goes together, and nothing waits
+    /// for longer than a look.
     pub fn waves(&self, batch: impl Fn(&StepId) -> usize) -> Vec<Wave> {
         if self.stopping {
             return Vec::new();
@@ -280,11 +281,7 @@ impl State {
         let mut startable = Vec::new();
         for ((target, step), mut changes) in waves {
             let lane = self.lanes.get(&(target.clone(), step.clone())).copied().unwrap_or_default();
-            let room = match batch(step) {
-                1 => IN_FLIGHT.saturating_sub(lane.in_flight),
-                batch if lane.in_flight == 0 => batch.max(IN_FLIGHT),
-                _ => 0,
-            };
+            let room = batch(step).max(IN_FLIGHT).saturating_sub(lane.in_flight);
             if lane.looking || room == 0 {
                 continue;
             }

@@ -85,10 +85,11 @@ pub async fn survey(
     (case, now): (&RunId, Timestamp),
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
-    let caller = engine.sessions.caller().await.map_err(SurveyError::Caller)?;
+    let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
+    let caller = caller.map_err(SurveyError::Caller)?;
     progress(Progress::Caller(caller.clone()));
     let view = View { case: case.clone(), caller, now };
-    let lanes = engine.sessions.targets(&runbook.targets).await.map_err(SurveyError::Targets)?;
+    let lanes = lanes.map_err(SurveyError::Targets)?;
     progress(Progress::Lanes(lanes.len()));
     let mut survey = Survey {
         view,
@@ -208,13 +209,16 @@ async fn list<'a>(engine: &Engine, runbook: &'a Runbook, lanes: &[Target]) -> Re
         let global = source.kind().scope == Scope::Global;
         for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
             asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
-            questions.push(async move {
+            questions.push((lane.clone(), async move {
                 let cx = engine.sessions.enter(lane, Access::Read).await?;
                 source.list(&cx, &set.with).await
-            });
+            }));
         }
     }
-    let answers = ask_all(questions).await.into_iter().map(|answer| answer.unwrap_or_else(|| Err(no_answer())));
+    let answers = ask_all(engine.sessions.as_ref(), questions)
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(|| Err(no_answer())));
     let listed = asked.into_iter().zip(answers);
     Ok(listed.map(|((name, lane, service), answer)| Listed { name, lane, service, answer }).collect())
 }
@@ -259,13 +263,13 @@ async fn discover(
         survey.found.insert(step.id.clone(), Vec::new());
         for (lane, members) in members(step, lanes, survey) {
             asked.push((step.id.clone(), lane.clone(), service(step.uses.as_str())));
-            questions.push(async move {
+            questions.push((lane.clone(), async move {
                 let cx = engine.sessions.enter(&lane, Access::Read).await?;
                 action.discover(&cx, &step.with, &members).await
-            });
+            }));
         }
     }
-    let answers = ask_all(questions).await;
+    let answers = ask_all(engine.sessions.as_ref(), questions).await;
     for ((step, lane, service), answer) in asked.into_iter().zip(answers) {
         match answer.unwrap_or_else(|| Err(no_answer())) {
             Ok(mut found) => {

@@ -9,6 +9,9 @@ use super::wire::protocol::Protocol;
 use super::wire::xml::Xml;
 use crate::model::{AccountId, Region};
 
+const UNKNOWN_TO_JSON: &str = "UnknownOperationException";
+const UNKNOWN_TO_QUERY: &str = "InvalidAction";
+
 /// A request that was authenticated: what service files handle.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -50,10 +53,14 @@ pub struct RawRequest {
 }
 
 impl Call {
-    /// The refusal of an operation that the simulator does not know, by its name.
+    /// The refusal of an operation that the simulator does not know, by its name: `UnknownOperationException` (the JSON
+    /// services), `InvalidAction` (the others).
     pub fn unknown(&self) -> Refusal {
         let message = format!("the simulated AWS does not know {}:{}", self.service, self.operation);
-        Refusal::new(400, "InvalidAction", message)
+        match Protocol::of(&self.service) {
+            Some(Protocol::Json | Protocol::RestJson) => Refusal::new(400, UNKNOWN_TO_JSON, message),
+            _ => Refusal::new(400, UNKNOWN_TO_QUERY, message),
+        }
     }
 
     /// The refusal of a call that is not allowed, in the service's own words: `UnauthorizedOperation` (EC2),
@@ -154,6 +161,11 @@ impl Refusal {
     /// An error with this code, message and status.
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), status, members: Vec::new() }
+    }
+
+    /// Whether there is no such operation.
+    pub fn is_of_unknown_operation(&self) -> bool {
+        [UNKNOWN_TO_JSON, UNKNOWN_TO_QUERY].contains(&self.code.as_str())
     }
 }
 

@@ -15,6 +15,7 @@ use super::world::{Settings, World};
 use crate::model::{AccountId, Digest, Region};
 
 pub mod attributes;
+mod client_tokens;
 pub mod ids;
 pub mod images;
 pub mod instances;
@@ -79,9 +80,9 @@ pub struct Ec2 {
     pub ebs_encryption_by_default: bool,
     /// Whether what services manage is left out of lists.
     pub hides_managed_resources: bool,
-    /// By client token: what was asked, and the id of what was made.
+    /// By operation and client token: what was asked, and the ids of what was made.
     #[serde(skip)]
-    pub client_tokens: BTreeMap<String, (String, String)>,
+    pub client_tokens: BTreeMap<String, (String, Vec<String>)>,
     /// How long timed things take.
     #[serde(skip)]
     pub settings: Settings,
@@ -216,6 +217,8 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
     if OPERATIONS.contains(&call.operation.as_str()) { permissions::of(world, call) } else { Err(call.unknown()) }
 }
 
+pub use permissions::check_named;
+
 /// Every operation that there is.
 pub const OPERATIONS: &[&str] = &[
     "AssociateIamInstanceProfile",
@@ -226,6 +229,7 @@ pub const OPERATIONS: &[&str] = &[
     "CopySnapshot",
     "CreateKeyPair",
     "CreateLaunchTemplate",
+    "CreateLaunchTemplateVersion",
     "CreateNetworkAcl",
     "CreateNetworkAclEntry",
     "CreateSecurityGroup",
@@ -273,6 +277,7 @@ pub const OPERATIONS: &[&str] = &[
     "LockSnapshot",
     "ModifyInstanceAttribute",
     "ModifyInstanceMetadataOptions",
+    "ModifyLaunchTemplate",
     "ModifyNetworkInterfaceAttribute",
     "ModifySnapshotAttribute",
     "RebootInstances",
@@ -302,13 +307,15 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeRegions" => return regions::describe(world, call),
         "CopyImage" => {
             let params: images::CopyImage = call.params.read()?;
-            let source = source(world, call, &params.source_region)?;
-            return images::copy(&mut world.region_mut(&call.account, &call.region).ec2, &source, params, call.now);
+            let regions = regions(world, call, &params.source_region)?;
+            let original = images::source(call.account.as_str(), &regions, &params)?.clone();
+            return images::copy(&mut world.region_mut(&call.account, &call.region).ec2, original, params, call);
         }
         "CopySnapshot" => {
             let params: snapshots::CopySnapshot = call.params.read()?;
-            let source = source(world, call, &params.source_region)?;
-            return snapshots::copy(&mut world.region_mut(&call.account, &call.region).ec2, &source, params, call.now);
+            let regions = regions(world, call, &params.source_region)?;
+            let original = snapshots::source(call.account.as_str(), &regions, &params)?.clone();
+            return snapshots::copy(&mut world.region_mut(&call.account, &call.region).ec2, original, params, call.now);
         }
         _ => {}
     }
@@ -321,6 +328,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "CancelSpotInstanceRequests" => spot::cancel(ec2, call),
         "CreateKeyPair" => key_pairs::create(ec2, call),
         "CreateLaunchTemplate" => launch_templates::create(ec2, call),
+        "CreateLaunchTemplateVersion" => launch_templates::create_version(ec2, call),
         "CreateNetworkAcl" => network_acls::create(ec2, call),
         "CreateNetworkAclEntry" => network_acls::create_entry(ec2, call),
         "CreateSecurityGroup" => security_groups::create(ec2, call),
@@ -367,6 +375,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "LockSnapshot" => locks::lock(ec2, call),
         "ModifyInstanceAttribute" => attributes::modify(ec2, call),
         "ModifyInstanceMetadataOptions" => attributes::modify_metadata(ec2, call),
+        "ModifyLaunchTemplate" => launch_templates::modify(ec2, call),
         "ModifyNetworkInterfaceAttribute" => network_interfaces::modify_attribute(ec2, call),
         "ModifySnapshotAttribute" => snapshots::modify_attribute(ec2, call),
         "RebootInstances" => power::reboot(ec2, call),
@@ -396,12 +405,14 @@ pub(super) fn prepare(world: &mut World, call: &Call) {
     state.autoscaling.settle(&mut state.ec2, call.now);
 }
 
-/// The region that something is copied from.
-fn source(world: &World, call: &Call, region: &str) -> Result<Ec2, Refusal> {
-    let found = Region::new(region).ok().and_then(|region| world.account(&call.account).regions.get(&region));
-    found
-        .map(|state| state.ec2.clone())
-        .ok_or_else(|| Refusal::new(400, "InvalidParameterValue", format!("Invalid source region: {region}")))
+/// A region of every account: where something is copied from.
+fn regions<'w>(world: &'w World, call: &Call, region: &str) -> Result<Vec<&'w Ec2>, Refusal> {
+    let invalid = || Refusal::new(400, "InvalidParameterValue", format!("Invalid source region: {region}"));
+    let region = Region::new(region).map_err(|_| invalid())?;
+    if !world.account(&call.account).regions.contains_key(&region) {
+        return Err(invalid());
+    }
+    Ok(world.accounts.values().filter_map(|account| account.regions.get(&region)).map(|state| &state.ec2).collect())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::call::{Body, Call, Permission, Refusal, Reply};
 use super::lag::Lag;
+use super::wire::params::Params;
 use super::world::{Rng, World};
 use crate::model::AccountId;
 
@@ -229,8 +230,8 @@ impl Organization {
 pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
     let organization = world.organization.as_ref();
     let text = |name: &str| match &call.params {
-        super::wire::params::Params::Json(json) => json.get(name).and_then(Value::as_str),
-        super::wire::params::Params::Form(_) => None,
+        Params::Json(json) => json.get(name).and_then(Value::as_str),
+        Params::Form(_) => None,
     };
     let arn = |name: &str| {
         let (organization, id) = (organization?, text(name)?);
@@ -241,7 +242,12 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         }
     };
     let targets: &[&str] = match call.operation.as_str() {
-        "DescribeOrganization" | "ListRoots" | "ListAccounts" | "CreatePolicy" | "ListPolicies" => &[],
+        "DescribeOrganization"
+        | "ListRoots"
+        | "ListAccounts"
+        | "CreatePolicy"
+        | "ListPolicies"
+        | "ListDelegatedAdministrators" => &[],
         "DescribeAccount" => &["AccountId"],
         "ListParents" => &["ChildId"],
         "ListChildren" | "ListAccountsForParent" | "ListOrganizationalUnitsForParent" => &["ParentId"],
@@ -264,18 +270,35 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
 pub fn handle(world: &mut World, call: &Call) -> Reply {
     let partition = world.partition.clone();
     let until = call.now + world.settings.organizations_propagation;
+    let begins_empty = world.settings.empty_first_pages && begins_list(call);
     let World { organization, rng, .. } = world;
     let not_in_use = || refuse("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.");
     let state = organization.as_mut().filter(|organization| organization.members.contains_key(&call.account));
     let state = state.ok_or_else(not_in_use)?;
     check_caller(state, call)?;
+    if ["Describe", "List"].iter().any(|verb| call.operation.starts_with(verb)) {
+        let json = dispatch(state, &partition, rng, call)?;
+        return Ok(Body::Json(if begins_empty { empty_page(json) } else { json }));
+    }
     let mut before = state.clone();
     before.lag = Lag::default();
     let json = dispatch(state, &partition, rng, call)?;
-    if !["Describe", "List"].iter().any(|verb| call.operation.starts_with(verb)) {
-        state.lag.keep(before, call.now, until);
-    }
+    state.lag.keep(before, call.now, until);
     Ok(Body::Json(json))
+}
+
+fn begins_list(call: &Call) -> bool {
+    let Params::Json(json) = &call.params else { return false };
+    call.operation.starts_with("List") && json.get("NextToken").is_none()
+}
+
+/// The same list, as a page without items before it.
+fn empty_page(mut json: Value) -> Value {
+    if let Some(items) = json.as_object_mut().and_then(|lists| lists.values_mut().find(|value| value.is_array())) {
+        *items = json!([]);
+        json["NextToken"] = json!("0");
+    }
+    json
 }
 
 /// Members may only ask for the organisation; a delegated one may read and manage policies, but not move accounts.
@@ -294,6 +317,7 @@ fn dispatch(organization: &mut Organization, partition: &str, rng: &mut Rng, cal
         "ListRoots" => Ok(accounts::roots(organization, partition)),
         "ListAccounts" => accounts::list(organization, partition, call),
         "DescribeAccount" => accounts::describe(organization, partition, call),
+        "ListDelegatedAdministrators" => accounts::delegated(organization, partition, call),
         "ListParents" => accounts::parents(organization, call),
         "ListChildren" => accounts::children(organization, call),
         "ListAccountsForParent" => accounts::accounts_of(organization, partition, call),
@@ -349,7 +373,6 @@ fn part(name: &str, items: Vec<Value>, token: Option<&str>, most: Option<usize>)
 mod tests {
     use super::*;
     use crate::sim::call::test_call;
-    use crate::sim::wire::params::Params;
 
     const DENY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
 
@@ -412,6 +435,16 @@ mod tests {
     }
 
     const ATTACHABLE: usize = 10;
+
+    #[test]
+    fn a_list_may_begin_with_an_empty_page() {
+        let mut world = world();
+        world.settings.empty_first_pages = true;
+        let first = ask(&mut world, "ListAccounts", json!({})).unwrap();
+        assert_eq!((first["Accounts"].as_array().unwrap().len(), &first["NextToken"]), (0, &json!("0")));
+        let second = ask(&mut world, "ListAccounts", json!({ "NextToken": "0" })).unwrap();
+        assert_eq!((second["Accounts"].as_array().unwrap().len(), second.get("NextToken")), (2, None));
+    }
 
     #[test]
     fn documents_are_checked() {

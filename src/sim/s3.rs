@@ -1,11 +1,10 @@
-//! Amazon S3: buckets, objects, versions, Object Lock. Path-style addresses only.
+//! Amazon S3: buckets, objects, versions, Object Lock. The bucket is addressed by path or by host.
 //!
 //! For scenarios: [`create_bucket`], and the fields of [`S3`].
-//!
-//! An `ETag` is not the MD5 of the body (as it is not at AWS for objects encrypted with a KMS key); `Content-MD5` is
-//! accepted unread. SHA-256 and CRC-32 are checked and answered.
 
 mod buckets;
+mod checksums;
+mod delete_objects;
 mod objects;
 
 use std::collections::BTreeMap;
@@ -22,6 +21,7 @@ use super::world::World;
 use crate::model::{AccountId, Region};
 
 pub use buckets::create_bucket;
+pub use checksums::Checksums;
 
 /// The state.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -78,6 +78,10 @@ pub struct Version {
     pub size: usize,
     /// SHA-256 of the content, in hexadecimal digits.
     pub sha256: String,
+    /// MD5 of the content, between quotation marks.
+    pub etag: String,
+    /// The checksums that were stated with it.
+    pub checksums: Checksums,
     /// When it was stored.
     pub modified: Timestamp,
     /// `Content-Type`.
@@ -127,8 +131,19 @@ pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         "GetObject" | "HeadObject" => one("GetObject", &object),
         "DeleteObject" => {
             let mut needed = one(if has_version { "DeleteObjectVersion" } else { "DeleteObject" }, &object);
-            if header(call, "x-amz-bypass-governance-retention") == Some("true") {
+            if objects::bypasses(call) {
                 needed.extend(one("BypassGovernanceRetention", &object));
+            }
+            needed
+        }
+        "DeleteObjects" => {
+            let mut needed = Vec::new();
+            for (key, version) in delete_objects::named(call)? {
+                let action = if version.is_some() { "DeleteObjectVersion" } else { "DeleteObject" };
+                needed.extend(one(action, &format!("{bucket}/{key}")));
+            }
+            if objects::bypasses(call) {
+                needed.extend(one("BypassGovernanceRetention", &format!("{bucket}/*")));
             }
             needed
         }
@@ -144,7 +159,7 @@ pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         }
         "PutObjectRetention" | "GetObjectRetention" | "PutObjectLegalHold" | "GetObjectLegalHold" => {
             let mut needed = one(&call.operation, &object);
-            if header(call, "x-amz-bypass-governance-retention") == Some("true") {
+            if objects::bypasses(call) {
                 needed.extend(one("BypassGovernanceRetention", &object));
             }
             needed
@@ -170,6 +185,7 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
         "PutObject" => objects::put(world, call),
         "GetObject" | "HeadObject" => objects::get(world, call),
         "DeleteObject" => objects::delete(world, call),
+        "DeleteObjects" => delete_objects::delete(world, call),
         "GetObjectRetention" => objects::get_retention(world, call),
         "PutObjectRetention" => objects::put_retention(world, call),
         "GetObjectLegalHold" => objects::get_legal_hold(world, call),
@@ -280,13 +296,20 @@ mod tests {
     #[test]
     fn what_is_put_can_be_got_with_its_checksum() {
         let mut world = world();
-        let put = ask(&mut world, &call("PutObject", "/case/a/b.json", &[("x-amz-meta-case", "7")], "{}")).unwrap();
+        let stated = [
+            ("x-amz-meta-case", "7"),
+            ("x-amz-checksum-sha256", "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o="),
+            ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
+        ];
+        let put = ask(&mut world, &call("PutObject", "/case/a/b.json", &stated, "{}")).unwrap();
         assert!(put.headers().contains_key("x-amz-version-id"));
+        assert_eq!(put.headers()["etag"], "\"99914b932bd37a50b983c5e7c90ae93b\"");
         let got =
             ask(&mut world, &call("GetObject", "/case/a/b.json", &[("x-amz-checksum-mode", "ENABLED")], "")).unwrap();
         assert_eq!(got.body(), "{}");
         assert_eq!(got.headers()["x-amz-meta-case"], "7");
         assert_eq!(got.headers()["x-amz-checksum-sha256"], "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=");
+        assert_eq!(got.headers()["x-amz-checksum-crc64nvme"], "AAAAAAAAAAA=");
         let listed = ask(&mut world, &call("ListObjectsV2", "/case?prefix=a/", &[], "")).unwrap();
         assert!(String::from_utf8_lossy(listed.body()).contains("<Key>a/b.json</Key>"));
     }
@@ -300,6 +323,9 @@ mod tests {
         };
         assert_eq!(refused(&mut world, ("if-none-match", "*")), (412, "PreconditionFailed".to_owned()));
         assert_eq!(refused(&mut world, ("x-amz-checksum-sha256", "AAAA")), (400, "BadDigest".to_owned()));
+        assert_eq!(refused(&mut world, ("x-amz-checksum-crc32", "AAAAAA==")), (400, "BadDigest".to_owned()));
+        assert_eq!(refused(&mut world, ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")), (400, "BadDigest".to_owned()));
+        assert_eq!(refused(&mut world, ("content-md5", "short")), (400, "InvalidDigest".to_owned()));
         assert_eq!(
             refused(&mut world, ("x-amz-expected-bucket-owner", "444455556666")),
             (403, "AccessDenied".to_owned())
@@ -313,7 +339,7 @@ mod tests {
         let lock = [
             ("x-amz-object-lock-mode", "COMPLIANCE"),
             ("x-amz-object-lock-retain-until-date", "2026-03-04T15:00:00Z"),
-            ("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+            ("content-md5", "ndTkYSaMgDT1yFZOFVxnpg=="),
         ];
         let without_checksum = call("PutObject", "/case/a", &lock[..2], "x");
         assert_eq!(ask(&mut world, &without_checksum).unwrap_err(), (400, "InvalidRequest".to_owned()));
@@ -327,6 +353,29 @@ mod tests {
         assert_eq!(ask(&mut world, &call("GetObject", "/case/a", &[], "")).unwrap_err().1, "NoSuchKey");
         delete.now += SignedDuration::from_hours(25);
         assert_eq!(ask(&mut world, &delete).unwrap().status(), StatusCode::NO_CONTENT);
+    }
+
+    #[test]
+    fn many_are_deleted_in_one_call_and_what_is_locked_is_named() {
+        let mut world = world();
+        ask(&mut world, &call("PutObject", "/case/a&b", &[], "x")).unwrap();
+        let held = [("x-amz-object-lock-legal-hold", "ON"), ("content-md5", "ndTkYSaMgDT1yFZOFVxnpg==")];
+        let put = ask(&mut world, &call("PutObject", "/case/held", &held, "x")).unwrap();
+        let id = put.headers()["x-amz-version-id"].to_str().unwrap();
+        let body = format!(
+            "<Delete><Object><Key>a&amp;b</Key></Object><Object><Key>held</Key><VersionId>{id}</VersionId></Object></Delete>"
+        );
+        let without_checksum = call("DeleteObjects", "/case?delete", &[], &body);
+        assert_eq!(ask(&mut world, &without_checksum).unwrap_err().1, "InvalidRequest");
+        let checksum = [("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")];
+        let asked = call("DeleteObjects", "/case?delete", &checksum, &body);
+        let needed: Vec<String> = permissions(&world, &asked).unwrap().into_iter().map(|one| one.resource).collect();
+        assert_eq!(needed, ["arn:aws:s3:::case/a&b", "arn:aws:s3:::case/held"]);
+        let answer = ask(&mut world, &asked).unwrap();
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        assert!(text.contains("<Deleted><Key>a&amp;b</Key><DeleteMarker>true</DeleteMarker>"), "{text}");
+        assert!(text.contains("<Error><Key>held</Key>") && text.contains("<Code>AccessDenied</Code>"), "{text}");
+        assert_eq!(ask(&mut world, &call("GetObject", "/case/a&b", &[], "")).unwrap_err().1, "NoSuchKey");
     }
 
     #[test]

@@ -141,6 +141,8 @@ pub struct Settings {
     pub organizations_propagation: SignedDuration,
     /// Whether calls are written to the event history that `LookupEvents` reads.
     pub event_history: bool,
+    /// Whether the lists of Organizations begin with a page that is empty and has a successor, as AWS's may.
+    pub empty_first_pages: bool,
 }
 
 impl Default for Settings {
@@ -154,6 +156,7 @@ impl Default for Settings {
             iam_propagation: SignedDuration::from_secs(4),
             organizations_propagation: SignedDuration::from_secs(8),
             event_history: true,
+            empty_first_pages: false,
         }
     }
 }

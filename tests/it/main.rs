@@ -18,6 +18,11 @@ mod engine;
 #[cfg(all(unix, feature = "ec2", feature = "iam"))]
 mod interrupt;
 #[cfg(feature = "aws")]
+mod independent;
+#[cfg(feature = "aws")]
+mod one_region;
+#[cfg(feature = "aws")]
+mod python;
 mod runbooks;
 #[cfg(all(feature = "ec2", feature = "iam"))]
 mod secrets;
@@ -27,4 +32,6 @@ mod sim_core;
 mod sim_ec2;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod site;
+#[cfg(all(feature = "iam", feature = "organizations"))]
+mod sim_iam;
 mod toy;

@@ -107,6 +107,10 @@ async fn an_operation_that_is_not_simulated_is_refused_by_name() {
     let error = drill.ec2("attacker", "us-east-1").describe_carrier_gateways().send().await.unwrap_err();
     assert_eq!(error.code(), Some("InvalidAction"));
     assert!(error.message().unwrap().contains("ec2:DescribeCarrierGateways"));
+    let organizations = aws_sdk_organizations::Client::new(&drill.sdk("attacker", "us-east-1"));
+    let error = organizations.list_handshakes_for_account().send().await.unwrap_err();
+    assert_eq!(error.code(), Some("UnknownOperationException"));
+    assert!(error.message().unwrap().contains("organizations:ListHandshakesForAccount"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,6 +125,26 @@ async fn dry_run_says_whether_it_would_be_allowed_and_does_nothing() {
     let states = drill.ec2("attacker", &region).describe_instances().instance_ids(&id).send().await.unwrap();
     let state = states.reservations()[0].instances()[0].state().unwrap().name().unwrap().as_str().to_owned();
     assert_eq!(state, "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_finds_ids_that_are_wrong_once_the_call_is_allowed() {
+    let drill = Drill::begin();
+    let (region, id) = drill.rogue();
+    let attempt = |who: &str, ids: [&str; 2]| {
+        let ids = ids.map(str::to_owned).to_vec();
+        drill.ec2(who, &region).create_tags().set_resources(Some(ids)).tags(tag()).dry_run(true).send()
+    };
+    assert_eq!(code(attempt("attacker", [&id, &id]).await), "DryRunOperation");
+    assert_eq!(code(attempt("attacker", [&id, "i-00000000000000000"]).await), "InvalidInstanceID.NotFound");
+    assert_eq!(code(attempt("attacker", [&id, "sg-group"]).await), "InvalidGroupId.Malformed");
+    assert_eq!(code(attempt("responder", [&id, "i-00000000000000000"]).await), "UnauthorizedOperation");
+    let unknown = drill.ec2("attacker", &region).stop_instances().instance_ids("i-00000000000000000");
+    assert_eq!(code(unknown.dry_run(true).send().await), "InvalidInstanceID.NotFound");
+}
+
+fn tag() -> aws_sdk_ec2::types::Tag {
+    aws_sdk_ec2::types::Tag::builder().key("case").value("7").build()
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,13 +299,26 @@ async fn the_listener_shows_the_world_and_takes_faults() {
 async fn an_object_comes_back_as_it_was_put() {
     let drill = Drill::begin();
     let sdk = drill.sdk("attacker", "us-east-1");
-    let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
-    let s3 = aws_sdk_s3::Client::from_conf(config);
-    s3.create_bucket().bucket("evidence-430987654321").send().await.unwrap();
-    let body = aws_sdk_s3::primitives::ByteStream::from_static(b"console output");
-    s3.put_object().bucket("evidence-430987654321").key("case/i-1.txt").body(body).send().await.unwrap();
-    let object = s3.get_object().bucket("evidence-430987654321").key("case/i-1.txt").send().await.unwrap();
-    assert_eq!(object.body.collect().await.unwrap().into_bytes(), "console output");
+    for by_path in [true, false] {
+        let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(by_path).build();
+        let s3 = aws_sdk_s3::Client::from_conf(config);
+        let bucket = format!("evidence-430987654321-{by_path}");
+        s3.create_bucket().bucket(&bucket).send().await.unwrap();
+        let body = || aws_sdk_s3::primitives::ByteStream::from_static(b"console output");
+        // The SDK sends a CRC-32 of its own, in the trailer of a chunked body or in a header.
+        let put = s3.put_object().bucket(&bucket).key("case/i-1.txt").body(body()).send().await.unwrap();
+        assert_eq!(put.e_tag(), Some("\"5743a94edecb24a1f37efb0fe5c1b3d6\""));
+        assert_eq!(put.checksum_crc32(), Some("HjZYiQ=="));
+        let wrong = s3.put_object().bucket(&bucket).key("x").body(body()).checksum_crc32("AAAAAA==").send().await;
+        assert_eq!(code(wrong), "BadDigest");
+        let object = s3.get_object().bucket(&bucket).key("case/i-1.txt").send().await.unwrap();
+        assert_eq!(object.body.collect().await.unwrap().into_bytes(), "console output");
+        let named = aws_sdk_s3::types::ObjectIdentifier::builder().key("case/i-1.txt").build().unwrap();
+        let named = aws_sdk_s3::types::Delete::builder().objects(named).build().unwrap();
+        let deleted = s3.delete_objects().bucket(&bucket).delete(named).send().await.unwrap();
+        assert_eq!(deleted.deleted()[0].key(), Some("case/i-1.txt"));
+        assert_eq!(code(s3.head_object().bucket(&bucket).key("case/i-1.txt").send().await), "NotFound");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -111,6 +111,10 @@ impl Sessions for ToySessions {
         Box::pin(async { Vec::new() })
     }
 
+    fn heard(&self, _: &Target) -> Option<tokio::time::Instant> {
+        None
+    }
+
     fn traffic(&self) -> Traffic {
         Traffic::default()
     }

@@ -1,5 +1,7 @@
 //! Machine images.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +123,7 @@ impl Image {
 }
 
 impl Listed for Image {
+    const PAGE: RangeInclusive<u32> = 1..=1000;
     const FILTERS: &'static [(&'static str, Look<Self>)] = &[
         ("architecture", |_, i| one(&i.architecture)),
         ("creation-date", |_, i| one(date(i.created))),
@@ -248,13 +251,20 @@ pub struct CopyImage {
     _dry_run: Option<bool>,
 }
 
+/// The image that is to be copied: the caller's own, or a public one of another account.
+pub fn source<'w>(caller: &str, regions: &[&'w Ec2], params: &CopyImage) -> Result<&'w Image, Refusal> {
+    let id = &params.source_image_id;
+    IMAGE.check(id)?;
+    let mut found = regions.iter().filter_map(|ec2| ec2.images.get(id));
+    found.find(|image| image.owner == caller || image.public).ok_or_else(|| IMAGE.not_found(&[id]))
+}
+
 /// CopyImage: the same client token copies once.
-pub fn copy(ec2: &mut Ec2, source: &Ec2, params: CopyImage, now: Timestamp) -> Reply {
-    let token = params.client_token.unwrap_or_default();
-    if let Some((_, made)) = ec2.client_tokens.get(&token) {
-        return Ok(Body::Xml(vec![Xml::text("imageId", made)]));
+pub fn copy(ec2: &mut Ec2, original: Image, params: CopyImage, call: &Call) -> Reply {
+    let (token, now) = (params.client_token, call.now);
+    if let Some(made) = ec2.made_before(token.as_deref(), call)? {
+        return Ok(Body::Xml(vec![Xml::text("imageId", made.concat())]));
     }
-    let original = IMAGE.get(&source.images, &params.source_image_id)?;
     let mut tags = if params.copy_image_tags { original.tags.clone() } else { Tags::new() };
     tags.extend(tags::specified(&params.tag_specifications, "image")?);
     let copy = Image {
@@ -270,12 +280,10 @@ pub fn copy(ec2: &mut Ec2, source: &Ec2, params: CopyImage, now: Timestamp) -> R
         source_image_id: Some(original.id.clone()),
         source_image_region: Some(params.source_region),
         tags,
-        ..original.clone()
+        ..original
     };
     let id = ec2.register_image(copy);
-    if !token.is_empty() {
-        ec2.client_tokens.insert(token, (String::new(), id.clone()));
-    }
+    ec2.remember_made(token.as_deref(), call, std::slice::from_ref(&id));
     Ok(Body::Xml(vec![Xml::text("imageId", id)]))
 }
 

@@ -22,6 +22,8 @@ pub struct Instance {
     pub reservation_id: String,
     /// Who launched it on the owner's behalf: Auto Scaling's account, for example.
     pub requester_id: Option<String>,
+    /// The service that manages it: `eks.amazonaws.com`. Nobody else may change it, and lists may leave it out.
+    pub operator: Option<String>,
     /// Its place among those launched by the same call.
     pub launch_index: u32,
     /// `ami-…`.
@@ -252,6 +254,14 @@ pub fn public_dns(region: &str, ip: &str) -> String {
     }
 }
 
+impl Ec2 {
+    /// Whether lists leave out what belongs to this instance unless they are asked to include it.
+    pub(super) fn hides(&self, instance: Option<&str>) -> bool {
+        let instance = instance.and_then(|id| self.instances.get(id));
+        self.hides_managed_resources && instance.is_some_and(|instance| instance.operator.is_some())
+    }
+}
+
 impl Listed for Instance {
     const FILTERS: &'static [(&'static str, Look<Self>)] = &[
         ("architecture", |_, i| one(&i.architecture)),
@@ -288,6 +298,8 @@ impl Listed for Instance {
         ("network-interface.network-interface-id", |ec2, i| many(ec2.enis_of(&i.id).map(|eni| &eni.id))),
         ("network-interface.subnet-id", |ec2, i| many(ec2.enis_of(&i.id).map(|eni| &eni.subnet_id))),
         ("network-interface.vpc-id", |ec2, i| many(ec2.enis_of(&i.id).map(|eni| &eni.vpc_id))),
+        ("operator.managed", |_, i| one(i.operator.is_some())),
+        ("operator.principal", |_, i| some(i.operator.as_ref())),
         ("owner-id", |ec2, _| one(&ec2.account)),
         ("platform", |_, i| some(i.platform.as_ref())),
         ("platform-details", |_, i| one(&i.platform_details)),
@@ -321,7 +333,7 @@ impl Listed for Instance {
 
 describe!(DescribeInstances {
     ids: Vec<String> = "InstanceId",
-    _include_managed_resources: Option<bool> = "IncludeManagedResources",
+    include_managed_resources: bool = "IncludeManagedResources",
 });
 
 /// DescribeInstances.
@@ -329,7 +341,9 @@ pub fn describe(ec2: &Ec2, call: &Call) -> Reply {
     let params: DescribeInstances = call.params.read()?;
     let listing = params.listing();
     listing.refuse_ids_with_pages(&params.ids, "instancesSet")?;
-    let (page, next) = listing.of(ec2, INSTANCE.select(&ec2.instances, &params.ids)?)?;
+    let mut instances = INSTANCE.select(&ec2.instances, &params.ids)?;
+    instances.retain(|instance| params.include_managed_resources || !ec2.hides(Some(&instance.id)));
+    let (page, next) = listing.of(ec2, instances)?;
     let mut reservations: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
     for instance in page {
         reservations.entry(&instance.reservation_id).or_default().push(instance);
@@ -403,6 +417,9 @@ fn shown(ec2: &Ec2, i: &Instance) -> Vec<Xml> {
         ]);
         xml.extend(maybe("ipAddress", public_ip));
     }
+    let mut operator = vec![Xml::text("managed", i.operator.is_some())];
+    operator.extend(maybe("principal", i.operator.as_ref()));
+    xml.push(Xml::node("operator", operator));
     if let Some(request) = &i.spot_request_id {
         xml.extend([Xml::text("instanceLifecycle", "spot"), Xml::text("spotInstanceRequestId", request)]);
     }
@@ -436,7 +453,7 @@ impl BlockDevice {
 describe!(DescribeInstanceStatus {
     ids: Vec<String> = "InstanceId",
     include_all_instances: bool = "IncludeAllInstances",
-    _include_managed_resources: Option<bool> = "IncludeManagedResources",
+    include_managed_resources: bool = "IncludeManagedResources",
 });
 
 /// DescribeInstanceStatus: running instances, or all with `IncludeAllInstances`.
@@ -446,6 +463,7 @@ pub fn describe_status(ec2: &Ec2, call: &Call) -> Reply {
     listing.refuse_ids_with_pages(&params.ids, "instancesSet")?;
     let mut instances = INSTANCE.select(&ec2.instances, &params.ids)?;
     instances.retain(|i| params.include_all_instances || i.state == State::Running);
+    instances.retain(|i| params.include_managed_resources || !ec2.hides(Some(&i.id)));
     let (page, next) = listing.of(ec2, instances)?;
     let items = page.into_iter().map(|i| {
         let status = if i.state == State::Running { "ok" } else { "not-applicable" };

@@ -1,6 +1,7 @@
 //! What every Describe call shares: filters and pages.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +29,9 @@ pub type Look<T> = fn(&Ec2, &T) -> Vec<String>;
 pub trait Listed: 'static {
     /// Every filter that there is, besides those for tags.
     const FILTERS: &'static [(&'static str, Look<Self>)];
+
+    /// The smallest and the largest `MaxResults`.
+    const PAGE: RangeInclusive<u32> = 5..=1000;
 
     /// Its id, by which pages are cut.
     fn id(&self) -> &str;
@@ -84,12 +88,22 @@ impl Listing<'_> {
         Err(Refusal::new(400, "InvalidParameterCombination", message))
     }
 
+    fn check_page(&self, sizes: RangeInclusive<u32>) -> Result<(), Refusal> {
+        let Some(most) = self.max_results.filter(|most| !sizes.contains(most)) else { return Ok(()) };
+        let (least, largest) = sizes.into_inner();
+        let message = format!(
+            "Value ( {most} ) for parameter maxResults is invalid. Expecting a value from {least} to {largest}."
+        );
+        Err(Refusal::new(400, "InvalidParameterValue", message))
+    }
+
     /// The page that was asked for, and the token of the next one.
     pub fn of<'a, T: Listed>(
         &self,
         ec2: &Ec2,
         items: impl IntoIterator<Item = &'a T>,
     ) -> Result<(Vec<&'a T>, Option<String>), Refusal> {
+        self.check_page(T::PAGE)?;
         let kept = keep(ec2, items, self.filters)?;
         cut(kept, self.max_results, self.next_token, T::id)
     }
@@ -101,6 +115,7 @@ impl Listing<'_> {
         ec2: &Ec2,
         items: impl IntoIterator<Item = &'a T>,
     ) -> Result<(Vec<&'a T>, Option<String>), Refusal> {
+        self.check_page(T::PAGE)?;
         let (page, next) = cut(items.into_iter().collect(), self.max_results, self.next_token, T::id)?;
         Ok((keep(ec2, page, self.filters)?, next))
     }
@@ -191,12 +206,7 @@ pub fn cut<'a, T>(
         items.retain(|item| id(item) > after.as_str());
     }
     let Some(most) = max_results else { return Ok((items, None)) };
-    if !(1..=1000).contains(&most) {
-        let message =
-            format!("Value ( {most} ) for parameter maxResults is invalid. Expecting a value from 1 to 1000.");
-        return Err(Refusal::new(400, "InvalidParameterValue", message));
-    }
-    let most = most as usize;
+    let most = most.max(1) as usize;
     if items.len() <= most {
         return Ok((items, None));
     }

@@ -141,9 +141,9 @@ struct CreateNetworkAcl {
 pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
     let params: CreateNetworkAcl = call.params.read()?;
     VPC.get(&ec2.vpcs, &params.vpc_id)?;
-    let made = params.client_token.as_ref().and_then(|token| ec2.client_tokens.get(token)).map(|(_, id)| id.clone());
-    let id = match made {
-        Some(id) => id,
+    let token = params.client_token.as_deref();
+    let id = match ec2.made_before(token, call)? {
+        Some(made) => made.concat(),
         None => {
             let acl = NetworkAcl {
                 id: ec2.ids.next(ACL.prefix),
@@ -159,11 +159,8 @@ pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
         }
     };
     let acl = Xml::node("networkAcl", shown(ec2, ACL.get(&ec2.network_acls, &id)?));
-    let token = params.client_token.unwrap_or_default();
-    if !token.is_empty() {
-        ec2.client_tokens.insert(token.clone(), (String::new(), id));
-    }
-    Ok(Body::Xml(vec![acl, Xml::text("clientToken", token)]))
+    ec2.remember_made(token, call, &[id]);
+    Ok(Body::Xml(vec![acl, Xml::text("clientToken", token.unwrap_or_default())]))
 }
 
 #[derive(Debug, Deserialize)]

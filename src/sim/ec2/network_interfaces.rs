@@ -163,7 +163,7 @@ impl Listed for NetworkInterface {
 
 describe!(DescribeNetworkInterfaces {
     ids: Vec<String> = "NetworkInterfaceId",
-    _include_managed_resources: Option<bool> = "IncludeManagedResources",
+    include_managed_resources: bool = "IncludeManagedResources",
 });
 
 /// DescribeNetworkInterfaces.
@@ -171,7 +171,11 @@ pub fn describe(ec2: &Ec2, call: &Call) -> Reply {
     let params: DescribeNetworkInterfaces = call.params.read()?;
     let listing = params.listing();
     listing.refuse_ids_with_pages(&params.ids, "networkInterfaceIdSet")?;
-    let (page, next) = listing.of(ec2, ENI.select(&ec2.network_interfaces, &params.ids)?)?;
+    let mut interfaces = ENI.select(&ec2.network_interfaces, &params.ids)?;
+    let instance =
+        |eni: &NetworkInterface| eni.attachment.as_ref().and_then(|attachment| attachment.instance_id.clone());
+    interfaces.retain(|eni| params.include_managed_resources || !ec2.hides(instance(eni).as_deref()));
+    let (page, next) = listing.of(ec2, interfaces)?;
     let items = page.into_iter().map(|eni| {
         let mut xml = eni.common(ec2);
         xml.extend([

@@ -8,6 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use super::tags::{self, TagSpecification};
 use super::{Ec2, ids, snapshots};
 use crate::sim::call::{Call, Permission, Refusal};
+use crate::sim::log::is_read_only;
 use crate::sim::world::World;
 
 /// One id or several: `InstanceId=i-1`, or `InstanceId.1=i-1&InstanceId.2=i-2`.
@@ -56,6 +57,8 @@ struct Resources {
     security_group_id: Named,
     association_id: Named,
     spot_instance_request_id: Named,
+    group_name: Named,
+    launch_template_id: Named,
     instance_specification: Option<Inner>,
     launch_specification: Option<Inner>,
     iam_instance_profile: Option<super::profiles::ProfileReference>,
@@ -69,6 +72,46 @@ struct Resources {
 struct Inner {
     instance_id: Option<String>,
     image_id: Option<String>,
+}
+
+impl Resources {
+    /// What is named by the id of something in this region. The sources of copies are elsewhere.
+    fn named(&self) -> Vec<(&'static ids::Kind, &str)> {
+        let lists = [
+            (&ids::INSTANCE, &self.instance_id),
+            (&ids::VOLUME, &self.volume_id),
+            (&ids::SNAPSHOT, &self.snapshot_id),
+            (&ids::GROUP, &self.group_id),
+            (&ids::GROUP, &self.security_group_id),
+            (&ids::ENI, &self.network_interface_id),
+            (&ids::ACL, &self.network_acl_id),
+            (&ids::IMAGE, &self.image_id),
+            (&ids::VPC, &self.vpc_id),
+            (&ids::SUBNET, &self.subnet_id),
+            (&ids::SPOT, &self.spot_instance_request_id),
+            (&ids::LAUNCH_TEMPLATE, &self.launch_template_id),
+        ];
+        let listed = lists.into_iter().flat_map(|(kind, ids)| ids.0.iter().map(move |id| (kind, id.as_str())));
+        let instance = self.instance_specification.iter().filter_map(|inner| inner.instance_id.as_deref());
+        let image = self.launch_specification.iter().filter_map(|inner| inner.image_id.as_deref());
+        listed.chain(instance.map(|id| (&ids::INSTANCE, id))).chain(image.map(|id| (&ids::IMAGE, id))).collect()
+    }
+}
+
+/// Refuses ids that are malformed, or that name nothing. To authorise a call that changes something EC2 has to look up
+/// what it is about, so that even a dry run finds them. What only reads is authorised without.
+pub fn check_named(world: &World, call: &Call) -> Result<(), Refusal> {
+    if is_read_only(&call.operation) {
+        return Ok(());
+    }
+    let ec2 = &world.region(&call.account, &call.region).ec2;
+    let resources: Resources = call.params.read()?;
+    let tagged = resources.resource_id.0.iter().filter_map(|id| Some((tags::kind(id)?, id.as_str())));
+    for (kind, id) in resources.named().into_iter().chain(tagged) {
+        kind.check(id)?;
+        ec2.tags(id).ok_or_else(|| kind.not_found(&[id]))?;
+    }
+    Ok(())
 }
 
 /// Operations without a `DryRun` parameter.
@@ -123,7 +166,7 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         | "AuthorizeSecurityGroupIngress"
         | "AuthorizeSecurityGroupEgress"
         | "RevokeSecurityGroupIngress"
-        | "RevokeSecurityGroupEgress" => scope.existing(&action, &named.group_id.0),
+        | "RevokeSecurityGroupEgress" => scope.existing(&action, &scope.groups(&named)),
         "ModifyNetworkInterfaceAttribute" => [
             scope.existing(&action, &named.network_interface_id.0),
             scope.existing(&action, &named.security_group_id.0),
@@ -136,6 +179,7 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),
         "DeleteKeyPair" => scope.made(&action, "key-pair"),
         "CreateLaunchTemplate" => scope.made(&action, "launch-template"),
+        "CreateLaunchTemplateVersion" | "ModifyLaunchTemplate" => scope.existing(&action, &named.launch_template_id.0),
         "RequestSpotInstances" => {
             let images: Vec<String> = named.launch_specification.and_then(|inner| inner.image_id).into_iter().collect();
             [scope.made(&action, "spot-instances-request"), scope.existing(&action, &images)].concat()
@@ -157,7 +201,7 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         needed.push(Permission::new(action.clone(), "*"));
     }
     for specification in &named.tag_specifications {
-        let arn = ec2.arn(&specification.resource_type, "*");
+        let arn = scope.arn(&specification.resource_type, "*");
         let mut permission = Permission::new("ec2:CreateTags", arn).with("ec2:CreateAction", operation);
         for tag in &specification.tags {
             permission = permission.with(format!("aws:RequestTag/{}", tag.key), tag.value.clone().unwrap_or_default());
@@ -198,6 +242,12 @@ impl Scope<'_> {
                 permission.with(format!("aws:ResourceTag/{key}"), value).with(format!("ec2:ResourceTag/{key}"), value);
         }
         permission
+    }
+
+    /// The security groups that a call names: by id, or by a name in the default VPC.
+    fn groups(&self, named: &Resources) -> Vec<String> {
+        let by_name = named.group_name.0.iter().filter_map(|name| self.ec2.group_named(name, None).ok());
+        named.group_id.0.iter().cloned().chain(by_name.map(|group| group.id.clone())).collect()
     }
 
     /// On what is about to be made.

@@ -192,7 +192,7 @@ fn invalid(message: impl Into<String>) -> Refusal {
 
 impl RunInstances {
     /// What is not given is taken from the template.
-    fn over(self, template: Self) -> Self {
+    pub(super) fn over(self, template: Self) -> Self {
         fn first<T>(own: Vec<T>, other: Vec<T>) -> Vec<T> {
             if own.is_empty() { other } else { own }
         }
@@ -309,14 +309,8 @@ pub fn run(ec2: &mut Ec2, call: &Call) -> Reply {
         )));
     }
     let token = params.client_token.clone();
-    let asked = format!("{:?}", call.params);
-    if let Some((before, reservation)) = token.as_ref().and_then(|token| ec2.client_tokens.get(token)) {
-        if *before != asked {
-            let message =
-                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).";
-            return Err(Refusal::new(400, "IdempotentParameterMismatch", message));
-        }
-        let launched: Vec<&Instance> = ec2.instances.values().filter(|i| i.reservation_id == *reservation).collect();
+    if let Some(made) = ec2.made_before(token.as_deref(), call)? {
+        let launched: Vec<&Instance> = ec2.instances.values().filter(|i| made.contains(&i.reservation_id)).collect();
         return Ok(Body::Xml(instances::reservation(ec2, &launched)));
     }
     let market = params.instance_market_options.clone();
@@ -339,9 +333,7 @@ pub fn run(ec2: &mut Ec2, call: &Call) -> Reply {
         }
         ec2.launch_into(&spec, &reservation, index)?;
     }
-    if let Some(token) = token {
-        ec2.client_tokens.insert(token, (asked, reservation.clone()));
-    }
+    ec2.remember_made(token.as_deref(), call, std::slice::from_ref(&reservation));
     let launched: Vec<&Instance> = ec2.instances.values().filter(|i| i.reservation_id == reservation).collect();
     Ok(Body::Xml(instances::reservation(ec2, &launched)))
 }
@@ -443,6 +435,7 @@ impl Ec2 {
             id: id.clone(),
             reservation_id: reservation.to_owned(),
             requester_id: spec.requester_id.clone(),
+            operator: None,
             launch_index: index,
             image_id: image.id.clone(),
             instance_type,

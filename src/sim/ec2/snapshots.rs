@@ -425,9 +425,19 @@ pub struct CopySnapshot {
     _dry_run: Option<bool>,
 }
 
+/// The snapshot that is to be copied: the caller's own, or one that another account shares with it or with all.
+pub fn source<'w>(caller: &str, regions: &[&'w Ec2], params: &CopySnapshot) -> Result<&'w Snapshot, Refusal> {
+    let id = &params.source_snapshot_id;
+    SNAPSHOT.check(id)?;
+    let mut found = regions.iter().filter_map(|ec2| ec2.snapshots.get(id));
+    let may_copy = |shared: &String| shared == caller || shared == "all";
+    found
+        .find(|snapshot| snapshot.owner == caller || snapshot.shared_with.iter().any(may_copy))
+        .ok_or_else(|| SNAPSHOT.not_found(&[id]))
+}
+
 /// CopySnapshot: the copy may be encrypted with a key of its own; its volume id means nothing.
-pub fn copy(ec2: &mut Ec2, source: &Ec2, params: CopySnapshot, now: Timestamp) -> Reply {
-    let original = SNAPSHOT.get(&source.snapshots, &params.source_snapshot_id)?;
+pub fn copy(ec2: &mut Ec2, original: Snapshot, params: CopySnapshot, now: Timestamp) -> Reply {
     if original.state != "completed" {
         let message = format!("The snapshot {} is not in a valid state to be copied: {}", original.id, original.state);
         return Err(Refusal::new(400, "IncorrectState", message));
@@ -443,7 +453,7 @@ pub fn copy(ec2: &mut Ec2, source: &Ec2, params: CopySnapshot, now: Timestamp) -
         state: "pending".to_owned(),
         progress: 0,
         encrypted: params.encrypted || original.encrypted,
-        kms_key_id: params.kms_key_id.or_else(|| original.kms_key_id.clone()),
+        kms_key_id: params.kms_key_id.or(original.kms_key_id),
         shared_with: BTreeSet::new(),
         lock: None,
         tags,

@@ -176,7 +176,7 @@ struct RequestSpotInstances {
     instance_interruption_behavior: Option<String>,
     #[serde(default, rename = "TagSpecification")]
     tag_specifications: Vec<TagSpecification>,
-    _client_token: Option<String>,
+    client_token: Option<String>,
     _valid_until: Option<String>,
     _dry_run: Option<bool>,
 }
@@ -184,6 +184,10 @@ struct RequestSpotInstances {
 /// RequestSpotInstances: the requests are open, and launch soon after.
 pub fn request(ec2: &mut Ec2, call: &Call) -> Reply {
     let params: RequestSpotInstances = call.params.read()?;
+    let token = params.client_token.as_deref();
+    if let Some(made) = ec2.made_before(token, call)? {
+        return Ok(requests(ec2, made));
+    }
     let spec = params.launch_specification.spec(ec2, call.now)?;
     ec2.check_launch(&spec)?;
     let tags = tags::specified(&params.tag_specifications, "spot-instances-request")?;
@@ -201,8 +205,13 @@ pub fn request(ec2: &mut Ec2, call: &Call) -> Reply {
         }
         made.push(id);
     }
-    let items = made.iter().filter_map(|id| ec2.spot_requests.get(id)).map(shown);
-    Ok(Body::Xml(vec![Xml::list("spotInstanceRequestSet", "item", items)]))
+    ec2.remember_made(token, call, &made);
+    Ok(requests(ec2, &made))
+}
+
+fn requests(ec2: &Ec2, ids: &[String]) -> Body {
+    let items = ids.iter().filter_map(|id| ec2.spot_requests.get(id)).map(shown);
+    Body::Xml(vec![Xml::list("spotInstanceRequestSet", "item", items)])
 }
 
 #[derive(Debug, Deserialize)]

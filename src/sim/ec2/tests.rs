@@ -291,6 +291,15 @@ fn a_group_is_unique_in_its_vpc_and_is_not_deleted_while_in_use() {
 }
 
 #[test]
+fn a_group_that_is_named_by_its_name_is_named_in_the_permission() {
+    let mut bench = Bench::new();
+    let default = bench.ec2().group_named("default", None).unwrap().id.clone();
+    let call = bench.call("ec2", "DeleteSecurityGroup", "GroupName=default");
+    let needed = permissions(&bench.world, &call).unwrap();
+    assert_eq!(needed[0].resource, format!("arn:aws:ec2:eu-west-3:111122223333:security-group/{default}"));
+}
+
+#[test]
 fn permissions_name_the_resource_and_its_tags() {
     let mut bench = Bench::new();
     let id = bench.launch();
@@ -325,4 +334,31 @@ fn a_group_relaunches_unless_it_is_suspended() {
     bench.wait(120);
     assert_eq!(alive(&mut bench).len(), 1);
     assert_eq!(bench.state(&second[0]), "stopped");
+}
+
+#[test]
+fn the_world_settles_groups_too() {
+    let mut bench = Bench::new();
+    let image = bench.spec().image_id;
+    bench.ask("CreateLaunchTemplate", &format!("LaunchTemplateName=miner&LaunchTemplateData.ImageId={image}")).unwrap();
+    let create = "AutoScalingGroupName=g&MinSize=0&MaxSize=1&DesiredCapacity=1&LaunchTemplate.LaunchTemplateName=miner\
+                  &AvailabilityZones.member.1=eu-west-3a";
+    bench.scale("CreateAutoScalingGroup", create).unwrap();
+    bench.wait(30);
+    let first = bench.ec2().instances.keys().next().unwrap().clone();
+    let (now, region) = (bench.now, bench.region.clone());
+    let ec2 = &mut bench.world.region_mut(&account(), &region).ec2;
+    ec2.terminate_instance(&first, now, "Server.InternalError", "the hardware failed");
+    bench.world.settle(now + SignedDuration::from_mins(10));
+    let instances = &bench.world.region(&account(), &region).ec2.instances;
+    assert!(instances.values().any(|instance| instance.id != first && !instance.state.is_ending()));
+}
+
+#[test]
+fn the_first_call_in_a_region_is_authorised_for_that_region() {
+    let bench = Bench::new();
+    let tags = "TagSpecification.1.ResourceType=volume&TagSpecification.1.Tag.1.Key=case";
+    let needed = permissions(&bench.world, &bench.call("ec2", "CreateVolume", tags)).unwrap();
+    let arns: Vec<&str> = needed.iter().map(|permission| permission.resource.as_str()).collect();
+    assert_eq!(arns, ["arn:aws:ec2:eu-west-3:111122223333:volume/*"; 2]);
 }

@@ -139,7 +139,7 @@ impl Listed for Volume {
 
 describe!(DescribeVolumes {
     ids: Vec<String> = "VolumeId",
-    _include_managed_resources: Option<bool> = "IncludeManagedResources",
+    include_managed_resources: bool = "IncludeManagedResources",
 });
 
 /// DescribeVolumes.
@@ -147,7 +147,9 @@ pub fn describe(ec2: &Ec2, call: &Call) -> Reply {
     let params: DescribeVolumes = call.params.read()?;
     let listing = params.listing();
     listing.refuse_ids_with_pages(&params.ids, "volumeSet")?;
-    let (page, next) = listing.of(ec2, VOLUME.select(&ec2.volumes, &params.ids)?)?;
+    let mut volumes = VOLUME.select(&ec2.volumes, &params.ids)?;
+    volumes.retain(|volume| params.include_managed_resources || !ec2.hides(volume.attached_to.as_deref()));
+    let (page, next) = listing.of(ec2, volumes)?;
     let items = page.into_iter().map(|volume| shown(ec2, volume));
     Ok(Body::Xml(paged(vec![Xml::list("volumeSet", "item", items)], next)))
 }
@@ -203,9 +205,8 @@ struct CreateVolume {
 /// CreateVolume.
 pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
     let params: CreateVolume = call.params.read()?;
-    let token = params.client_token.as_ref();
-    if let Some((_, made)) = token.and_then(|token| ec2.client_tokens.get(token)) {
-        return Ok(Body::Xml(shown(ec2, VOLUME.get(&ec2.volumes, made)?)));
+    if let Some(made) = ec2.made_before(params.client_token.as_deref(), call)? {
+        return Ok(Body::Xml(shown(ec2, VOLUME.get(&ec2.volumes, &made.concat())?)));
     }
     if !ec2.zones().any(|zone| zone == params.availability_zone) {
         let message = format!("The zone '{}' does not exist.", params.availability_zone);
@@ -232,9 +233,7 @@ pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
     volume.tags = tags::specified(&params.tag_specifications, "volume")?;
     let body = Body::Xml(shown(ec2, &volume));
     ec2.volumes.insert(id.clone(), volume);
-    if let Some(token) = params.client_token {
-        ec2.client_tokens.insert(token, (String::new(), id));
-    }
+    ec2.remember_made(params.client_token.as_deref(), call, &[id]);
     Ok(body)
 }
 

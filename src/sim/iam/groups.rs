@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::entity::{Group, Owner};
 use super::paging::{Everything, Paging};
-use super::{DONE, already_exists, check_name, check_path, date, read};
+use super::{DONE, already_exists, check_name, check_path, date, read, users};
 use crate::model::AccountId;
 use crate::sim::call::{Body, Call, Refusal, Reply};
 use crate::sim::wire::xml::Xml;
@@ -64,6 +64,27 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
     let groups =
         groups.iter().filter(|(_, group)| asked.admits(&group.path)).map(|(name, group)| (name.clone(), group));
     Ok(asked.paging().part(groups)?.structures("Groups", described))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct OneGroup {
+    group_name: String,
+    marker: Option<String>,
+    max_items: Option<usize>,
+}
+
+/// The group and its members.
+pub(super) fn get(world: &World, call: &Call) -> Reply {
+    let asked: OneGroup = read(call)?;
+    let iam = &world.account(&call.account).iam;
+    let group = iam.groups.get(&asked.group_name).ok_or_else(|| Owner::Group.missing(&asked.group_name))?;
+    let members = iam.users.iter().filter(|(_, user)| user.groups.contains(&asked.group_name));
+    let paging = Paging { marker: asked.marker, max_items: asked.max_items };
+    let part = paging.part(members.map(|(name, user)| (name.clone(), user)))?;
+    let ending = part.ending();
+    let users = Xml::list("Users", "member", part.items.into_iter().map(users::listed));
+    Ok(Body::Xml([vec![Xml::node("Group", described(group)), users], ending].concat()))
 }
 
 #[derive(Deserialize)]

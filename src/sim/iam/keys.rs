@@ -167,9 +167,11 @@ pub(super) fn last_used(world: &World, call: &Call) -> Reply {
     let asked: OneKey = read(call)?;
     let keys = &world.account(&call.account).iam.access_keys;
     let key = AccessKeyId::new(&asked.access_key_id).ok().and_then(|id| keys.get(&id));
-    // Keys of other accounts, and keys that are nobody's, are refused in the same way: nothing is given away.
+    // The operation has no error of its own (its model lists none): a key of another account, or nobody's, is one on
+    // which the caller may do nothing, whatever its policies say. Nothing is given away.
     let key = key.ok_or_else(|| {
-        let message = format!("User is not authorized to perform: iam:GetAccessKeyLastUsed on {}", asked.access_key_id);
+        let who = &call.principal.arn;
+        let message = format!("User: {who} is not authorized to perform: iam:GetAccessKeyLastUsed");
         Refusal::new(403, "AccessDenied", message)
     })?;
     let used = match &key.last_used {

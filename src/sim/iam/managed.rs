@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::aws_managed::{AWS_MANAGED, AwsManaged};
 use super::paging::Paging;
 use super::policies::check_document;
-use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, encoded, limit_exceeded};
+use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, limit_exceeded};
 use super::{no_such_entity, read};
 use crate::model::AccountId;
 use crate::policy::{Kind, size_without_white_space};
@@ -36,6 +36,8 @@ pub struct ManagedPolicy {
     pub versions: BTreeMap<String, (String, Timestamp)>,
     /// The version that is in force.
     pub default_version: String,
+    /// The number of the newest version that ever was: none is given twice.
+    pub last_version: u32,
 }
 
 /// The name at the end of a policy's ARN.
@@ -53,7 +55,7 @@ pub(super) fn missing(arn: &str) -> Refusal {
     no_such_entity(format!("Policy {arn} was not found."))
 }
 
-fn aws_managed(arn: &str) -> Option<&'static AwsManaged> {
+pub(super) fn aws_managed(arn: &str) -> Option<&'static AwsManaged> {
     let (_, name) = arn.split_once(":iam::aws:policy/")?;
     AWS_MANAGED.iter().find(|policy| policy.name == name)
 }
@@ -69,6 +71,15 @@ impl Iam {
     }
 }
 
+/// Refuses a document that a managed policy cannot have.
+pub(super) fn check_managed_document(document: &str) -> Result<(), Refusal> {
+    check_document(document, Kind::Identity)?;
+    if size_without_white_space(document) > LARGEST {
+        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {LARGEST}")));
+    }
+    Ok(())
+}
+
 /// Adds a managed policy and returns its ARN. Refused when there is one of that name.
 pub fn create_policy(
     world: &mut World,
@@ -79,10 +90,7 @@ pub fn create_policy(
     now: Timestamp,
 ) -> Result<String, Refusal> {
     check_name(name, 128)?;
-    check_document(document, Kind::Identity)?;
-    if size_without_white_space(document) > LARGEST {
-        return Err(limit_exceeded(format!("Cannot exceed quota for PolicySize: {LARGEST}")));
-    }
+    check_managed_document(document)?;
     if world.account(account).iam.policies.values().any(|policy| policy.name == name) {
         let message = format!("A policy called {name} already exists. Duplicate names are not allowed.");
         return Err(already_exists(message));
@@ -96,6 +104,7 @@ pub fn create_policy(
         created: now,
         versions: BTreeMap::from([("v1".to_owned(), (document.to_owned(), now))]),
         default_version: "v1".to_owned(),
+        last_version: 1,
     };
     world.account_mut(account).iam.policies.insert(arn.clone(), policy);
     Ok(arn)
@@ -151,53 +160,12 @@ fn described(iam: &Iam, arn: &str) -> Result<Vec<Xml>, Refusal> {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct OnePolicy {
     policy_arn: String,
-    version_id: Option<String>,
-    marker: Option<String>,
-    max_items: Option<usize>,
 }
 
 pub(super) fn get(world: &World, call: &Call) -> Reply {
     let asked: OnePolicy = read(call)?;
     let policy = described(&world.account(&call.account).iam, &asked.policy_arn)?;
     Ok(Body::Xml(vec![Xml::node("Policy", policy)]))
-}
-
-/// The versions of a policy: id, text, whether it is in force, date.
-fn versions(iam: &Iam, arn: &str) -> Result<Vec<(String, String, bool, String)>, Refusal> {
-    if let Some(policy) = aws_managed(arn) {
-        return Ok(vec![(policy.version.to_owned(), policy.document.to_owned(), true, policy.updated.to_owned())]);
-    }
-    let policy = iam.policies.get(arn).ok_or_else(|| missing(arn))?;
-    let version = |(id, (text, at)): (&String, &(String, Timestamp))| {
-        (id.clone(), text.clone(), *id == policy.default_version, date(*at))
-    };
-    Ok(policy.versions.iter().map(version).collect())
-}
-
-pub(super) fn get_version(world: &World, call: &Call) -> Reply {
-    let asked: OnePolicy = read(call)?;
-    let wanted = asked.version_id.ok_or_else(|| Refusal::new(400, "ValidationError", "missing field `VersionId`"))?;
-    let versions = versions(&world.account(&call.account).iam, &asked.policy_arn)?;
-    let found = versions.into_iter().find(|(id, ..)| *id == wanted);
-    let message = format!("Policy {} version {wanted} does not exist or is not attachable.", asked.policy_arn);
-    let (id, text, is_default, created) = found.ok_or_else(|| no_such_entity(message))?;
-    let children = vec![
-        Xml::text("Document", encoded(&text)),
-        Xml::text("VersionId", id),
-        Xml::text("IsDefaultVersion", is_default),
-        Xml::text("CreateDate", created),
-    ];
-    Ok(Body::Xml(vec![Xml::node("PolicyVersion", children)]))
-}
-
-pub(super) fn list_versions(world: &World, call: &Call) -> Reply {
-    let asked: OnePolicy = read(call)?;
-    let versions = versions(&world.account(&call.account).iam, &asked.policy_arn)?;
-    let versions = versions.into_iter().map(|version| (version.0.clone(), version));
-    let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(versions)?;
-    Ok(part.structures("Versions", |(id, _, is_default, created)| {
-        vec![Xml::text("VersionId", id), Xml::text("IsDefaultVersion", is_default), Xml::text("CreateDate", created)]
-    }))
 }
 
 #[derive(Deserialize)]
@@ -263,6 +231,11 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
     if iam.all_policies().any(used) {
         return Err(delete_conflict("detach the policy from all entities"));
     }
-    iam.policies.remove(arn).ok_or_else(|| missing(arn))?;
+    if iam.policies.get(arn).ok_or_else(|| missing(arn))?.versions.len() > 1 {
+        let message = "This policy has more than one version. Before you delete a policy, you must delete the policy's \
+                       versions. The default version is deleted with the policy.";
+        return Err(Refusal::new(409, "DeleteConflict", message));
+    }
+    iam.policies.remove(arn);
     DONE
 }

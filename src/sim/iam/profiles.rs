@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::paging::{Everything, Paging};
-use super::{DONE, Iam, already_exists, check_name, check_path, date, limit_exceeded, no_such_entity, read, roles};
+use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, limit_exceeded};
+use super::{no_such_entity, read, roles};
 use crate::model::AccountId;
 use crate::sim::call::{Body, Call, Refusal, Reply};
 use crate::sim::wire::xml::Xml;
@@ -128,6 +129,17 @@ pub(super) fn add_role(world: &mut World, call: &Call) -> Reply {
         return Err(limit_exceeded("Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1".to_owned()));
     }
     profile.role = Some(role);
+    DONE
+}
+
+pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
+    let asked: OneProfile = read(call)?;
+    let profiles = &mut world.account_mut(&call.account).iam.instance_profiles;
+    let profile = profiles.get(&asked.instance_profile_name);
+    if profile.ok_or_else(|| missing(&asked.instance_profile_name))?.role.is_some() {
+        return Err(delete_conflict("remove roles from instance profile"));
+    }
+    profiles.remove(&asked.instance_profile_name);
     DONE
 }
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use super::entity::{Group, Policies, Role, User};
 use super::paging::Paging;
 use super::users::boundary;
-use super::{AccessKey, Iam, KeyStatus, ManagedPolicy, date, encoded, groups, policies, profiles, read, roles};
+use super::{AccessKey, DONE, Iam, KeyStatus, ManagedPolicy, already_exists, date, encoded, no_such_entity, read};
+use super::{groups, policies, profiles, roles};
 use crate::sim::call::{Body, Call, Refusal, Reply};
 use crate::sim::wire::xml::Xml;
 use crate::sim::world::World;
@@ -21,6 +22,41 @@ const REPORT_AGE: SignedDuration = SignedDuration::from_hours(4);
 pub(super) fn aliases(world: &World, call: &Call) -> Reply {
     let alias = world.account(&call.account).iam.alias.iter().map(|alias| (alias.clone(), alias.clone()));
     Ok(Paging::default().part(alias)?.texts("AccountAliases"))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Alias {
+    account_alias: String,
+}
+
+/// CreateAccountAlias: an account has one alias, which no other account has. A new one replaces it.
+pub(super) fn create_alias(world: &mut World, call: &Call) -> Reply {
+    let Alias { account_alias: alias } = read(call)?;
+    let inner = alias.trim_matches('-');
+    let fits = (3..=63).contains(&alias.len())
+        && inner.len() == alias.len()
+        && !alias.contains("--")
+        && alias.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !fits {
+        let message = format!("The account alias `{alias}` must have 3 to 63 of a-z 0-9 and single dashes within");
+        return Err(Refusal::new(400, "ValidationError", message));
+    }
+    if world.accounts.values().any(|account| account.iam.alias.as_ref() == Some(&alias)) {
+        return Err(already_exists(format!("The account alias {alias} already exists.")));
+    }
+    world.account_mut(&call.account).iam.alias = Some(alias);
+    DONE
+}
+
+pub(super) fn delete_alias(world: &mut World, call: &Call) -> Reply {
+    let Alias { account_alias: alias } = read(call)?;
+    let held = &mut world.account_mut(&call.account).iam.alias;
+    if held.as_ref() != Some(&alias) {
+        return Err(no_such_entity(format!("The account alias {alias} cannot be found.")));
+    }
+    *held = None;
+    DONE
 }
 
 pub(super) fn summary(world: &World, call: &Call) -> Reply {
@@ -163,13 +199,16 @@ fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
             Xml::text("CreateDate", date(*at)),
         ]
     };
+    let updated = policy.versions.values().map(|(_, at)| *at).max().unwrap_or(policy.created);
     vec![
         Xml::text("PolicyName", &policy.name),
         Xml::text("PolicyId", &policy.id),
         Xml::text("Arn", arn),
         Xml::text("Path", &policy.path),
         Xml::text("DefaultVersionId", &policy.default_version),
+        Xml::text("IsAttachable", true),
         Xml::text("CreateDate", date(policy.created)),
+        Xml::text("UpdateDate", date(updated)),
         Xml::list("PolicyVersionList", "member", policy.versions.iter().map(version)),
     ]
 }

@@ -118,6 +118,12 @@ struct OneRole {
     policy_document: Option<String>,
     #[serde(default)]
     tags: Vec<Tag>,
+    #[serde(default)]
+    tag_keys: Vec<String>,
+    #[serde(rename = "Marker")]
+    _marker: Option<String>,
+    #[serde(rename = "MaxItems")]
+    _max_items: Option<usize>,
 }
 
 pub(super) fn get(world: &World, call: &Call) -> Reply {
@@ -163,6 +169,13 @@ pub(super) fn tag(world: &mut World, call: &Call) -> Reply {
     let asked: OneRole = read(call)?;
     let role = world.account_mut(&call.account).iam.role_mut(&asked.role_name)?;
     role.tags.extend(asked.tags.into_iter().map(|tag| (tag.key, tag.value)));
+    DONE
+}
+
+pub(super) fn untag(world: &mut World, call: &Call) -> Reply {
+    let asked: OneRole = read(call)?;
+    let role = world.account_mut(&call.account).iam.role_mut(&asked.role_name)?;
+    role.tags.retain(|key, _| !asked.tag_keys.contains(key));
     DONE
 }
 

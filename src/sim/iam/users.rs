@@ -91,7 +91,7 @@ fn described(user: &User) -> Vec<Xml> {
 }
 
 /// A user as `ListUsers` shows it: without tags and boundary.
-fn listed(user: &User) -> Vec<Xml> {
+pub(super) fn listed(user: &User) -> Vec<Xml> {
     let mut xml = vec![
         Xml::text("Path", &user.path),
         Xml::text("UserName", &user.name),
@@ -176,6 +176,20 @@ pub(super) fn tag(world: &mut World, call: &Call) -> Reply {
     let asked: TagUser = read(call)?;
     let user = world.account_mut(&call.account).iam.user_mut(&asked.user_name)?;
     user.tags.extend(asked.tags.into_iter().map(|tag| (tag.key, tag.value)));
+    DONE
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct UntagUser {
+    user_name: String,
+    tag_keys: Vec<String>,
+}
+
+pub(super) fn untag(world: &mut World, call: &Call) -> Reply {
+    let asked: UntagUser = read(call)?;
+    let user = world.account_mut(&call.account).iam.user_mut(&asked.user_name)?;
+    user.tags.retain(|key, _| !asked.tag_keys.contains(key));
     DONE
 }
 

@@ -64,6 +64,27 @@ pub(super) fn list(organization: &Organization, partition: &str, call: &Call) ->
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Delegated {
+    #[serde(rename = "ServicePrincipal")]
+    _service_principal: Option<String>,
+    next_token: Option<String>,
+    max_results: Option<usize>,
+}
+
+/// The simulator's delegated administrators are that of every service.
+pub(super) fn delegated(organization: &Organization, partition: &str, call: &Call) -> Result<Value, Refusal> {
+    let asked: Delegated = read(call)?;
+    let members = organization.members.iter().filter(|(id, _)| organization.delegated.contains(*id));
+    let shown = members.map(|(id, member)| {
+        let mut shown = account(organization, partition, (id, member));
+        shown["DelegationEnabledDate"] = json!(member.joined.as_second());
+        shown
+    });
+    part("DelegatedAdministrators", shown.collect(), asked.next_token.as_deref(), asked.max_results)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct OneAccount {
     account_id: String,
 }

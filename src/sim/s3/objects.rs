@@ -1,11 +1,10 @@
 //! Objects, their versions and their locks.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 
+use super::checksums::{self, etag};
 use super::{
     Bucket, LockMode, Version, Versioning, bare, bucket, bucket_mut, date, document, element, header, parameter,
 };
@@ -39,36 +38,10 @@ fn find<'a>(bucket: &'a Bucket, key: &str, id: Option<&str>) -> Result<&'a Versi
     }
 }
 
-fn set(response: &mut Response<Bytes>, name: &'static str, value: impl AsRef<str>) {
-    if let Ok(value) = value.as_ref().parse() {
+fn set(response: &mut Response<Bytes>, name: &str, value: impl AsRef<str>) {
+    if let (Ok(name), Ok(value)) = (name.parse::<http::HeaderName>(), value.as_ref().parse()) {
         response.headers_mut().insert(name, value);
     }
-}
-
-fn etag(version: &Version) -> String {
-    format!("\"{}\"", &version.sha256[..32])
-}
-
-fn sha256(body: &[u8]) -> String {
-    STANDARD.encode(hex::decode(Digest::of(body).as_str()).expect("a digest in hexadecimal digits"))
-}
-
-fn crc32(body: &[u8]) -> String {
-    STANDARD.encode(crc32fast::hash(body).to_be_bytes())
-}
-
-/// Refuses a body that does not have the checksums that were stated for it.
-fn check(call: &Call) -> Result<(), Refusal> {
-    let body = &call.http.body;
-    let checksums: [(&str, fn(&[u8]) -> String); 2] =
-        [("x-amz-checksum-sha256", sha256), ("x-amz-checksum-crc32", crc32)];
-    for (name, checksum) in checksums {
-        if header(call, name).is_some_and(|stated| stated != checksum(body)) {
-            let message = format!("Value for {name} header is invalid.");
-            return Err(Refusal::new(400, "BadDigest", message));
-        }
-    }
-    Ok(())
 }
 
 /// The lock that a new version is to have.
@@ -79,11 +52,8 @@ fn lock(call: &Call, bucket: &Bucket) -> Result<(Option<Retention>, bool), Refus
     if (mode.is_some() || hold) && !bucket.object_lock {
         return Err(not_lockable());
     }
-    let has_checksum = ["content-md5", "x-amz-checksum-sha256", "x-amz-checksum-crc32"];
-    if (mode.is_some() || hold) && !has_checksum.iter().any(|name| header(call, name).is_some()) {
-        let message = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock \
-                       parameters";
-        return Err(Refusal::new(400, "InvalidRequest", message));
+    if mode.is_some() || hold {
+        checksums::required(call, "Put Object requests with Object Lock parameters")?;
     }
     let invalid = |message: &str| Refusal::new(400, "InvalidArgument", message);
     match (mode, until) {
@@ -107,7 +77,7 @@ fn not_lockable() -> Refusal {
 }
 
 pub(super) fn put(world: &mut World, call: &Call) -> Reply {
-    check(call)?;
+    let checksums = checksums::stated(call)?;
     let new_id = world.rng.hex(32);
     let bucket = bucket_mut(world, call)?;
     let key = key(call);
@@ -121,6 +91,11 @@ pub(super) fn put(world: &mut World, call: &Call) -> Reply {
         Some((name.as_str().strip_prefix("x-amz-meta-")?.to_owned(), value.to_str().ok()?.to_owned()))
     });
     let body = call.http.body.clone();
+    let mut response = bare(StatusCode::OK);
+    set(&mut response, "etag", etag(&body));
+    for (name, value) in &checksums {
+        set(&mut response, name, value);
+    }
     let version = Version {
         id: new_id,
         size: body.len(),
@@ -130,15 +105,10 @@ pub(super) fn put(world: &mut World, call: &Call) -> Reply {
         retention,
         legal_hold,
         metadata: metadata.collect(),
+        etag: etag(&body),
+        checksums,
         body: Some(body),
     };
-    let mut response = bare(StatusCode::OK);
-    set(&mut response, "etag", etag(&version));
-    if header(call, "x-amz-checksum-sha256").is_some() {
-        set(&mut response, "x-amz-checksum-sha256", sha256(&call.http.body));
-    } else {
-        set(&mut response, "x-amz-checksum-crc32", crc32(&call.http.body));
-    }
     if let Some(id) = store(bucket, key, version) {
         set(&mut response, "x-amz-version-id", id);
     }
@@ -168,7 +138,7 @@ pub(super) fn get(world: &World, call: &Call) -> Reply {
         return Err(if id.is_some() { gone } else { no_key(&key) });
     };
     let mut response = bare(StatusCode::OK);
-    set(&mut response, "etag", etag(version));
+    set(&mut response, "etag", &version.etag);
     set(&mut response, "content-type", &version.content_type);
     set(&mut response, "content-length", body.len().to_string());
     set(&mut response, "last-modified", http_date(version.modified));
@@ -176,7 +146,9 @@ pub(super) fn get(world: &World, call: &Call) -> Reply {
         set(&mut response, "x-amz-version-id", &version.id);
     }
     if header(call, "x-amz-checksum-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("enabled")) {
-        set(&mut response, "x-amz-checksum-sha256", sha256(body));
+        for (name, value) in &version.checksums {
+            set(&mut response, name, value);
+        }
     }
     if let Some((mode, until)) = version.retention {
         set(&mut response, "x-amz-object-lock-mode", mode.as_str());
@@ -186,9 +158,7 @@ pub(super) fn get(world: &World, call: &Call) -> Reply {
         set(&mut response, "x-amz-object-lock-legal-hold", "ON");
     }
     for (name, value) in &version.metadata {
-        if let (Ok(name), Ok(value)) = (format!("x-amz-meta-{name}").parse::<http::HeaderName>(), value.parse()) {
-            response.headers_mut().insert(name, value);
-        }
+        set(&mut response, &format!("x-amz-meta-{name}"), value);
     }
     if call.operation == "GetObject" {
         *response.body_mut() = body.clone();
@@ -197,47 +167,82 @@ pub(super) fn get(world: &World, call: &Call) -> Reply {
 }
 
 /// Refuses what would remove a locked version.
-fn check_unlocked(version: &Version, call: &Call) -> Result<(), Refusal> {
-    let bypass = header(call, "x-amz-bypass-governance-retention") == Some("true");
+fn check_unlocked(version: &Version, bypass: bool, now: Timestamp) -> Result<(), Refusal> {
     let locked =
-        version.retention.is_some_and(|(mode, until)| until > call.now && !(mode == LockMode::Governance && bypass));
+        version.retention.is_some_and(|(mode, until)| until > now && !(mode == LockMode::Governance && bypass));
     let message = "Access Denied because object protected by object lock.";
     if locked || version.legal_hold { Err(Refusal::new(403, "AccessDenied", message)) } else { Ok(()) }
 }
 
-/// Without a version id nothing is lost in a bucket with versioning: a delete marker hides the object.
-pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
-    let marker_id = world.rng.hex(32);
-    let bucket = bucket_mut(world, call)?;
-    let key = key(call);
-    let mut response = bare(StatusCode::NO_CONTENT);
-    if let Some(id) = parameter(call, "versionId") {
-        if let Ok(version) = find(bucket, &key, Some(&id)) {
-            check_unlocked(version, call)?;
+/// Whether the call asks to go past a governance lock.
+pub(super) fn bypasses(call: &Call) -> bool {
+    header(call, "x-amz-bypass-governance-retention") == Some("true")
+}
+
+/// What became of an object that was deleted.
+pub(super) enum Deleted {
+    /// It, or the version of it that was named, is gone.
+    Gone,
+    /// A delete marker, with this version id, hides it.
+    Hidden {
+        /// `null` where versioning is suspended.
+        marker: String,
+    },
+}
+
+/// Deletes an object, or a version of one. Without a version nothing is lost in a bucket with versioning: a delete marker
+/// hides the object. What is not there is deleted all the same.
+pub(super) fn remove(
+    bucket: &mut Bucket,
+    key: &str,
+    version: Option<&str>,
+    marker: String,
+    bypass: bool,
+    now: Timestamp,
+) -> Result<Deleted, Refusal> {
+    if let Some(id) = version {
+        if let Ok(version) = find(bucket, key, Some(id)) {
+            check_unlocked(version, bypass, now)?;
         }
-        if let Some(versions) = bucket.objects.get_mut(&key) {
+        if let Some(versions) = bucket.objects.get_mut(key) {
             versions.retain(|version| version.id != id);
         }
         bucket.objects.retain(|_, versions| !versions.is_empty());
+        return Ok(Deleted::Gone);
+    }
+    if bucket.versioning.is_none() {
+        bucket.objects.remove(key);
+        return Ok(Deleted::Gone);
+    }
+    let marker = Version {
+        id: marker,
+        body: None,
+        size: 0,
+        sha256: String::new(),
+        etag: String::new(),
+        checksums: checksums::Checksums::new(),
+        modified: now,
+        content_type: String::new(),
+        retention: None,
+        legal_hold: false,
+        metadata: std::collections::BTreeMap::new(),
+    };
+    let id = store(bucket, key.to_owned(), marker);
+    Ok(Deleted::Hidden { marker: id.unwrap_or_else(|| "null".to_owned()) })
+}
+
+pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
+    let marker_id = world.rng.hex(32);
+    let version = parameter(call, "versionId");
+    let deleted =
+        remove(bucket_mut(world, call)?, &key(call), version.as_deref(), marker_id, bypasses(call), call.now)?;
+    let mut response = bare(StatusCode::NO_CONTENT);
+    if let Some(id) = version {
         set(&mut response, "x-amz-version-id", id);
-    } else if bucket.versioning.is_none() {
-        bucket.objects.remove(&key);
-    } else {
-        let marker = Version {
-            id: marker_id,
-            body: None,
-            size: 0,
-            sha256: String::new(),
-            modified: call.now,
-            content_type: String::new(),
-            retention: None,
-            legal_hold: false,
-            metadata: std::collections::BTreeMap::new(),
-        };
+    }
+    if let Deleted::Hidden { marker } = deleted {
         set(&mut response, "x-amz-delete-marker", "true");
-        if let Some(id) = store(bucket, key, marker) {
-            set(&mut response, "x-amz-version-id", id);
-        }
+        set(&mut response, "x-amz-version-id", marker);
     }
     Ok(Body::Raw(response))
 }
@@ -272,7 +277,7 @@ pub(super) fn list(world: &World, call: &Call) -> Reply {
         let object = vec![
             Xml::text("Key", key),
             Xml::text("LastModified", date(version.modified)),
-            Xml::text("ETag", etag(version)),
+            Xml::text("ETag", &version.etag),
             Xml::text("Size", version.size),
             Xml::text("StorageClass", "STANDARD"),
         ];
@@ -295,7 +300,7 @@ pub(super) fn list_versions(world: &World, call: &Call) -> Reply {
                 Xml::text("LastModified", date(version.modified)),
             ];
             if version.body.is_some() {
-                xml.extend([Xml::text("ETag", etag(version)), Xml::text("Size", version.size)]);
+                xml.extend([Xml::text("ETag", &version.etag), Xml::text("Size", version.size)]);
             }
             children.push(Xml::node(if version.body.is_some() { "Version" } else { "DeleteMarker" }, xml));
         }
@@ -331,7 +336,7 @@ pub(super) fn put_retention(world: &mut World, call: &Call) -> Reply {
         .retention
         .is_some_and(|(before, end)| until < end || (before == LockMode::Compliance && mode == LockMode::Governance));
     if weaker {
-        check_unlocked(version, call)?;
+        check_unlocked(version, bypasses(call), call.now)?;
     }
     version.retention = Some((mode, until));
     Ok(Body::Raw(bare(StatusCode::OK)))

@@ -51,6 +51,7 @@ pub struct Timing {
     iam_propagation: Option<Span>,
     organizations_propagation: Option<Span>,
     event_history: Option<bool>,
+    empty_first_pages: Option<bool>,
 }
 
 impl Timing {
@@ -67,6 +68,7 @@ impl Timing {
             iam_propagation: or(self.iam_propagation, usual.iam_propagation),
             organizations_propagation: or(self.organizations_propagation, usual.organizations_propagation),
             event_history: self.event_history.unwrap_or(usual.event_history),
+            empty_first_pages: self.empty_first_pages.unwrap_or(usual.empty_first_pages),
         }
     }
 }

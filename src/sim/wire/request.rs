@@ -29,6 +29,9 @@ pub fn read(protocol: Protocol, request: &Request<Bytes>) -> Result<Asked, Refus
         Protocol::Json => json(&http)?,
         Protocol::RestJson => rest_json(&http)?,
         Protocol::RestXml => {
+            if let Some(bucket) = bucket_of_host(request) {
+                http.path = format!("/{bucket}{}", http.path);
+            }
             if chunked::is_chunked(&http.headers) {
                 let (body, trailers) = chunked::unwrap(&http.body)
                     .map_err(|cause| Refusal::new(400, "IncompleteBody", format!("the body is cut: {cause}")))?;
@@ -65,6 +68,19 @@ fn raw(request: &Request<Bytes>) -> RawRequest {
         headers: request.headers().clone(),
         body: request.body().clone(),
     }
+}
+
+/// The bucket that the host names: `case.s3.eu-west-3.amazonaws.com`, or `case.localhost`. None for an address by path.
+fn bucket_of_host(request: &Request<Bytes>) -> Option<&str> {
+    let header = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let authority = request.uri().host().or(header)?;
+    let host = authority.split(':').next()?;
+    if let Some(bucket) = host.strip_suffix(".localhost") {
+        return Some(bucket);
+    }
+    let service = host.strip_suffix(".amazonaws.com")?;
+    let end = [".s3.", ".s3-"].into_iter().filter_map(|mark| service.rfind(mark)).max();
+    service.strip_suffix(".s3").or_else(|| service.get(..end?))
 }
 
 fn add_trailers(headers: &mut HeaderMap, trailers: Vec<(String, String)>) {
@@ -217,6 +233,22 @@ mod tests {
         assert_eq!(operation("PUT", "/case/a/b.json?x-id=PutObject"), "PutObject");
         assert_eq!(operation("PUT", "/case/a?retention"), "PutObjectRetention");
         assert_eq!(operation("GET", "/case?object-lock"), "GetObjectLockConfiguration");
+    }
+
+    #[test]
+    fn a_bucket_is_addressed_by_path_or_by_host() {
+        let path = |host: &str| {
+            let request = request("PUT", "/a/b.json", &[("host", host)], "");
+            read(Protocol::RestXml, &request).unwrap().http.path
+        };
+        assert_eq!(path("case.s3.eu-west-3.amazonaws.com"), "/case/a/b.json");
+        assert_eq!(path("my.s3.case.s3.amazonaws.com"), "/my.s3.case/a/b.json");
+        assert_eq!(path("case.localhost:4566"), "/case/a/b.json");
+        for by_path in ["s3.eu-west-3.amazonaws.com", "s3.amazonaws.com", "localhost:4566", "127.0.0.1:4566"] {
+            assert_eq!(path(by_path), "/a/b.json", "{by_path}");
+        }
+        let sent_in_process = request("GET", "https://case.s3.us-east-1.amazonaws.com/?list-type=2", &[], "");
+        assert_eq!(read(Protocol::RestXml, &sent_in_process).unwrap().operation, "ListObjectsV2");
     }
 
     #[test]
