@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::security_groups::Direction;
 use super::call::{Call, Permission, Refusal, Reply};
 use super::world::{Settings, World};
 use crate::model::{AccountId, Digest, Region};
@@ -320,11 +321,10 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         _ => {}
     }
     let ec2 = &mut world.region_mut(&call.account, &call.region).ec2;
-    use security_groups::Direction::{Egress, Ingress};
     match call.operation.as_str() {
         "AssociateIamInstanceProfile" => profiles::associate(ec2, call),
-        "AuthorizeSecurityGroupEgress" => security_groups::authorize(ec2, call, Egress),
-        "AuthorizeSecurityGroupIngress" => security_groups::authorize(ec2, call, Ingress),
+        "AuthorizeSecurityGroupEgress" => security_groups::authorize(ec2, call, Direction::Egress),
+        "AuthorizeSecurityGroupIngress" => security_groups::authorize(ec2, call, Direction::Ingress),
         "CancelSpotInstanceRequests" => spot::cancel(ec2, call),
         "CreateKeyPair" => key_pairs::create(ec2, call),
         "CreateLaunchTemplate" => launch_templates::create(ec2, call),
@@ -382,8 +382,8 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "ReplaceIamInstanceProfileAssociation" => profiles::replace(ec2, call),
         "ReplaceNetworkAclAssociation" => network_acls::replace_association(ec2, call),
         "RequestSpotInstances" => spot::request(ec2, call),
-        "RevokeSecurityGroupEgress" => security_groups::revoke(ec2, call, Egress),
-        "RevokeSecurityGroupIngress" => security_groups::revoke(ec2, call, Ingress),
+        "RevokeSecurityGroupEgress" => security_groups::revoke(ec2, call, Direction::Egress),
+        "RevokeSecurityGroupIngress" => security_groups::revoke(ec2, call, Direction::Ingress),
         "RunInstances" => run::run(ec2, call),
         "StartInstances" => power::start(ec2, call),
         "StopInstances" => power::stop(ec2, call),

@@ -61,6 +61,11 @@ impl Simulator {
         world
     }
 
+    /// Every request so far.
+    pub fn log(&self) -> Value {
+        self.get("/_sim/log")
+    }
+
     fn get(&self, path: &str) -> Value {
         let address = self.text("endpoint").trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).unwrap();

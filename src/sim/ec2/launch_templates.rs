@@ -198,7 +198,7 @@ pub fn create_version(ec2: &mut Ec2, call: &Call) -> Reply {
     let (id, name) = (params.launch_template_id, params.launch_template_name);
     let id = ec2.template(&TemplateReference::to(id, name))?.id.clone();
     let token = params.client_token.as_deref();
-    let before = ec2.made_before(token, call)?.map(|made| made.concat());
+    let before = ec2.made_before(token, call)?.map(<[String]>::concat);
     let template = LAUNCH_TEMPLATE.get_mut(&mut ec2.launch_templates, &id)?;
     let number = match before.and_then(|number| number.parse().ok()) {
         Some(number) => number,
