@@ -76,7 +76,7 @@ fn side_by_side(python: &Python, rounds: usize) -> Result<String, Failure> {
 }
 
 fn timed(python: &Python, contestant: &Contestant) -> Result<Duration, Failure> {
-    let simulator = Simulator::start(&scenario("bench"), LATENCY);
+    let simulator = Simulator::start(scenario("bench"), LATENCY);
     let mut command = (contestant.command)(python, &simulator);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let key = |name: &str| text(&simulator.ready["credentials"]["responder"][name]);

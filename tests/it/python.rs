@@ -2,7 +2,7 @@
 //! their test.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
