@@ -171,7 +171,7 @@ impl Organization {
 
     /// The service control policies (name, text) that bind an account, by level from the root to the account. None bind
     /// the management account, accounts outside, and anybody while the policy type is disabled.
-    pub fn levels(&self, account: &AccountId) -> Vec<Vec<(String, String)>> {
+    pub fn levels(&self, account: &AccountId) -> Vec<Vec<(&str, &str)>> {
         let enabled = self.policy_types.contains("SERVICE_CONTROL_POLICY");
         let Some(member) = self.members.get(account) else { return Vec::new() };
         if !enabled || self.is_management(account) {
@@ -186,9 +186,8 @@ impl Organization {
         targets.push(&self.root);
         let of_target = |target: &str| {
             let ids = self.attachments.get(target).into_iter().flatten();
-            ids.filter_map(|id| self.policies.get(id))
-                .map(|policy| (policy.name.clone(), policy.content.clone()))
-                .collect()
+            let policies = ids.filter_map(|id| self.policies.get(id));
+            policies.map(|policy| (policy.name.as_str(), policy.content.as_str())).collect()
         };
         targets.into_iter().rev().map(of_target).collect()
     }
