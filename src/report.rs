@@ -3,6 +3,7 @@
 //!
 //! All text that comes from AWS (names, tags, messages) passes [`text`] before it reaches a terminal.
 
+pub mod chain;
 pub mod drill;
 pub mod json_lines;
 pub mod plain;

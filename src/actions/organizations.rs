@@ -7,10 +7,11 @@ use aws_sdk_organizations::config::Builder;
 
 use crate::cloud::retry;
 use crate::engine::action::Ctx;
+use crate::model::Target;
 
 /// The client of the caller's organisation.
 fn client(cx: &Ctx) -> Client {
-    let config =
-        Builder::from(&cx.home).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
+    let caller = Target::global(cx.view.caller.account.clone());
+    let config = Builder::from(&cx.home).retry_partition(retry::partition(&caller)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.build())
 }

@@ -18,7 +18,9 @@ use crate::engine::run::{Run, RunError};
 use crate::engine::survey::{Progress, SurveyError};
 use crate::engine::{Engine, Planned};
 use crate::journal::Journal;
-use crate::model::{Event, Finding, Phase, Plan, RunId, Severity, Summary, Tier};
+use crate::model::{
+    Answer, Approval, Event, EventKind, Finding, Phase, Plan, RunId, RunOutcome, Severity, Summary, Tier,
+};
 use crate::report::plan_text::{self, Detail};
 use crate::report::record::Record;
 use crate::report::style::Colour;
@@ -102,7 +104,8 @@ pub fn check_guards(plan: &Plan) -> Result<(), Failure> {
             None => finding.message.clone(),
         })
         .collect();
-    Err(Failure::refused(format!("the plan is refused, and nothing was changed: {}", why.join("\n"))))
+    let why = why.join("\n  ");
+    Err(Failure::refused(format!("the plan is refused, and nothing was changed:\n  {why}")))
 }
 
 /// Begins a run and drives it to its end.
@@ -116,7 +119,7 @@ pub async fn start(
 ) -> Result<Ended, Failure> {
     let journal = Journal::create(state, &run)?;
     let mut reporters = screen.reporters();
-    let stop = stop_on_interrupt(screen);
+    let stop = stop_on_interrupt(&run, screen);
     let id = run.clone();
     let started = Run::start(engine, journal, run, plan, timed, (approver, &mut reporters, stop))?;
     finish(started, state, &id).await
@@ -139,12 +142,28 @@ pub fn report(ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
         // The last event holds the summary.
         Output::Jsonl => {}
     }
+    if let Some(no) = ended.events.iter().rev().find_map(refusal)
+        && ended.summary.outcome == RunOutcome::Refused
+    {
+        let done = if ended.summary.changes.done == 0 { "nothing was changed" } else { "nothing more was changed" };
+        let why = format!("{done}: the {} changes were not approved by {} ({})", no.tier, no.by, no.through);
+        screen.failure(&Failure::refused(why));
+    }
     Ok(ended.summary.outcome.exit_code())
+}
+
+/// The answer that ended a run, if this event is one.
+fn refusal(event: &Event) -> Option<&Approval> {
+    match &event.kind {
+        EventKind::ApprovalAnswered { approval } if approval.answer == Answer::Refused => Some(approval),
+        _ => None,
+    }
 }
 
 /// Ctrl-C once asks the run to stop: what is in flight ends and is journalled. Twice leaves at once: the journal is whole
 /// all the same, and `quell resume` finds out what became of what was in flight.
-pub fn stop_on_interrupt(screen: &Screen) -> watch::Receiver<bool> {
+pub fn stop_on_interrupt(run: &RunId, screen: &Screen) -> watch::Receiver<bool> {
+    let run = run.clone();
     let (sender, receiver) = watch::channel(false);
     let remark = screen.remarks();
     tokio::spawn(async move {
@@ -155,6 +174,9 @@ pub fn stop_on_interrupt(screen: &Screen) -> watch::Receiver<bool> {
         // Nobody listens any more when the run has ended by itself.
         let _ = sender.send(true);
         if tokio::signal::ctrl_c().await.is_ok() {
+            remark.write(&format!(
+                "left at once; the journal is whole: `quell resume {run}` looks what became of it and goes on"
+            ));
             leave();
         }
     });
@@ -188,6 +210,7 @@ impl From<SurveyError> for Failure {
             SurveyError::Caller(cause) | SurveyError::Targets(cause) | SurveyError::Set { error: cause, .. } => {
                 Self::from(cause).about(message)
             }
+            SurveyError::Refused { .. } => Self::refused(format!("{message}; nothing was changed")),
             SurveyError::Runbook(_) => Self::usage(message),
         }
     }

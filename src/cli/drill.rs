@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::engine::action::Table;
 use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
 use crate::model::{RunId, Span};
+use crate::report::chain;
 use crate::report::drill::{document, render, score};
 use crate::report::summary;
 use crate::report::text::shown;
@@ -33,7 +34,7 @@ use crate::sim::scenario::{Built, Facts, Scenario};
 #[command(after_long_help = "\
 Examples:
   quell drill
-  quell drill cryptojack --approve reversible,disruptive --clock virtual
+  quell drill cryptojack --approve reversible,disruptive --clock real
   quell drill --fault eu-west-3=no-answer --fault 'us-east-1/ec2:StopInstances=throttle@0.5'")]
 pub struct Args {
     /// The name of a shipped scenario, or a file
@@ -49,7 +50,7 @@ pub struct Args {
     /// What goes wrong, as WHERE=WHAT: eu-west-3=no-answer, ec2:StopInstances=throttle@0.2, iam=latency:2s
     #[arg(long = "fault", value_name = "WHERE=WHAT")]
     faults: Vec<Fault>,
-    /// Whether waiting takes time: `virtual` skips it
+    /// Whether waiting takes time: `virtual` skips it, `real` rehearses at the pace of the day
     #[arg(long, value_enum, default_value_t)]
     pub clock: Clock,
     /// How long every request takes
@@ -63,11 +64,11 @@ pub struct Args {
 /// The clock of a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Clock {
-    /// At the pace of the day.
+    /// As fast as the work is done: waiting is skipped, and counted.
     #[default]
-    Real,
-    /// As fast as the work is done; waiting is skipped.
     Virtual,
+    /// At the pace of the day.
+    Real,
 }
 
 /// A length of time that a request takes: `80ms`.
@@ -119,7 +120,7 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
     let text = std::fs::read_to_string(name).map_err(|error| {
         let names: Vec<_> = Scenario::names().collect();
         Failure::usage(format!("cannot read the scenario `{}`: {error}", shown(name)))
-            .hint(format!("give the path of a file, or the name of a shipped scenario: {}", names.join(", ")))
+            .hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
     })?;
     Scenario::load(&text).map_err(Failure::usage)
 }
@@ -135,10 +136,11 @@ fn inputs(args: &Args, table: &Table, facts: &Facts, screen: &Screen) -> Result<
         ("instances", rogue.collect::<Vec<_>>().join(",")),
     ];
     let mut given = args.inputs.inputs.clone();
-    for (name, _) in crate::runbook::inputs::missing(&runbook, &args.inputs.inputs) {
-        given.extend(
-            known.iter().filter(|(known, _)| *known == name).map(|(name, value)| ((*name).to_owned(), value.clone())),
-        );
+    for (name, value) in known {
+        let is_given = args.inputs.inputs.iter().any(|(given, _)| given == name);
+        if runbook.inputs.contains_key(name) && !is_given {
+            given.push((name.to_owned(), value));
+        }
     }
     Ok(given)
 }
@@ -187,7 +189,7 @@ impl Stage {
 fn report(stage: &Stage, ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
     let after = serde_json::json!(stage.sim.world());
     let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
-    facts.longest_chain = judge::longest_chain(&stage.sim.log(), &ended.record, stage.latency);
+    facts.longest_chain = chain::longest(&ended.record, stage.latency);
     let score = score(&ended.record, &ended.events, &facts);
     match screen.output {
         Output::Text => {

@@ -92,7 +92,13 @@ impl From<JournalError> for Failure {
             JournalError::Unknown { .. } | JournalError::Version { .. } => FailureKind::Usage,
             JournalError::Locked { .. } | JournalError::Broken { .. } => FailureKind::Refused,
         };
-        Self::new(kind, error)
+        let broken = matches!(error, JournalError::Broken { .. });
+        let failure = Self::new(kind, error);
+        if broken {
+            failure.hint("put the file back as it was, from a copy; what AWS itself recorded is in CloudTrail")
+        } else {
+            failure
+        }
     }
 }
 
@@ -100,7 +106,7 @@ impl From<ActionError> for Failure {
     fn from(error: ActionError) -> Self {
         match error.kind {
             ErrorKind::Credentials => Self::usage(format!("AWS does not accept the credentials: {error}"))
-                .hint("sign in again (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+                .hint("sign in again (`aws sso login`), or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (with AWS_SESSION_TOKEN for temporary ones)"),
             ErrorKind::NotFound => Self::usage(error),
             ErrorKind::Denied => Self::refused(format!("AWS denies the caller what the plan needs: {error}"))
                 .hint("`quell doctor RUNBOOK` names the missing permissions, `quell policy RUNBOOK` prints a policy that has them"),

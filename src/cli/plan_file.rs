@@ -53,8 +53,10 @@ impl PlanFile {
     /// Reads it, and refuses it when it was edited.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read the plan `{shown}`: {error}")))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::usage(format!("cannot read the plan `{shown}`: {error}"))
+                .hint("`quell plan RUNBOOK -o FILE` writes one")
+        })?;
         let file: Self = serde_json::from_str(&text).map_err(|error| {
             Failure::refused(format!("`{shown}` is not a plan file of this quell: {error}"))
                 .hint("make it again by `quell plan -o FILE`")
@@ -63,7 +65,8 @@ impl PlanFile {
             return Err(Failure::usage(format!(
                 "`{shown}` has plan format {}, and this quell reads {VERSION}",
                 file.quell_plan
-            )));
+            ))
+            .hint("make the plan again with this quell"));
         }
         if file.plan.digest() != file.digest {
             return Err(Failure::refused(format!(

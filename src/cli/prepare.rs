@@ -68,7 +68,7 @@ fn read(name: &str) -> Result<String, Failure> {
     std::fs::read_to_string(name).map_err(|error| {
         let names: Vec<_> = runbook::shipped().iter().map(|(name, _)| *name).collect();
         let failure = Failure::usage(format!("cannot read the runbook `{}`: {error}", shown(name)));
-        failure.hint(format!("give the path of a file, or the name of a shipped runbook: {}", names.join(", ")))
+        failure.hint(format!("{}; or give the path of a file", runbook::did_you_mean(name, names)))
     })
 }
 

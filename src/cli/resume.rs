@@ -40,7 +40,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         .hint("use the credentials the run was begun with (--profile)"));
     }
     let mut reporters = screen.reporters();
-    let stop = stop_on_interrupt(screen);
+    let stop = stop_on_interrupt(&run, screen);
     let approver = approver(&args.approval.approve, screen);
     let resumed = Run::resume(engine, journal, &events, caller, (approver, &mut reporters, stop))?;
     let ended = finish(resumed, &state, &run).await?;

@@ -31,6 +31,10 @@ pub async fn open(options: &AwsOptions, case: &RunId, screen: &Screen) -> Result
     }
     let caller = sessions.caller().await?;
     screen.remark(&format!("caller {}", shown(&caller.arn)));
+    if caller.is_root() {
+        return Err(Failure::refused(format!("the caller is the root user of account {}", caller.account))
+            .hint("no policy can bound root, and no guard could; use the responder role (--profile)"));
+    }
     Ok((Engine { sessions: Arc::new(sessions), table: crate::actions::table(), clock }, caller))
 }
 

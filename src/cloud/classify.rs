@@ -201,8 +201,10 @@ fn unsent(error: &(dyn Error + 'static)) -> ActionError {
     }
     let root = chain().last().map(ToString::to_string).unwrap_or_default();
     if chain().any(<dyn Error>::is::<CredentialsError>) {
-        let message = format!("no usable credentials: {root}; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in first");
-        return ActionError::new(ErrorKind::Credentials, shortened(&message));
+        // The default chain tells every provider that it tried, one to a line: too much for whoever is in a hurry.
+        let first = root.lines().next().unwrap_or_default();
+        let first = first.strip_suffix(". Attempted:").unwrap_or(first);
+        return ActionError::new(ErrorKind::Credentials, shortened(&format!("no usable credentials: {first}")));
     }
     ActionError::new(ErrorKind::Unreachable, shortened(&format!("no answer: {root}")))
 }

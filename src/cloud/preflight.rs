@@ -1,8 +1,11 @@
 //! Which permissions are missing, as far as IAM can say beforehand.
 
+use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType as Decision};
+use aws_smithy_types::retry::RetryConfig;
 use aws_types::SdkConfig;
 
+use super::retry;
 use crate::model::{ActionError, Caller, ErrorKind, Finding, Severity, Target};
 
 /// How many actions go into one simulation.
@@ -12,7 +15,7 @@ const BATCH: usize = 100;
 pub(super) async fn lacking(sdk: &SdkConfig, target: &Target, arn: &str, permissions: &[&'static str]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for names in permissions.chunks(BATCH) {
-        match simulate(sdk, arn, names).await {
+        match simulate(sdk, target, arn, names).await {
             Ok(results) => findings.extend(results.iter().filter_map(|result| missing(target, arn, result))),
             Err(error) => return vec![unchecked(target, arn, &error)],
         }
@@ -22,18 +25,23 @@ pub(super) async fn lacking(sdk: &SdkConfig, target: &Target, arn: &str, permiss
 
 /// The caller's user or role. The role's ARN is asked for, because a simulation needs its path and a session's ARN does
 /// not carry it.
-pub(super) async fn principal(sdk: &SdkConfig, caller: &Caller) -> String {
+pub(super) async fn principal(sdk: &SdkConfig, target: &Target, caller: &Caller) -> String {
     let arn = caller.principal_arn();
     let Some((_, name)) = arn.split_once(":role/") else { return arn };
-    let answer = aws_sdk_iam::Client::new(sdk).get_role().role_name(name).send().await;
+    let config = Builder::from(sdk).retry_partition(retry::partition(target)).build();
+    let answer = aws_sdk_iam::Client::from_conf(config).get_role().role_name(name).send().await;
     answer.ok().and_then(|answer| answer.role).map_or(arn, |role| role.arn)
 }
 
-async fn simulate(sdk: &SdkConfig, arn: &str, names: &[&'static str]) -> Result<Vec<EvaluationResult>, ActionError> {
+async fn simulate(
+    sdk: &SdkConfig,
+    target: &Target,
+    arn: &str,
+    names: &[&'static str],
+) -> Result<Vec<EvaluationResult>, ActionError> {
     // A simulation that fails with a 500 (`PolicyEvaluation`) fails again: it is asked once.
-    let config =
-        aws_sdk_iam::config::Builder::from(sdk).retry_config(aws_smithy_types::retry::RetryConfig::disabled()).build();
-    let client = aws_sdk_iam::Client::from_conf(config);
+    let config = Builder::from(sdk).retry_partition(retry::partition(target)).retry_config(RetryConfig::disabled());
+    let client = aws_sdk_iam::Client::from_conf(config.build());
     let mut results = client
         .simulate_principal_policy()
         .policy_source_arn(arn)

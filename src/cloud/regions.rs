@@ -2,7 +2,9 @@
 
 use aws_types::SdkConfig;
 
-use crate::model::{ActionError, ErrorKind, Region};
+#[cfg(any(feature = "account", feature = "ec2"))]
+use super::retry;
+use crate::model::{ActionError, ErrorKind, Region, Target};
 
 /// The regions that every account of the `aws` partition has, for an account that does not let quell ask. AWS Account
 /// Management, "Enable or disable AWS Regions in your account".
@@ -63,10 +65,10 @@ pub(super) fn home(partition: &str) -> &'static str {
 pub(super) type Listed = Vec<(Region, Result<(), ActionError>)>;
 
 /// Asks the account itself: Account Management first, EC2 when that is not to be had.
-pub(super) async fn of(sdk: &SdkConfig) -> Result<Listed, ActionError> {
-    match by_account(sdk).await {
+pub(super) async fn of(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
+    match by_account(sdk, target).await {
         Ok(listed) if !listed.is_empty() => Ok(listed),
-        _ => by_ec2(sdk).await,
+        _ => by_ec2(sdk, target).await,
     }
 }
 
@@ -76,10 +78,12 @@ fn disabled(region: &str, state: &str) -> ActionError {
 }
 
 #[cfg(feature = "account")]
-async fn by_account(sdk: &SdkConfig) -> Result<Listed, ActionError> {
+async fn by_account(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
     use aws_sdk_account::types::RegionOptStatus as Status;
 
-    let mut regions = aws_sdk_account::Client::new(sdk).list_regions().max_results(50).into_paginator().items().send();
+    let config = aws_sdk_account::config::Builder::from(sdk).retry_partition(retry::partition(target)).build();
+    let mut regions =
+        aws_sdk_account::Client::from_conf(config).list_regions().max_results(50).into_paginator().items().send();
     let mut listed = Vec::new();
     while let Some(region) = regions.next().await {
         let region = region?;
@@ -94,13 +98,14 @@ async fn by_account(sdk: &SdkConfig) -> Result<Listed, ActionError> {
 }
 
 #[cfg(not(feature = "account"))]
-async fn by_account(_: &SdkConfig) -> Result<Listed, ActionError> {
+async fn by_account(_: &SdkConfig, _: &Target) -> Result<Listed, ActionError> {
     Ok(Vec::new())
 }
 
 #[cfg(feature = "ec2")]
-async fn by_ec2(sdk: &SdkConfig) -> Result<Listed, ActionError> {
-    let answer = aws_sdk_ec2::Client::new(sdk).describe_regions().all_regions(true).send().await?;
+async fn by_ec2(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
+    let config = aws_sdk_ec2::config::Builder::from(sdk).retry_partition(retry::partition(target)).build();
+    let answer = aws_sdk_ec2::Client::from_conf(config).describe_regions().all_regions(true).send().await?;
     let listed = answer.regions().iter().filter_map(|region| {
         let name = Region::new(region.region_name()?).ok()?;
         let status = match region.opt_in_status() {
@@ -113,6 +118,6 @@ async fn by_ec2(sdk: &SdkConfig) -> Result<Listed, ActionError> {
 }
 
 #[cfg(not(feature = "ec2"))]
-async fn by_ec2(_: &SdkConfig) -> Result<Listed, ActionError> {
+async fn by_ec2(_: &SdkConfig, _: &Target) -> Result<Listed, ActionError> {
     Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without EC2 and cannot list regions"))
 }

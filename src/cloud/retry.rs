@@ -13,10 +13,16 @@ pub(super) fn config() -> RetryConfig {
     RetryConfig::standard().with_max_attempts(3)
 }
 
-/// Retry tokens of its own for a client. The SDK's default shares them among all accounts of the process, so that one
-/// throttled account would starve the others.
+/// The retry tokens of a lane, which all its clients share, however often they are made: the SDK knows a partition by its
+/// name. The SDK's own default would share them among all accounts of the process, so that one throttled account could
+/// starve the others. They are per region too: one that answers nothing must not use up what the account's others have.
 pub fn partition(target: &Target) -> RetryPartition {
-    RetryPartition::custom(format!("quell {target}")).build()
+    RetryPartition::new(format!("quell {target}"))
+}
+
+/// The retry tokens of the question who is calling, whose account nobody knows yet.
+pub(super) fn partition_of_caller() -> RetryPartition {
+    RetryPartition::new("quell caller")
 }
 
 /// Sends again what the SDK does not: answers that say "somebody else is changing this right now".

@@ -8,6 +8,7 @@ use aws_config::BehaviorVersion;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -15,10 +16,10 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::service_config::ServiceConfigKey;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::account_session::AssumedRole;
 #[cfg(feature = "iam")]
@@ -31,6 +32,7 @@ use crate::engine::ports::{Access, Boxed, Sessions, SharedClock, Traffic};
 use crate::model::{
     AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target,
 };
+use crate::runbook::did_you_mean;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_millis(3_100);
@@ -149,8 +151,7 @@ impl CloudSessions {
     }
 
     async fn identify(&self) -> Result<Caller, ActionError> {
-        let region = self.base.region().map_or("us-east-1", |region| region.as_ref());
-        let sts = aws_sdk_sts::Client::new(&self.sdk("caller", region, Access::Read, &self.own));
+        let sts = sts(&self.sdk("caller", self.region(), Access::Read, &self.own), retry::partition_of_caller());
         let answer = sts.get_caller_identity().send().await?;
         let text = |value: Option<String>| {
             value.ok_or_else(|| ActionError::new(ErrorKind::Unsupported, "sts:GetCallerIdentity did not say who calls"))
@@ -165,6 +166,11 @@ impl CloudSessions {
             access_key: keys.map(|keys| keys.access_key_id().to_owned()),
             endpoint: self.endpoint.clone(),
         })
+    }
+
+    /// The caller's region, as configured.
+    fn region(&self) -> &str {
+        self.base.region().map_or("us-east-1", |region| region.as_ref())
     }
 
     async fn who(&self) -> Result<&Caller, ActionError> {
@@ -211,7 +217,8 @@ impl CloudSessions {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
         let known = entered.entry(account.clone()).or_insert_with(|| {
             let region = self.base.region().map_or(regions::home(caller.partition()), |region| region.as_ref());
-            let sts = aws_sdk_sts::Client::new(&self.sdk(caller.account.as_str(), region, Access::Read, &self.own));
+            let partition = retry::partition(&Target::global(caller.account.clone()));
+            let sts = sts(&self.sdk(caller.account.as_str(), region, Access::Read, &self.own), partition);
             let name: String = format!("quell-{}", self.case).chars().take(64).collect();
             let clock = self.clock.clone();
             let role = AssumedRole::new(sts, caller.partition(), account.as_str(), &role, name, clock);
@@ -238,67 +245,79 @@ impl CloudSessions {
 
     async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
         self.assume(targets.role.as_ref());
-        let caller = self.who().await?;
-        let accounts = self.accounts(caller, &targets.accounts).await?;
+        well_formed(&targets.regions)?;
+        let (caller, accounts) = futures::try_join!(self.who(), self.accounts(&targets.accounts))?;
         let lanes = accounts.into_iter().map(|(account, state)| async move {
             match state {
                 Ok(()) => self.lanes_of(caller, &account, &targets.regions).await,
-                Err(error) => vec![(Target::global(account), Err(error))],
+                Err(error) => Ok(vec![(Target::global(account), Err(error))]),
             }
         });
-        Ok(join_all(lanes).await.into_iter().flatten().collect())
+        Ok(try_join_all(lanes).await?.into_iter().flatten().collect())
     }
 
     /// The accounts, each with why it cannot be worked in if that is known already.
-    async fn accounts(
-        &self,
-        caller: &Caller,
-        accounts: &Accounts,
-    ) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
-        let home = self.home(caller, Access::Read);
+    async fn accounts(&self, accounts: &Accounts) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
         match accounts {
-            Accounts::Own => Ok(vec![(caller.account.clone(), Ok(()))]),
+            Accounts::Own => Ok(vec![(self.who().await?.account.clone(), Ok(()))]),
             Accounts::Listed(listed) => {
                 let mut checked = Vec::with_capacity(listed.len());
                 for account in listed {
-                    let account = AccountId::new(account)
-                        .map_err(|error| ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}")))?;
+                    let account = match account.as_str() {
+                        Accounts::OWN => self.who().await?.account.clone(),
+                        id => AccountId::new(id).map_err(|error| {
+                            ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}"))
+                        })?,
+                    };
                     checked.push((account, Ok(())));
                 }
                 Ok(checked)
             }
             Accounts::OfKey(key) => {
-                let answer = aws_sdk_sts::Client::new(&home).get_access_key_info().access_key_id(key).send().await?;
+                // Every region knows every key, and the answer is the same for every caller.
+                let sts =
+                    sts(&self.sdk("caller", self.region(), Access::Read, &self.own), retry::partition_of_caller());
+                let answer = sts.get_access_key_info().access_key_id(key).send().await;
+                let answer = match answer.map_err(ActionError::from) {
+                    Err(error) if error.kind == ErrorKind::NotFound || error.is("ValidationError") => {
+                        return Err(ActionError { kind: ErrorKind::NotFound, message: nobodys(key), ..error });
+                    }
+                    other => other?,
+                };
                 let account = answer.account.as_deref().and_then(|account| AccountId::new(account).ok());
-                let account = account.ok_or_else(|| {
-                    ActionError::new(ErrorKind::NotFound, format!("AWS knows no account that the key {key} belongs to"))
-                })?;
+                let account = account.ok_or_else(|| ActionError::new(ErrorKind::NotFound, nobodys(key)))?;
                 Ok(vec![(account, Ok(()))])
             }
-            Accounts::Organization => organization(&home, None).await,
-            Accounts::Ou(unit) => organization(&home, Some(unit)).await,
+            Accounts::Organization => self.organization(None).await,
+            Accounts::Ou(unit) => self.organization(Some(unit)).await,
         }
     }
 
+    /// The accounts of the caller's organisation, or of one of its units and all below it.
+    async fn organization(&self, unit: Option<&str>) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+        let caller = self.who().await?;
+        organization(&self.home(caller, Access::Read), &Target::global(caller.account.clone()), unit).await
+    }
+
     /// The lanes of one account: its global one, and its regions.
-    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Vec<Lane> {
+    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Result<Vec<Lane>, ActionError> {
         let global = Target::global(account.clone());
         let lane = |region: Region, state| (Target::new(account.clone(), region), state);
         let listed = match self.context(&global, Access::Read).await {
-            Ok(cx) => regions::of(&cx.sdk).await,
+            Ok(cx) => regions::of(&cx.sdk, &global).await,
             Err(error) => {
                 let regions = assumed(caller, wanted, |_| Err(error.clone()));
                 let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-                return std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect();
+                return Ok(std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect());
             }
         };
         let regions = match (listed, wanted) {
             (Ok(listed), Regions::Enabled) => listed,
-            (Ok(listed), Regions::Listed(names)) => chosen(&listed, names),
+            (Ok(listed), Regions::Listed(names)) => chosen(account, &listed, names)?,
             (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
         };
         let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-        std::iter::once((global, Ok(()))).chain(regions).collect()
+        Ok(std::iter::once((global, Ok(()))).chain(regions).collect())
     }
 
     #[cfg(feature = "iam")]
@@ -309,7 +328,7 @@ impl CloudSessions {
         };
         let arn = match self.assumed_role(&target.account) {
             Some(arn) => arn,
-            None => preflight::principal(&cx.sdk, &cx.view.caller).await,
+            None => preflight::principal(&cx.sdk, target, &cx.view.caller).await,
         };
         preflight::lacking(&cx.sdk, target, &arn, permissions).await
     }
@@ -351,6 +370,12 @@ impl Sessions for CloudSessions {
         Box::pin(self.simulate(target, permissions))
     }
 
+    fn heard(&self, target: &Target) -> Option<Instant> {
+        let partition = self.caller.get().map_or("aws", Caller::partition);
+        let region = if target.region.is_global() { regions::home(partition) } else { target.region.as_str() };
+        self.wire.heard(target.account.as_str(), region)
+    }
+
     fn traffic(&self) -> Traffic {
         self.wire.traffic()
     }
@@ -360,6 +385,10 @@ impl fmt::Debug for CloudSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CloudSessions").field("case", &self.case).finish_non_exhaustive()
     }
+}
+
+fn sts(sdk: &SdkConfig, partition: RetryPartition) -> aws_sdk_sts::Client {
+    aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(sdk).retry_partition(partition).build())
 }
 
 /// HTTPS with connections that are kept.
@@ -389,14 +418,36 @@ fn endpoint_override(sdk: &SdkConfig) -> Option<String> {
     sdk.endpoint_url().map(str::to_owned).or_else(|| SERVICES.iter().find_map(of_service))
 }
 
-/// The regions that a runbook names, each with what the account says of it.
-fn chosen(listed: &regions::Listed, names: &[String]) -> regions::Listed {
-    let state = |region: &Region| match listed.iter().find(|(known, _)| known == region) {
-        Some((_, state)) => state.clone(),
-        None => Err(ActionError::new(ErrorKind::Other, format!("the account knows no region `{region}`"))),
+fn nobodys(key: &str) -> String {
+    format!(
+        "AWS knows no account that the access key {key} belongs to: compare it with where it was seen, digit by digit"
+    )
+}
+
+/// Refuses a name that cannot be a region's before anything is asked: a region left out silently is one not contained.
+fn well_formed(regions: &Regions) -> Result<(), ActionError> {
+    let Regions::Listed(names) = regions else { return Ok(()) };
+    let is_region = |name: &&String| Region::new(name).is_ok_and(|region| !region.is_global());
+    match names.iter().find(|name| !is_region(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("targets.regions: `{name}` is not a region, such as eu-west-3");
+            Err(ActionError::new(ErrorKind::NotFound, message))
+        }
+    }
+}
+
+/// The regions that a runbook names, each with what the account says of it. A name that the account does not know at all
+/// is a mistake, not a region that is switched off.
+fn chosen(account: &AccountId, listed: &regions::Listed, names: &[String]) -> Result<regions::Listed, ActionError> {
+    let region = |name: &String| {
+        listed.iter().find(|(known, _)| known.as_str() == name).cloned().ok_or_else(|| {
+            let meant = did_you_mean(name, listed.iter().map(|(known, _)| known.as_str()));
+            let message = format!("targets.regions: account {account} knows no region `{name}`; {meant}");
+            ActionError::new(ErrorKind::NotFound, message)
+        })
     };
-    let regions = names.iter().filter_map(|name| Region::new(name).ok());
-    regions.map(|region| (region.clone(), state(&region))).collect()
+    names.iter().map(region).collect()
 }
 
 /// The regions that an account has or may have, when it does not say. `state` is told whether one is opt-in.
@@ -420,9 +471,11 @@ fn unsure(error: &ActionError) -> ActionError {
 #[cfg(feature = "organizations")]
 async fn organization(
     home: &SdkConfig,
+    caller: &Target,
     unit: Option<&str>,
 ) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
-    let client = aws_sdk_organizations::Client::new(home);
+    let config = aws_sdk_organizations::config::Builder::from(home).retry_partition(retry::partition(caller)).build();
+    let client = aws_sdk_organizations::Client::from_conf(config);
     let mut accounts = Vec::new();
     let Some(unit) = unit else {
         let mut pages = client.list_accounts().into_paginator().send();
@@ -448,6 +501,7 @@ async fn organization(
 #[cfg(not(feature = "organizations"))]
 async fn organization(
     _: &SdkConfig,
+    _: &Target,
     _: Option<&str>,
 ) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
     Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without Organizations: list the accounts"))

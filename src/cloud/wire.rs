@@ -1,7 +1,8 @@
 //! What every request passes: guard → budget → count → time limit → connection, and on the way back the throttle answers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
@@ -13,7 +14,7 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::budget::Budgets;
 use super::call::Call;
@@ -40,6 +41,8 @@ pub(super) struct Wire {
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,
+    /// When each account and region last answered.
+    heard: Mutex<HashMap<(Arc<str>, String), Instant>>,
 }
 
 impl Wire {
@@ -52,10 +55,15 @@ impl Wire {
         }
     }
 
+    /// When a region last answered an account's request.
+    pub fn heard(&self, account: &str, region: &str) -> Option<Instant> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&(account.into(), region.to_owned())).copied()
+    }
+
     /// Sends one attempt.
     async fn send(
         &self,
-        account: &str,
+        account: &Arc<str>,
         access: Access,
         inner: SharedHttpConnector,
         request: HttpRequest,
@@ -72,6 +80,8 @@ impl Wire {
         let answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
         })??;
+        let place = (account.clone(), call.region.clone());
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Instant::now());
 
         if classify::code_in(&answer).is_some_and(|code| classify::is_throttle(&code)) {
             self.throttled.fetch_add(1, Ordering::Relaxed);
@@ -142,11 +152,9 @@ impl HttpConnector for Connector {
 
 #[cfg(test)]
 mod tests {
-    use aws_smithy_runtime_api::http::StatusCode;
-    use tokio::time::Instant;
-
     use super::super::call::tests::form;
     use super::*;
+    use aws_smithy_runtime_api::http::StatusCode;
 
     /// Answers everything with one status and body; with none, not at all.
     #[derive(Debug)]
@@ -169,7 +177,7 @@ mod tests {
     async fn send(wire: &Wire, access: Access, answer: Option<(u16, &'static str)>) -> Result<u16, ConnectorError> {
         let request = form("ec2", "Action=StopInstances&InstanceId.1=i-1");
         let inner = SharedHttpConnector::new(Fixed(answer));
-        wire.send("111122223333", access, inner, request).await.map(|answer| answer.status().as_u16())
+        wire.send(&"111122223333".into(), access, inner, request).await.map(|answer| answer.status().as_u16())
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,6 +61,7 @@ pub struct Found<P> {
 
 /// What is to be done about something found.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most decisions are changes, and none is kept")]
 pub enum Decision {
     /// Change it.
     Change(Proposal),
@@ -167,6 +168,20 @@ pub trait Action: Send + Sync + 'static {
         members: &[Resource],
     ) -> impl Future<Output = Result<Vec<Found<Self::Prior>>, ActionError>> + Send;
 
+    /// Looks once more at members whose changes were approved, right before they are made or taken back. By default all of
+    /// [`Action::discover`]. An action that needs a request per member for something that neither voids the approval nor is
+    /// about to be changed takes that from the approved state instead.
+    fn look_again(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        members: &[Resource],
+        approved: &[Item<Self::Prior>],
+    ) -> impl Future<Output = Result<Vec<Found<Self::Prior>>, ActionError>> + Send {
+        let _ = approved;
+        self.discover(cx, params, members)
+    }
+
     /// Decides; sees nothing but its arguments.
     fn plan(&self, view: &View, params: &Self::Params, found: &Found<Self::Prior>) -> Decision;
 
@@ -206,6 +221,18 @@ pub trait Action: Send + Sync + 'static {
         }
     }
 
+    /// What an earlier attempt made, read from what it left behind: the effect of a change whose `apply` was cut off before
+    /// it could say so. By default nothing is remembered.
+    fn made(&self, found: &Found<Self::Prior>) -> Effect {
+        let _ = found;
+        Effect::Null
+    }
+
+    /// What a look after the way back says. By default proven when nothing differs that [`Action::drift`] minds.
+    fn restored(&self, prior: &Self::Prior, now: &Self::Prior) -> Verdict {
+        self.drift(prior, now).map_or(Verdict::Proven, |why| Verdict::Pending { why })
+    }
+
     /// Takes one change back. Accepts that it never happened, happened by half, or was taken back before. `effect` is what
     /// `apply` returned, `null` if the run was cut off before it did.
     fn undo(
@@ -233,13 +260,26 @@ pub trait Source: Send + Sync + 'static {
 
     /// Lists the members in `cx.target`, each with every field of its kind.
     fn list(&self, cx: &Ctx, params: &Self::Params) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+
+    /// Why this caller must not go on at all, for a source that names who is compromised. Asked for the caller's own
+    /// account, before anything else is looked at.
+    fn refuse(&self, view: &View, params: &Self::Params, members: &[Resource]) -> Option<String> {
+        let _ = (view, params, members);
+        None
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// An [`Action`] with its types as JSON, so that a table can hold it.
 pub trait DynAction: Send + Sync {
-    /// What runbooks see of it.
+    /// See [`Action::NAME`].
+    fn name(&self) -> &'static str;
+    /// See [`Action::TIER`].
+    fn tier(&self) -> Tier;
+    /// See [`Action::PERMISSIONS`].
+    fn permissions(&self) -> &'static [&'static str];
+    /// What runbooks see of it. Builds the schema of its parameters anew.
     fn spec(&self) -> ActionSpec;
     /// See [`Action::BATCH`].
     fn batch(&self) -> usize;
@@ -251,6 +291,14 @@ pub trait DynAction: Send + Sync {
         cx: &'a Ctx,
         params: &'a Map<String, Value>,
         members: &'a [Resource],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>>;
+    /// See [`Action::look_again`].
+    fn look_again<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        members: &'a [Resource],
+        approved: &'a [Item<Value>],
     ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>>;
     /// See [`Action::plan`].
     fn plan(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Decision, ActionError>;
@@ -272,6 +320,10 @@ pub trait DynAction: Send + Sync {
     ) -> Boxed<'a, Result<Vec<Effect>, ActionError>>;
     /// See [`Action::verify`].
     fn verify(&self, view: &View, params: &Map<String, Value>, found: &Found<Value>) -> Result<Verdict, ActionError>;
+    /// See [`Action::made`].
+    fn made(&self, found: &Found<Value>) -> Result<Effect, ActionError>;
+    /// See [`Action::restored`].
+    fn restored(&self, prior: &Value, now: &Value) -> Result<Verdict, ActionError>;
     /// See [`Action::undo`].
     fn undo<'a>(
         &'a self,
@@ -284,6 +336,8 @@ pub trait DynAction: Send + Sync {
 
 /// A [`Source`] with its types as JSON.
 pub trait DynSource: Send + Sync {
+    /// See [`Source::NAME`].
+    fn name(&self) -> &'static str;
     /// What runbooks see of it.
     fn spec(&self) -> SourceSpec;
     /// The kind of its members.
@@ -293,6 +347,13 @@ pub trait DynSource: Send + Sync {
     /// See [`Source::list`].
     fn list<'a>(&'a self, cx: &'a Ctx, params: &'a Map<String, Value>)
     -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+    /// See [`Source::refuse`].
+    fn refuse(
+        &self,
+        view: &View,
+        params: &Map<String, Value>,
+        members: &[Resource],
+    ) -> Result<Option<String>, ActionError>;
 }
 
 /// Reads JSON as one of an action's own types.
@@ -318,7 +379,28 @@ fn item<P: DeserializeOwned>(item: &Item<Value>) -> Result<Item<P>, ActionError>
     })
 }
 
+/// What an action found, with its prior as JSON.
+fn in_json<P: Serialize>(found: Vec<Found<P>>) -> Vec<Found<Value>> {
+    let json = |f: Found<P>| {
+        let prior = serde_json::to_value(&f.prior).expect("a prior is always JSON");
+        Found { member: f.member, resource: f.resource, prior }
+    };
+    found.into_iter().map(json).collect()
+}
+
 impl<A: Action> DynAction for A {
+    fn name(&self) -> &'static str {
+        A::NAME
+    }
+
+    fn tier(&self) -> Tier {
+        A::TIER
+    }
+
+    fn permissions(&self) -> &'static [&'static str] {
+        A::PERMISSIONS
+    }
+
     fn spec(&self) -> ActionSpec {
         ActionSpec {
             name: A::NAME,
@@ -348,13 +430,19 @@ impl<A: Action> DynAction for A {
         with: &'a Map<String, Value>,
         members: &'a [Resource],
     ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>> {
+        Box::pin(async move { Ok(in_json(Action::discover(self, cx, &params(with)?, members).await?)) })
+    }
+
+    fn look_again<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        members: &'a [Resource],
+        approved: &'a [Item<Value>],
+    ) -> Boxed<'a, Result<Vec<Found<Value>>, ActionError>> {
         Box::pin(async move {
-            let found = Action::discover(self, cx, &params(with)?, members).await?;
-            let json = |f: Found<A::Prior>| {
-                let prior = serde_json::to_value(&f.prior).expect("a prior is always JSON");
-                Found { member: f.member, resource: f.resource, prior }
-            };
-            Ok(found.into_iter().map(json).collect())
+            let approved = approved.iter().map(item).collect::<Result<Vec<_>, _>>()?;
+            Ok(in_json(Action::look_again(self, cx, &params(with)?, members, &approved).await?))
         })
     }
 
@@ -395,6 +483,15 @@ impl<A: Action> DynAction for A {
         Ok(Action::verify(self, view, &params(with)?, &found(f)?))
     }
 
+    fn made(&self, f: &Found<Value>) -> Result<Effect, ActionError> {
+        Ok(Action::made(self, &found(f)?))
+    }
+
+    fn restored(&self, prior: &Value, now: &Value) -> Result<Verdict, ActionError> {
+        let what = "the state before";
+        Ok(Action::restored(self, &read(what, prior.clone())?, &read(what, now.clone())?))
+    }
+
     fn undo<'a>(
         &'a self,
         cx: &'a Ctx,
@@ -407,6 +504,10 @@ impl<A: Action> DynAction for A {
 }
 
 impl<S: Source> DynSource for S {
+    fn name(&self) -> &'static str {
+        S::NAME
+    }
+
     fn spec(&self) -> SourceSpec {
         SourceSpec {
             name: S::NAME,
@@ -428,6 +529,15 @@ impl<S: Source> DynSource for S {
     fn list<'a>(&'a self, cx: &'a Ctx, with: &'a Map<String, Value>) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
         Box::pin(async move { Source::list(self, cx, &params(with)?).await })
     }
+
+    fn refuse(
+        &self,
+        view: &View,
+        with: &Map<String, Value>,
+        members: &[Resource],
+    ) -> Result<Option<String>, ActionError> {
+        Ok(Source::refuse(self, view, &params(with)?, members))
+    }
 }
 
 /// All actions and sources that a runbook can use.
@@ -442,12 +552,12 @@ pub struct Table {
 impl Table {
     /// The action with this name.
     pub fn action(&self, name: &str) -> Option<&dyn DynAction> {
-        self.actions.iter().map(AsRef::as_ref).find(|action| action.spec().name == name)
+        self.actions.iter().map(AsRef::as_ref).find(|action| action.name() == name)
     }
 
     /// The source with this name.
     pub fn source(&self, name: &str) -> Option<&dyn DynSource> {
-        self.sources.iter().map(AsRef::as_ref).find(|source| source.spec().name == name)
+        self.sources.iter().map(AsRef::as_ref).find(|source| source.name() == name)
     }
 
     /// The table as data, for the checker, the schema and the help.
@@ -462,6 +572,6 @@ impl Table {
 
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.actions.iter().map(|action| action.spec().name)).finish()
+        f.debug_list().entries(self.actions.iter().map(|action| action.name())).finish()
     }
 }

@@ -100,7 +100,9 @@ type Seen = HashMap<ResourceId, Found<Value>>;
 
 async fn look(action: &dyn DynAction, cx: &Ctx, shard: &Shard) -> Result<Seen, ActionError> {
     let members = members(shard.changes.iter().map(|assigned| &assigned.change));
-    let found = action.discover(cx, &shard.step.with, &members).await?;
+    let approved: Vec<_> =
+        shard.changes.iter().map(|assigned| item(&assigned.change, assigned.change.prior.clone())).collect();
+    let found = action.look_again(cx, &shard.step.with, &members, &approved).await?;
     Ok(found.into_iter().map(|found| (found.resource.clone(), found)).collect())
 }
 
@@ -153,6 +155,8 @@ fn before_apply<'f>(
     let failed = |error: ActionError| Outcome::Failed { error };
     let Some(now) = now else { return Err(drifted("it is not there any more".to_owned())) };
     match action.plan(&cx.view, &shard.step.with, now).map_err(failed)? {
+        // Found as wished after an attempt that was cut off: that attempt's doing, and undone with it.
+        Decision::Already if assigned.cut_off => Err(Outcome::Done { effect: action.made(now).map_err(failed)? }),
         Decision::Already => Err(Outcome::Already),
         Decision::Skip(why) | Decision::Refuse(why) => Err(drifted(why)),
         // An attempt that was cut off may have been carried out by half: that is not somebody else's doing.
@@ -209,10 +213,13 @@ impl<R: Fn(LaneEvent) + Sync> ApplyLane<'_, R> {
         let seen = look(self.action, self.cx, self.shard).await;
         for item in batch {
             let now = seen.as_ref().ok().and_then(|seen| seen.get(&item.resource));
-            let decision = now.map(|now| self.action.plan(&self.cx.view, &self.shard.step.with, now));
-            let outcome = match decision {
-                Some(Ok(Decision::Already)) => Outcome::Done { effect: Value::Null },
-                _ => Outcome::Failed { error: error.clone() },
+            let made = now.and_then(|now| match self.action.plan(&self.cx.view, &self.shard.step.with, now) {
+                Ok(Decision::Already) => self.action.made(now).ok(),
+                _ => None,
+            });
+            let outcome = match made {
+                Some(effect) => Outcome::Done { effect },
+                None => Outcome::Failed { error: error.clone() },
             };
             (self.report)(LaneEvent::Ended(item.change, outcome));
         }

@@ -13,8 +13,12 @@ const MUST_WORK: [&str; 4] =
 /// A refusal for every policy of the plan that would lock out the caller, the role that quell works with, or a break-glass
 /// role of the runbook.
 pub fn findings(plan: &Plan) -> Vec<Finding> {
-    let policies = plan.changes.iter().filter_map(|change| Some((change, change.attaches.as_ref()?)));
-    policies.flat_map(|(change, policy)| judge(plan, change, policy)).collect()
+    plan.changes.iter().flat_map(|change| of_change(plan, change)).collect()
+}
+
+/// The refusals of one change; those who must stay able to act are the plan's.
+pub fn of_change(plan: &Plan, change: &Change) -> Vec<Finding> {
+    change.attaches.iter().flat_map(|policy| judge(plan, change, policy)).collect()
 }
 
 fn judge(plan: &Plan, change: &Change, policy: &AttachedPolicy) -> Vec<Finding> {
@@ -30,7 +34,9 @@ fn judge(plan: &Plan, change: &Change, policy: &AttachedPolicy) -> Vec<Finding> 
             let hit = protected.iter().find(|pattern| same_principal(pattern, arn));
             let message = |who: &String| {
                 format!(
-                    "would lock out {who}: the policy is to be attached to that very principal; take it out of the set"
+                    "{arn}: `{}` would lock out {who}, who must stay able to act (the caller, targets.role or break_glass); \
+                     take it out of the set by its `where`",
+                    change.summary
                 )
             };
             hit.map(|who| refusal(message(who))).into_iter().collect()
@@ -97,21 +103,16 @@ fn protected(plan: &Plan, account: &AccountId) -> BTreeSet<String> {
     principals
 }
 
-/// Whether two ARNs name the same user or role, when one of them may lack the path.
+/// Whether two ARNs name the same user or role. Paths do not count: a session's ARN lacks them, and no two users or roles
+/// of an account share a name, whatever their paths and capitals (IAM, "Names and identifiers").
 fn same_principal(a: &str, b: &str) -> bool {
     let parts = |arn: &str| {
         let (account, resource) = arn.rsplit_once(':')?;
         let (kind, path) = resource.split_once('/')?;
         let name = path.rsplit('/').next()?;
-        Some((account.to_owned(), kind.to_owned(), name.to_owned(), path.contains('/')))
+        Some((account.to_owned(), kind.to_owned(), name.to_ascii_lowercase()))
     };
-    match (parts(a), parts(b)) {
-        (Some(a_parts), Some(b_parts)) => {
-            let pathless = !a_parts.3 || !b_parts.3;
-            a == b || pathless && (a_parts.0, a_parts.1, a_parts.2) == (b_parts.0, b_parts.1, b_parts.2)
-        }
-        _ => a == b,
-    }
+    parts(a).map_or(a == b, |a| Some(a) == parts(b))
 }
 
 #[cfg(test)]

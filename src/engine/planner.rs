@@ -57,7 +57,7 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, found: &
                 id: ChangeId::of(&step.id, target, &resource),
                 step: step.id.clone(),
                 action: step.uses.clone(),
-                tier: step.approval.map_or(action.spec().tier, |asked| asked.max(action.spec().tier)),
+                tier: step.approval.map_or(action.tier(), |asked| asked.max(action.tier())),
                 target: target.clone(),
                 kind: kind.map_or_else(|| Kind::new("account"), |resource| resource.kind.clone()),
                 member,

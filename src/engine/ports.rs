@@ -52,6 +52,9 @@ impl Clock for TokioClock {
     }
 }
 
+/// A lane of a runbook's targets, or why it cannot be entered.
+pub type Lane = (Target, Result<(), ActionError>);
+
 /// What a session may do. There is no flag in the code that writes: the wire itself refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Access {
@@ -68,10 +71,7 @@ pub trait Sessions: Send + Sync {
 
     /// The lanes that a runbook's targets stand for: per account one global lane and one per region. What is known to be
     /// disabled, or cannot be entered, comes with the error that says so.
-    fn targets<'a>(
-        &'a self,
-        targets: &'a crate::model::Targets,
-    ) -> Boxed<'a, Result<Vec<(Target, Result<(), ActionError>)>, ActionError>>;
+    fn targets<'a>(&'a self, targets: &'a crate::model::Targets) -> Boxed<'a, Result<Vec<Lane>, ActionError>>;
 
     /// Tells which role to assume in accounts that are not the caller's own. [`Sessions::targets`] does so by itself; a run
     /// that begins from a plan or a journal says it here.
@@ -83,6 +83,9 @@ pub trait Sessions: Send + Sync {
     /// Which of these permissions the lane's principal lacks, as far as AWS can say beforehand
     /// (`iam:SimulatePrincipalPolicy`). When AWS cannot say, one note that it could not be checked.
     fn lacking<'a>(&'a self, target: &'a Target, permissions: &'a [&'static str]) -> Boxed<'a, Vec<Finding>>;
+
+    /// When the lane last answered anything: a lane that answers slowly is not a dead one.
+    fn heard(&self, target: &Target) -> Option<Instant>;
 
     /// Requests, throttle answers and repeats so far.
     fn traffic(&self) -> Traffic;

@@ -2,20 +2,18 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
 use tokio::time::Duration;
 
-use super::action::{Decision, Found};
 use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
 use super::survey::{SurveyError, survey};
-use super::{Engine, planner};
-use crate::model::{ActionError, Change, ChangeId, Coverage, Verdict};
+use super::{Engine, lockout, planner};
+use crate::model::{ActionError, Change, ChangeId, Coverage, CoverageStatus, Verdict};
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
-pub const LONGEST: Duration = Duration::from_secs(600);
+pub const LONGEST: Duration = Duration::from_mins(10);
 
 /// Whether a look later may say more.
 pub fn is_pending(verdict: &Verdict) -> bool {
@@ -44,8 +42,8 @@ pub async fn verify(engine: &Engine, state: &State) -> Vec<(ChangeId, Verdict)> 
             _ => groups.push(vec![change]),
         }
     }
-    let looks = groups.iter().map(|group| look(engine, state, group));
-    let answers = ask_all(looks).await;
+    let looks = groups.iter().map(|group| (group[0].target.clone(), look(engine, state, group)));
+    let answers = ask_all(engine.sessions.as_ref(), looks).await;
     let mut verdicts = Vec::new();
     for (group, answer) in groups.iter().zip(answers) {
         match answer {
@@ -74,28 +72,12 @@ async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(
         let verdict = match now {
             None if state.plan().undoes.is_some() => Verdict::Unproven { why: "it is not there any more".into() },
             None => Verdict::Proven,
-            Some(now) if state.plan().undoes.is_some() => undone(action, &cx, step, change, now)?,
+            Some(now) if state.plan().undoes.is_some() => action.restored(&change.prior, &now.prior)?,
             Some(now) => action.verify(&cx.view, &step.with, now)?,
         };
         verdicts.push((change.id.clone(), verdict));
     }
     Ok(verdicts)
-}
-
-/// A change is taken back when it could be made again, from the same state as before.
-fn undone(
-    action: &dyn super::action::DynAction,
-    cx: &super::action::Ctx,
-    step: &crate::model::Step,
-    change: &Change,
-    now: &Found<Value>,
-) -> Result<Verdict, ActionError> {
-    let drift = action.drift(&change.prior, &now.prior)?;
-    Ok(match (action.plan(&cx.view, &step.with, now)?, drift) {
-        (_, None) => Verdict::Proven,
-        (Decision::Already, Some(_)) => Verdict::Pending { why: format!("still {}", change.before) },
-        (_, Some(why)) => Verdict::Pending { why },
-    })
 }
 
 /// Surveys once more and returns the changes that no plan named before.
@@ -104,6 +86,15 @@ pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Cover
     let survey = survey(engine, &plan.runbook, &plan.inputs, (state.run(), plan.created), &mut |_| {}).await?;
     let known: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
-    let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id)).collect();
-    Ok((newcomers, survey.coverage))
+    let mut coverage = survey.coverage;
+    let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id));
+    // A newcomer whose containment would lock somebody out is left to a person; the ledger says so.
+    let (harmless, locking): (Vec<_>, Vec<_>) =
+        newcomers.partition(|change| lockout::of_change(plan, change).is_empty());
+    for change in locking {
+        let why = lockout::of_change(plan, &change).into_iter().next().map(|finding| finding.message);
+        let service = change.action.as_str().split('.').next().unwrap_or_default().to_owned();
+        coverage.note(change.target, &service, CoverageStatus::Unknown, why);
+    }
+    Ok((harmless, coverage))
 }

@@ -17,8 +17,6 @@ pub fn plan(run: &State, caller: Caller, now: Timestamp) -> Plan {
         let effect = match &tracked.progress {
             Progress::Ended(Outcome::Done { effect }) => Some(effect.clone()),
             Progress::Started | Progress::Ended(Outcome::Failed { .. }) => None,
-            // Found as wished after a cut-off attempt: that attempt's doing.
-            Progress::Ended(Outcome::Already) if tracked.cut_off => None,
             Progress::Waiting | Progress::Ended(_) => continue,
         };
         let change = &tracked.change;

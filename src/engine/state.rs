@@ -128,7 +128,9 @@ impl State {
     pub fn fold_all(events: &[Event]) -> Result<Self, NoRun> {
         let (first, rest) = events.split_first().ok_or(NoRun)?;
         let mut state = Self::begin(first)?;
-        rest.iter().for_each(|event| state.fold(event));
+        for event in rest {
+            state.fold(event);
+        }
         Ok(state)
     }
 
@@ -222,11 +224,7 @@ impl State {
         self.approvals.retain(|_, approval| approval.answer == Answer::Approved);
         for tracked in &mut self.tracked {
             match &tracked.progress {
-                Progress::Started => {
-                    tracked.cut_off = true;
-                    tracked.progress = Progress::Waiting;
-                }
-                Progress::Ended(Outcome::Failed { .. }) => {
+                Progress::Started | Progress::Ended(Outcome::Failed { .. }) => {
                     tracked.cut_off = true;
                     tracked.progress = Progress::Waiting;
                 }
@@ -268,8 +266,9 @@ impl State {
         }
     }
 
-    /// What can be made now, as one wave per lane and step. `batch` tells how many changes a step's requests carry: where
-    /// it is more than one, a wave waits for the one before it, so that what becomes ready meanwhile goes in one request.
+    /// What can be made now, as one wave per lane and step. `batch` tells how many changes one request of a step carries. A
+    /// wave begins when the one before it has looked, so that what becomes ready meanwhile goes together, and nothing waits
+    /// for longer than a look.
     pub fn waves(&self, batch: impl Fn(&StepId) -> usize) -> Vec<Wave> {
         if self.stopping {
             return Vec::new();
@@ -282,11 +281,7 @@ impl State {
         let mut startable = Vec::new();
         for ((target, step), mut changes) in waves {
             let lane = self.lanes.get(&(target.clone(), step.clone())).copied().unwrap_or_default();
-            let room = match batch(step) {
-                1 => IN_FLIGHT.saturating_sub(lane.in_flight),
-                batch if lane.in_flight == 0 => batch.max(IN_FLIGHT),
-                _ => 0,
-            };
+            let room = batch(step).max(IN_FLIGHT).saturating_sub(lane.in_flight);
             if lane.looking || room == 0 {
                 continue;
             }
@@ -361,12 +356,12 @@ impl State {
         let mut counts = ChangeCounts { planned: self.tracked.len(), ..ChangeCounts::default() };
         for tracked in &self.tracked {
             match &tracked.progress {
-                Progress::Waiting | Progress::Started => counts.skipped += 1,
                 Progress::Ended(Outcome::Done { .. }) => counts.done += 1,
                 Progress::Ended(Outcome::Already) => counts.already += 1,
                 Progress::Ended(Outcome::Failed { .. }) => counts.failed += 1,
                 Progress::Ended(Outcome::Drifted { .. }) => counts.drifted += 1,
-                Progress::Ended(Outcome::Skipped { .. }) => counts.skipped += 1,
+                // What never began counts as skipped: a run that was stopped is not done.
+                Progress::Waiting | Progress::Started | Progress::Ended(Outcome::Skipped { .. }) => counts.skipped += 1,
             }
             let good = matches!(&tracked.progress, Progress::Ended(outcome) if outcome.is_good());
             if good && tracked.verdict != Some(Verdict::Proven) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Engine;
 use super::action::{Found, View};
 use super::patience::ask_all;
-use super::ports::Access;
+use super::ports::{Access, Lane};
 use crate::model::{
     ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook, Scope,
     SetName, Step, StepId, Target,
@@ -26,12 +26,15 @@ pub struct Survey {
     /// The members of each set.
     pub sets: IndexMap<SetName, Vec<Resource>>,
     /// What each step's action found, per lane.
-    pub found: IndexMap<StepId, Vec<(Target, Vec<Found<Value>>)>>,
+    pub found: IndexMap<StepId, Vec<FoundInLane>>,
     /// What was looked at.
     pub coverage: Coverage,
     /// What could not be looked at, in words.
     pub gaps: Vec<(Target, String)>,
 }
+
+/// What one step's action found in one lane.
+pub type FoundInLane = (Target, Vec<Found<Value>>);
 
 /// Why there is no survey at all.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -49,6 +52,14 @@ pub enum SurveyError {
         set: SetName,
         /// Why.
         error: ActionError,
+    },
+    /// A guard does not let this caller look any further.
+    #[error("set `{set}`: {why}")]
+    Refused {
+        /// The set that tells it.
+        set: SetName,
+        /// Why, and the way out.
+        why: String,
     },
     /// The runbook asks for something this quell does not have, or in a form it does not understand.
     #[error("{0}")]
@@ -74,10 +85,11 @@ pub async fn survey(
     (case, now): (&RunId, Timestamp),
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
-    let caller = engine.sessions.caller().await.map_err(SurveyError::Caller)?;
+    let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
+    let caller = caller.map_err(SurveyError::Caller)?;
     progress(Progress::Caller(caller.clone()));
     let view = View { case: case.clone(), caller, now };
-    let lanes = engine.sessions.targets(&runbook.targets).await.map_err(SurveyError::Targets)?;
+    let lanes = lanes.map_err(SurveyError::Targets)?;
     progress(Progress::Lanes(lanes.len()));
     let mut survey = Survey {
         view,
@@ -99,12 +111,7 @@ pub async fn survey(
 }
 
 /// Opens the cells of the ledger that the runbook needs, and closes those of lanes that cannot be entered.
-fn expect(
-    engine: &Engine,
-    runbook: &Runbook,
-    lanes: &[(Target, Result<(), ActionError>)],
-    survey: &mut Survey,
-) -> Result<Vec<Target>, SurveyError> {
+fn expect(engine: &Engine, runbook: &Runbook, lanes: &[Lane], survey: &mut Survey) -> Result<Vec<Target>, SurveyError> {
     let mut services: Vec<(&str, Scope)> = Vec::new();
     for set in runbook.sets.values() {
         let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
@@ -140,24 +147,17 @@ async fn list_sets(
     lanes: &[Target],
     survey: &mut Survey,
 ) -> Result<(), SurveyError> {
-    let mut asked = Vec::new();
-    let mut questions = Vec::new();
-    for (name, set) in &runbook.sets {
-        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
-        let global = source.kind().scope == Scope::Global;
-        for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
-            asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
-            questions.push(async move {
-                let cx = engine.sessions.enter(lane, Access::Read).await?;
-                source.list(&cx, &set.with).await
-            });
-        }
-        survey.sets.insert(name.clone(), Vec::new());
-    }
-    let answers = ask_all(questions).await;
+    let own = Target::global(survey.view.caller.account.clone());
+    let (callers_own, others): (Vec<Target>, Vec<Target>) = lanes.iter().cloned().partition(|lane| *lane == own);
+    let mut listed = list(engine, runbook, &callers_own).await?;
+    refuse_caller(engine, runbook, &listed, &survey.view)?;
+    listed.extend(list(engine, runbook, &others).await?);
+
+    survey.sets.extend(runbook.sets.keys().map(|name| (name.clone(), Vec::new())));
     let predicates = predicates(engine, runbook)?;
-    for ((name, lane, service), answer) in asked.into_iter().zip(answers) {
-        match answer.unwrap_or_else(|| Err(no_answer())) {
+    let mut absent = Vec::new();
+    for Listed { name, lane, service, answer } in listed {
+        match answer {
             Ok(resources) => {
                 survey.coverage.note(lane, service, CoverageStatus::Clean, None);
                 for resource in resources {
@@ -172,13 +172,66 @@ async fn list_sets(
                     }
                 }
             }
-            // The source itself says that what was asked for is not there: an answer, and the run's end.
-            Err(error) if error.kind == ErrorKind::NotFound => return Err(SurveyError::Set { set: name, error }),
+            // The source itself says that what was asked for is not there: an answer.
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                survey.coverage.note(lane, service, CoverageStatus::Clean, None);
+                absent.push((name, error));
+            }
             Err(error) => gap(survey, lane, service, &error),
         }
     }
+    // If it is nowhere, that is the run's end. Where a lane did not answer, it may be there.
+    if let Some((set, error)) = absent.into_iter().find(|(name, _)| survey.sets[name].is_empty())
+        && survey.gaps.is_empty()
+    {
+        return Err(SurveyError::Set { set, error });
+    }
     for members in survey.sets.values_mut() {
         members.sort_by(|a, b| (&a.target, &a.id).cmp(&(&b.target, &b.id)));
+    }
+    Ok(())
+}
+
+/// What a source said about one lane.
+struct Listed<'a> {
+    name: SetName,
+    lane: Target,
+    service: &'a str,
+    answer: Result<Vec<Resource>, ActionError>,
+}
+
+/// Asks the sources of all sets about these lanes.
+async fn list<'a>(engine: &Engine, runbook: &'a Runbook, lanes: &[Target]) -> Result<Vec<Listed<'a>>, SurveyError> {
+    let mut asked = Vec::new();
+    let mut questions = Vec::new();
+    for (name, set) in &runbook.sets {
+        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
+        let global = source.kind().scope == Scope::Global;
+        for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
+            asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
+            questions.push((lane.clone(), async move {
+                let cx = engine.sessions.enter(lane, Access::Read).await?;
+                source.list(&cx, &set.with).await
+            }));
+        }
+    }
+    let answers = ask_all(engine.sessions.as_ref(), questions)
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(|| Err(no_answer())));
+    let listed = asked.into_iter().zip(answers);
+    Ok(listed.map(|((name, lane, service), answer)| Listed { name, lane, service, answer }).collect())
+}
+
+/// Ends the survey when the caller is whom a set names as compromised.
+fn refuse_caller(engine: &Engine, runbook: &Runbook, listed: &[Listed<'_>], view: &View) -> Result<(), SurveyError> {
+    for Listed { name, answer, .. } in listed {
+        let (set, Ok(members)) = (&runbook.sets[name], answer) else { continue };
+        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
+        let refusal = source.refuse(view, &set.with, members);
+        if let Some(why) = refusal.map_err(|error| SurveyError::Set { set: name.clone(), error })? {
+            return Err(SurveyError::Refused { set: name.clone(), why });
+        }
     }
     Ok(())
 }
@@ -210,13 +263,13 @@ async fn discover(
         survey.found.insert(step.id.clone(), Vec::new());
         for (lane, members) in members(step, lanes, survey) {
             asked.push((step.id.clone(), lane.clone(), service(step.uses.as_str())));
-            questions.push(async move {
+            questions.push((lane.clone(), async move {
                 let cx = engine.sessions.enter(&lane, Access::Read).await?;
                 action.discover(&cx, &step.with, &members).await
-            });
+            }));
         }
     }
-    let answers = ask_all(questions).await;
+    let answers = ask_all(engine.sessions.as_ref(), questions).await;
     for ((step, lane, service), answer) in asked.into_iter().zip(answers) {
         match answer.unwrap_or_else(|| Err(no_answer())) {
             Ok(mut found) => {

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ActionName, SetName, Span, StepId, Tier};
+use super::{AccountId, ActionName, InvalidId, SetName, Span, StepId, Tier};
 
 /// A runbook: what to do about a kind of breach. See `quell schema` for the file format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ pub struct Input {
 pub enum InputType {
     /// `AKIA…` or `ASIA…`.
     AccessKeyId,
-    /// 12 digits.
+    /// 12 digits, or `self`: the caller's own account.
     AccountId,
     /// An ARN.
     Arn,
@@ -108,9 +108,19 @@ pub enum Accounts {
     OfKey(String),
     /// Every active account below an organisational unit.
     Ou(String),
-    /// These.
+    /// These; `self` among them is the caller's own.
     #[serde(untagged)]
     Listed(Vec<String>),
+}
+
+impl Accounts {
+    /// How the caller's own account is written.
+    pub const OWN: &str = "self";
+
+    /// Whether `text` can stand in a list of accounts: an account id, or `self`.
+    pub fn check(text: &str) -> Result<(), InvalidId> {
+        if text == Self::OWN { Ok(()) } else { AccountId::new(text).map(drop) }
+    }
 }
 
 /// Which regions: `enabled` or `[names]`.

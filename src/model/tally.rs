@@ -59,6 +59,10 @@ impl fmt::Display for Tally {
             Some(noun) if object.is_empty() || object.trim_end_matches('s') == noun => {
                 write!(f, "{verb} {}", counted(self.changes, &noun))?;
             }
+            Some(noun) if object == "all" && noun == "account" => {
+                write!(f, "{verb} everything in {}", counted(self.changes, &noun))?;
+            }
+            Some(noun) if object == "all" => write!(f, "{verb} everything to {}", counted(self.changes, &noun))?,
             Some(noun) => write!(f, "{verb} {object} of {}", counted(self.changes, &noun))?,
             None if object.is_empty() => write!(f, "{verb} {}", counted(self.changes, "resource"))?,
             None => write!(f, "{verb} {}", counted(self.changes, object.strip_suffix('s').unwrap_or(&object)))?,
@@ -126,5 +130,9 @@ mod tests {
         assert_eq!(said(&keys), "deactivate 1 access key");
         let sessions = [change("iam.revoke-sessions", "iam.user", "global", "anna", "anna")];
         assert_eq!(said(&sessions), "revoke sessions of 1 user");
+        let lock = [change("organizations.deny-all", "account", "global", "111122223333", "111122223333")];
+        assert_eq!(said(&lock), "deny everything in 1 account");
+        let deny = [change("iam.deny-all", "iam.user", "global", "anna", "anna")];
+        assert_eq!(said(&deny), "deny everything to 1 user");
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::prices::{Platform, SOURCE, per_hour};
 use super::record::Record;
 use super::style::{Colour, laid_out, table};
-use super::text::{counted, seconds};
+use super::text::counted;
 use crate::model::{Event, EventKind, Outcome};
 
 /// A machine of the simulated account, before and after.
@@ -50,8 +50,9 @@ pub struct Facts {
     pub other_touched: usize,
     /// The time that the simulated AWS takes to answer, in seconds.
     pub latency: f64,
-    /// How many requests had to wait for one another, at the least, from the approval to the last StopInstances.
-    pub longest_chain: Option<usize>,
+    /// How many requests had to wait for one another, at the least, from the approval to the last StopInstances:
+    /// [`super::chain::longest`].
+    pub longest_chain: Option<u64>,
 }
 
 /// The score of a drill.
@@ -75,6 +76,8 @@ pub struct Score {
     pub cost: Cost,
     /// From the last answer before the first change to the last StopInstances accepted, in seconds.
     pub to_last_stop_seconds: Option<f64>,
+    /// How many requests had to wait for one another for that, at the least.
+    pub longest_chain_requests: Option<u64>,
     /// The least that this could have taken: the longest chain of dependent requests, each with the latency; in seconds.
     pub longest_chain_seconds: Option<f64>,
 }
@@ -108,6 +111,7 @@ pub fn score(record: &Record, events: &[Event], facts: &Facts) -> Score {
         snapshots: record.snapshots().len(),
         cost: cost(&rogue),
         to_last_stop_seconds: to_last_stop(record, events),
+        longest_chain_requests: facts.longest_chain,
         #[expect(clippy::cast_precision_loss, reason = "a chain has a few dozen requests")]
         longest_chain_seconds: facts.longest_chain.map(|requests| requests as f64 * facts.latency),
     }
@@ -171,8 +175,14 @@ pub fn render(score: &Score, colour: Colour) -> String {
     let cost = &score.cost;
     rows.add_row(["cost per hour".to_owned(), format!("{:.2} → {:.2} USD", cost.before, cost.after)]);
     if let Some(took) = score.to_last_stop_seconds {
-        let least = score.longest_chain_seconds.map(|least| format!(" (dependent requests alone: {})", seconds(least)));
-        rows.add_row(["approval to last stop".to_owned(), format!("{}{}", seconds(took), least.unwrap_or_default())]);
+        rows.add_row(["approval to last stop".to_owned(), format!("{took:.2} s")]);
+    }
+    if let (Some(requests), Some(least)) = (score.longest_chain_requests, score.longest_chain_seconds) {
+        let chain = format!(
+            "{least:.2} s ({} one after the other)",
+            counted(usize::try_from(requests).unwrap_or(usize::MAX), "request")
+        );
+        rows.add_row(["the least it could take".to_owned(), chain]);
     }
     let mut text = format!("{}\n{}", colour.bold("Drill"), laid_out(&rows));
     if cost.unpriced > 0 {
@@ -241,9 +251,10 @@ mod tests {
           legitimate resources touched  0 (of 1 machine)
           evidence taken                2 snapshots
           cost per hour                 12.74 → 6.37 USD
-          approval to last stop         10 s (dependent requests alone: 1.0 s)
+          approval to last stop         10.00 s
+          the least it could take       0.96 s (12 requests one after the other)
           1 machine without a price, not in the sum: p5.48xlarge
-          Prices: AWS on-demand list prices, us-east-1, as of June 2026; other regions differ.
+          Prices: an estimate by rounded on-demand list prices of us-east-1; other regions differ.
         ");
     }
 

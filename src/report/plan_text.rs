@@ -31,6 +31,7 @@ pub fn render(plan: &Plan, detail: Detail, colour: Colour) -> String {
         findings(plan, colour),
         not_seen(plan, colour),
         skips(plan, detail, colour),
+        know(plan, colour),
         not_undoable(plan, colour),
         approvals(plan, colour),
     ];
@@ -94,21 +95,44 @@ fn changes(plan: &Plan, colour: Colour) -> String {
     }
     text.push('\n');
     let mut rows = table();
+    let mut wide: IndexMap<Vec<String>, Vec<String>> = IndexMap::new();
     for tally in Tally::by_step(&plan.changes) {
         let of_step = plan.changes.iter().filter(|change| change.step == tally.step && change.tier == tally.tier);
         let tier = tier_colour(colour, tally.tier, tally.tier);
-        rows.add_row([tally.step.to_string(), tier, tally.to_string(), colour.dim(by_region(of_step))]);
+        let regions = by_region(of_step);
+        let row = [tally.step.to_string(), tier, tally.to_string()];
+        if regions.len() <= FEW_REGIONS {
+            rows.add_row(row.into_iter().chain([colour.dim(regions.join(" · "))]));
+        } else {
+            wide.entry(regions).or_default().push(tally.step.to_string());
+            rows.add_row(row);
+        }
     }
-    text + &laid_out(&rows)
+    text + &laid_out(&rows) + &in_regions(&wide, colour)
 }
 
-/// `eu-west-1 6 · eu-west-2 5`; nothing where there is no region.
-fn by_region<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
+/// So many regions are named behind a step; more get lines of their own, once for all steps that are alike.
+const FEW_REGIONS: usize = 4;
+
+/// `eu-west-1 6`, `eu-west-2 5`; nothing where there is no region.
+fn by_region<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<String> {
     let mut counts: BTreeMap<&Region, usize> = BTreeMap::new();
     for change in changes.filter(|change| !change.target.region.is_global()) {
         *counts.entry(&change.target.region).or_default() += 1;
     }
-    counts.iter().map(|(region, count)| format!("{region} {count}")).collect::<Vec<_>>().join(" · ")
+    counts.iter().map(|(region, count)| format!("{region} {count}")).collect()
+}
+
+/// The regions of steps that work in many, in lines that fit a narrow terminal.
+fn in_regions(wide: &IndexMap<Vec<String>, Vec<String>>, colour: Colour) -> String {
+    let mut text = String::new();
+    for (regions, steps) in wide {
+        let _ = writeln!(text, "  {} in", steps.join(", "));
+        for line in regions.chunks(FEW_REGIONS) {
+            let _ = writeln!(text, "    {}", colour.dim(line.join(" · ")));
+        }
+    }
+    text
 }
 
 fn every_change(plan: &Plan, colour: Colour) -> String {
@@ -201,6 +225,24 @@ fn skips(plan: &Plan, detail: Detail, colour: Colour) -> String {
     text
 }
 
+/// What the actions say about their changes, each sentence once.
+fn know(plan: &Plan, colour: Colour) -> String {
+    let mut notes: IndexMap<(&StepId, &str), usize> = IndexMap::new();
+    for change in &plan.changes {
+        for note in &change.notes {
+            *notes.entry((&change.step, note)).or_default() += 1;
+        }
+    }
+    if notes.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}\n", colour.bold("To know before"));
+    for ((step, note), count) in notes {
+        let _ = writeln!(text, "  {step}: {} ({})", shown(note), counted(count, "change"));
+    }
+    text
+}
+
 fn not_undoable(plan: &Plan, colour: Colour) -> String {
     let mut lost: IndexMap<(&StepId, String), usize> = IndexMap::new();
     for change in &plan.changes {
@@ -274,6 +316,9 @@ mod tests {
         Skipped: 1 resource
           stop: a one-time Spot instance cannot be stopped, only terminated
             i-0c in 111122223333/us-east-1
+
+        To know before
+          stop: tracked connections stay up until the stop (2 changes)
 
         A rollback will not restore everything
           stop: does not bring back the memory (2 changes)

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::suggest::did_you_mean;
-use crate::model::{AccessKeyId, AccountId, Input, InputType, Runbook, Span};
+use crate::model::{AccessKeyId, Accounts, Input, InputType, Runbook, Span};
 
 /// All that is wrong with the given inputs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -130,7 +130,7 @@ fn typed(input_type: InputType, text: &str, now: Timestamp) -> Option<Value> {
     let trimmed = text.trim();
     match input_type {
         InputType::AccessKeyId => AccessKeyId::new(trimmed).ok().map(|id| id.as_str().into()),
-        InputType::AccountId => AccountId::new(trimmed).ok().map(|id| id.as_str().into()),
+        InputType::AccountId => Accounts::check(trimmed).ok().map(|()| trimmed.into()),
         InputType::Arn => (trimmed.starts_with("arn:") && trimmed.split(':').count() >= 6).then(|| trimmed.into()),
         InputType::Bool => trimmed.parse::<bool>().ok().map(Value::from),
         InputType::Duration => trimmed.parse::<Span>().ok().map(|_| trimmed.into()),
@@ -162,7 +162,7 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
 pub(super) fn expected(input_type: InputType) -> &'static str {
     match input_type {
         InputType::AccessKeyId => "an access key id",
-        InputType::AccountId => "an account id (12 digits)",
+        InputType::AccountId => "an account id (12 digits), or `self`",
         InputType::Arn => "an ARN",
         InputType::Bool => "true or false",
         InputType::Duration => "a length of time",

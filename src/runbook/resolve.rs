@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::template;
-use crate::model::{AccessKeyId, AccountId, Accounts, Region, Regions, Runbook};
+use crate::model::{AccessKeyId, Accounts, Region, Regions, Runbook};
 
 /// A runbook that these inputs do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ impl Fill<'_> {
             Accounts::Ou(ou) => Accounts::Ou(self.text(place, ou)?),
             Accounts::Listed(ids) => {
                 let ids = self.texts(place, ids)?.into_iter();
-                let checked = ids.map(|id| checked(place, id, |id| AccountId::new(id).map(drop)));
+                let checked = ids.map(|id| checked(place, id, Accounts::check));
                 Accounts::Listed(checked.collect::<Result<_, _>>()?)
             }
         })

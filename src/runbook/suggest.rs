@@ -8,13 +8,20 @@ pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
     let distance = |candidate: &str| {
         let candidate = candidate.to_lowercase().replace('_', "-");
         let without_service = candidate.split_once('.').map_or(candidate.as_str(), |(_, rest)| rest);
-        if length >= 3 && candidate.starts_with(&given) {
+        if length >= 3 && (candidate.starts_with(&given) || has_all_words(&candidate, &given)) {
             return 0;
         }
         strsim::damerau_levenshtein(&given, &candidate).min(strsim::damerau_levenshtein(&given, without_service))
     };
     let ranked = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
     ranked.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+}
+
+/// Whether each word of `given` is one of the candidate's: `iam.deactivate-keys` in `iam.deactivate-access-keys`.
+fn has_all_words(candidate: &str, given: &str) -> bool {
+    let words = |text: &str| text.split(['.', '-']).map(str::to_owned).collect::<Vec<_>>();
+    let (of_candidate, of_given) = (words(candidate), words(given));
+    of_given.len() > 1 && of_given.iter().all(|word| of_candidate.contains(word))
 }
 
 /// A sentence that offers the nearest candidate, or else all of them.
@@ -40,6 +47,7 @@ mod tests {
         assert_eq!(nearest("ec2.stop_instance", actions), Some("ec2.stop-instances"));
         assert_eq!(nearest("stop-instances", actions), Some("ec2.stop-instances"));
         assert_eq!(nearest("iam.deny", actions), Some("iam.deny-all"));
+        assert_eq!(nearest("iam.deactivate-keys", ["iam.deactivate-access-keys"]), Some("iam.deactivate-access-keys"));
         assert_eq!(nearest("s3.lock", actions), None);
         assert_eq!(nearest("a", ["b"]), None);
         assert_eq!(did_you_mean("zz", ["a", "b"]), "there are `a`, `b`");

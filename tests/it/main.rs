@@ -1,13 +1,31 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
+//!
+//! Without AWS features only the engine is tested, over a toy world; all else needs the default features.
 
-#[cfg(feature = "aws")]
+mod engine;
+mod toy;
+
+#[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod bad_input;
+#[cfg(feature = "aws")]
+mod binary;
 #[cfg(feature = "aws")]
 mod check;
-mod engine;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod drill;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod independent;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod interrupt;
+#[cfg(feature = "ec2")]
+mod one_region;
 #[cfg(feature = "aws")]
+mod python;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod runbooks;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
@@ -15,4 +33,5 @@ mod sim_core;
 mod sim_ec2;
 #[cfg(all(feature = "iam", feature = "organizations"))]
 mod sim_iam;
-mod toy;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod site;

@@ -80,7 +80,7 @@ pub fn engine(world: &Shared) -> Engine {
 /// Waits as a request does; a dead region never answers.
 async fn request(world: &Shared, target: &Target) {
     let dead = world.lock().unwrap().dead.contains(&target.region);
-    sleep(if dead { Duration::from_secs(36_000) } else { LATENCY }).await;
+    sleep(if dead { Duration::from_hours(10) } else { LATENCY }).await;
 }
 
 struct ToySessions(Shared, SharedClock);
@@ -109,6 +109,10 @@ impl Sessions for ToySessions {
 
     fn lacking<'a>(&'a self, _: &'a Target, _: &'a [&'static str]) -> Boxed<'a, Vec<Finding>> {
         Box::pin(async { Vec::new() })
+    }
+
+    fn heard(&self, _: &Target) -> Option<tokio::time::Instant> {
+        None
     }
 
     fn traffic(&self) -> Traffic {
@@ -165,18 +169,13 @@ impl Source for Machines {
 }
 
 /// The state that both toy actions find: a part of the machine's.
-fn discover<P>(
-    world: &Shared,
-    cx: &Ctx,
-    members: &[Resource],
-    prior: impl Fn(&Machine) -> P,
-) -> Result<Vec<Found<P>>, ActionError> {
+fn discover<P>(world: &Shared, cx: &Ctx, members: &[Resource], prior: impl Fn(&Machine) -> P) -> Vec<Found<P>> {
     let world = world.lock().unwrap();
     let found = |member: &Resource| {
         let machine = world.machines.get(&(cx.target.clone(), member.id.to_string()))?;
         Some(Found { member: member.id.clone(), resource: member.id.clone(), prior: prior(machine) })
     };
-    Ok(members.iter().filter_map(found).collect())
+    members.iter().filter_map(found).collect()
 }
 
 struct SwitchOff(Shared);
@@ -197,7 +196,7 @@ impl Action for SwitchOff {
 
     async fn discover(&self, cx: &Ctx, _: &Nothing, members: &[Resource]) -> Result<Vec<Found<bool>>, ActionError> {
         request(&self.0, &cx.target).await;
-        discover(&self.0, cx, members, |machine| machine.on)
+        Ok(discover(&self.0, cx, members, |machine| machine.on))
     }
 
     fn plan(&self, _: &View, _: &Nothing, found: &Found<bool>) -> Decision {
@@ -257,7 +256,7 @@ impl Action for TakeEvidence {
         members: &[Resource],
     ) -> Result<Vec<Found<Option<String>>>, ActionError> {
         request(&self.0, &cx.target).await;
-        discover(&self.0, cx, members, |machine| machine.evidence.clone())
+        Ok(discover(&self.0, cx, members, |machine| machine.evidence.clone()))
     }
 
     fn plan(&self, _: &View, _: &Nothing, found: &Found<Option<String>>) -> Decision {

@@ -178,6 +178,12 @@ impl Action for Isolate {
         Ok(effects)
     }
 
+    fn made(&self, found: &Found<Prior>) -> Effect {
+        let groups: BTreeMap<&str, &str> =
+            found.prior.isolation.iter().map(|(vpc, isolation)| (vpc.as_str(), isolation.group.as_str())).collect();
+        json!({ "groups": groups })
+    }
+
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
         let client = super::client(cx);
         let groups = isolation_groups(&client, item, effect).await?;

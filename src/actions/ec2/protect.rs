@@ -1,6 +1,6 @@
 //! `ec2.protect`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
@@ -67,7 +67,26 @@ impl Action for Protect {
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
         let instances = super::instances(&client, members).await?;
-        try_join_all(instances.iter().map(|instance| found(&client, instance))).await
+        try_join_all(instances.iter().map(|instance| found(&client, instance, Known::default()))).await
+    }
+
+    /// Asks for those attributes only that are about to be changed.
+    async fn look_again(
+        &self,
+        cx: &Ctx,
+        _: &Params,
+        members: &[Resource],
+        approved: &[Item<Prior>],
+    ) -> Result<Vec<Found<Prior>>, ActionError> {
+        let client = super::client(cx);
+        let approved: HashMap<&str, &Prior> =
+            approved.iter().map(|item| (item.resource.as_str(), &item.prior)).collect();
+        let instances = super::instances(&client, members).await?;
+        let found = instances.iter().filter_map(|instance| {
+            let before = approved.get(super::id(instance))?;
+            Some(found(&client, instance, Known::unchanged(before)))
+        });
+        try_join_all(found).await
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
@@ -113,12 +132,12 @@ impl Action for Protect {
     }
 }
 
-async fn found(client: &Client, instance: &Instance) -> Result<Found<Prior>, ActionError> {
+async fn found(client: &Client, instance: &Instance, known: Known) -> Result<Found<Prior>, ActionError> {
     let resource = ResourceId::new(super::id(instance))
         .map_err(|error| ActionError::new(crate::model::ErrorKind::Unsupported, error.to_string()))?;
     let terminated = super::is_terminated(&super::state(instance));
     let switches =
-        if terminated || super::is_spot(instance) { None } else { switches(client, resource.as_str()).await? };
+        if terminated || super::is_spot(instance) { None } else { switches(client, resource.as_str(), known).await? };
     let devices = instance.block_device_mappings().iter().filter_map(|mapping| {
         let ebs = mapping.ebs()?;
         Some((mapping.device_name()?.to_owned(), ebs.delete_on_termination().unwrap_or_default()))
@@ -127,9 +146,43 @@ async fn found(client: &Client, instance: &Instance) -> Result<Found<Prior>, Act
     Ok(Found { member: resource.clone(), resource, prior })
 }
 
-async fn switches(client: &Client, id: &str) -> Result<Option<Switches>, ActionError> {
-    let flags = super::both(super::flag(client, id, Flag::Termination), super::flag(client, id, Flag::Stop));
-    let ((termination, stop), shutdown) = super::both(flags, super::shutdown_behavior(client, id)).await?;
+/// What need not be asked for.
+#[derive(Default)]
+struct Known {
+    termination_protection: Option<bool>,
+    stop_protection: Option<bool>,
+    shutdown: Option<String>,
+}
+
+impl Known {
+    /// What was approved to stay as it is.
+    fn unchanged(before: &Prior) -> Self {
+        let Some(switches) = &before.switches else { return Self::default() };
+        let changes = Changes::of(before);
+        Self {
+            termination_protection: changes.termination_protection.is_none().then_some(switches.termination_protection),
+            stop_protection: changes.stop_protection.is_none().then_some(switches.stop_protection),
+            shutdown: changes.shutdown.is_none().then(|| switches.shutdown.clone()),
+        }
+    }
+}
+
+async fn switches(client: &Client, id: &str, known: Known) -> Result<Option<Switches>, ActionError> {
+    let flag = |flag, known: Option<bool>| async move {
+        match known {
+            Some(on) => Ok(Some(on)),
+            None => super::flag(client, id, flag).await,
+        }
+    };
+    let shutdown = async {
+        match known.shutdown {
+            Some(shutdown) => Ok(Some(shutdown)),
+            None => super::shutdown_behavior(client, id).await,
+        }
+    };
+    let flags =
+        super::both(flag(Flag::Termination, known.termination_protection), flag(Flag::Stop, known.stop_protection));
+    let ((termination, stop), shutdown) = super::both(flags, shutdown).await?;
     let switches = termination.zip(stop).map(|(termination_protection, stop_protection)| Switches {
         termination_protection,
         stop_protection,
@@ -259,6 +312,18 @@ mod tests {
         assert_eq!((back.termination_protection, back.stop_protection), (Some(false), Some(true)));
         assert_eq!(back.shutdown.as_deref(), Some("terminate"));
         assert_eq!(back.deleted_with_it, BTreeMap::from([("/dev/sda1".into(), true)]));
+    }
+
+    #[test]
+    fn only_what_is_about_to_change_is_asked_for_again() {
+        let known = Known::unchanged(&prior());
+        assert_eq!((known.termination_protection, known.stop_protection, known.shutdown), (None, None, None));
+        let mut partly = prior();
+        partly.switches.as_mut().unwrap().stop_protection = false;
+        partly.switches.as_mut().unwrap().shutdown = "stop".into();
+        let known = Known::unchanged(&partly);
+        assert_eq!((known.termination_protection, known.stop_protection), (None, Some(false)));
+        assert_eq!(known.shutdown.as_deref(), Some("stop"));
     }
 
     #[test]

@@ -147,6 +147,10 @@ impl Action for SnapshotVolumes {
         Verdict::Unproven { why: format!("no snapshot of {}", volumes.join(", ")) }
     }
 
+    fn made(&self, found: &Found<Prior>) -> Effect {
+        json!({ "snapshots": found.prior.snapshots })
+    }
+
     async fn undo(&self, _: &Ctx, _: &Params, _: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
         Ok(())
     }

@@ -7,7 +7,7 @@ use aws_sdk_ec2::types::{DeviceType, Instance, SpotInstanceType};
 use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use super::{FILTER_VALUES, Flag, PAGE, filter};
@@ -20,6 +20,9 @@ const STOPPED_WITHIN: Duration = Duration::from_mins(10);
 const RUNNING_WITHIN: Duration = Duration::from_mins(2);
 /// How long to wait between two tries.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// In an effect: stop protection that the survey had not seen was cleared.
+const CLEARED: &str = "stop_protection_cleared";
 
 /// Stops instances.
 pub struct StopInstances;
@@ -36,7 +39,7 @@ pub struct Prior {
     pub state: String,
     /// `m5.24xlarge`.
     pub instance_type: String,
-    /// Whether `disableApiStop` is on. Looked up only while the instance runs.
+    /// Whether `disableApiStop` is on. Looked up by the survey, and only while the instance runs.
     pub stop_protection: bool,
     /// Why AWS cannot stop it, if it cannot.
     pub unstoppable: Option<String>,
@@ -74,17 +77,28 @@ impl Action for StopInstances {
         let running = instances.iter().filter(|instance| runs(&super::state(instance)) && !super::is_spot(instance));
         let (protected, persistent) =
             super::both(protected(&client, running), persistent_spot_requests(&client, &instances)).await?;
-        let found = instances.iter().filter_map(|instance| {
-            let resource = ResourceId::new(super::id(instance)).ok()?;
-            let prior = Prior {
-                state: super::state(instance),
-                instance_type: instance.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
-                stop_protection: protected.contains(super::id(instance)),
-                unstoppable: unstoppable(instance, &persistent),
-            };
-            Some(Found { member: resource.clone(), resource, prior })
-        });
-        Ok(found.collect())
+        let found =
+            |instance| found(instance, protected.contains(super::id(instance)), unstoppable(instance, &persistent));
+        Ok(instances.iter().filter_map(found).collect())
+    }
+
+    /// Only the state can have changed in a way that matters: whether AWS can stop an instance at all is settled when it is
+    /// launched, and stop protection that was set since shows when the stop is refused.
+    async fn look_again(
+        &self,
+        cx: &Ctx,
+        _: &Params,
+        members: &[Resource],
+        approved: &[Item<Prior>],
+    ) -> Result<Vec<Found<Prior>>, ActionError> {
+        let approved: HashMap<&str, &Prior> =
+            approved.iter().map(|item| (item.resource.as_str(), &item.prior)).collect();
+        let instances = super::instances(&super::client(cx), members).await?;
+        let found = |instance| {
+            let before = approved.get(super::id(instance))?;
+            found(instance, before.stop_protection, before.unstoppable.clone())
+        };
+        Ok(instances.iter().filter_map(found).collect())
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
@@ -100,7 +114,8 @@ impl Action for StopInstances {
         let undo = Undo::by("start it again")
             .losing("the memory")
             .losing("instance-store data")
-            .losing("an automatically assigned public IPv4 address");
+            .losing("an automatically assigned public IPv4 address")
+            .losing("the launch time");
         let proposal = Proposal::new(format!("stop {} ({instance_type})", found.resource), state, "stopped", undo);
         Decision::Change(if *stop_protection {
             proposal.noting("its stop protection is cleared first")
@@ -123,10 +138,20 @@ impl Action for StopInstances {
 
     async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
         let client = super::client(cx);
-        let protected = items.iter().filter(|item| item.prior.stop_protection);
-        try_join_all(protected.map(|item| super::set_flag(&client, item.resource.as_str(), Flag::Stop, false))).await?;
-        stop(&client, items).await?;
-        Ok(vec![Value::Null; items.len()])
+        // Those whose protection is in the way do not hold up the others.
+        let (protected, open): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.prior.stop_protection);
+        let unprotected = async {
+            let cleared =
+                protected.iter().map(|item| super::set_flag(&client, item.resource.as_str(), Flag::Stop, false));
+            try_join_all(cleared).await?;
+            stop(&client, &protected).await
+        };
+        let (cleared, _) = super::both(stop(&client, &open), unprotected).await?;
+        let effect = |item: &Item<Prior>| match &cleared {
+            Some(id) if *id == item.resource => json!({ CLEARED: true }),
+            _ => Value::Null,
+        };
+        Ok(items.iter().map(effect).collect())
     }
 
     fn verify(&self, _: &View, _: &Params, found: &Found<Prior>) -> Verdict {
@@ -137,13 +162,22 @@ impl Action for StopInstances {
         }
     }
 
-    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
+    fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
+        match now.state.as_str() {
+            state if state == prior.state => Verdict::Proven,
+            "running" if runs(&prior.state) => Verdict::Proven,
+            state if super::is_terminated(state) => Verdict::Unproven { why: format!("it is {state}") },
+            state => Verdict::Pending { why: format!("it is {state}") },
+        }
+    }
+
+    async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
         let client = super::client(cx);
         let id = item.resource.as_str();
         if runs(&item.prior.state) {
             start(&client, id).await?;
         }
-        if item.prior.stop_protection {
+        if item.prior.stop_protection || effect.get(CLEARED).is_some() {
             super::unless_gone(super::set_flag(&client, id, Flag::Stop, true).await)?;
         }
         Ok(())
@@ -154,21 +188,40 @@ fn runs(state: &str) -> bool {
     matches!(state, "running" | "pending")
 }
 
-/// Stops instances. A machine that was launched just now cannot be stopped yet: when one stands alone, it is waited for;
-/// among others its error lets the engine single it out.
-async fn stop(client: &Client, items: &[Item<Prior>]) -> Result<(), ActionError> {
+fn found(instance: &Instance, stop_protection: bool, unstoppable: Option<String>) -> Option<Found<Prior>> {
+    let resource = ResourceId::new(super::id(instance)).ok()?;
+    let prior = Prior {
+        state: super::state(instance),
+        instance_type: instance.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
+        stop_protection,
+        unstoppable,
+    };
+    Some(Found { member: resource.clone(), resource, prior })
+}
+
+/// Stops instances. One that AWS refuses to stop spoils the whole request; that error lets the engine single it out. When it
+/// stands alone, a machine that was launched just now is waited for, and stop protection that was set since the survey is
+/// cleared. Returns the instance whose protection was.
+async fn stop(client: &Client, items: &[&Item<Prior>]) -> Result<Option<ResourceId>, ActionError> {
     let ids: Vec<String> = items.iter().map(|item| item.resource.to_string()).collect();
-    let mut waited = Duration::ZERO;
-    loop {
+    let alone = items.first().filter(|_| items.len() == 1).map(|item| &item.resource);
+    let (mut cleared, mut waited) = (None, Duration::ZERO);
+    while !ids.is_empty() {
         let answer = client.stop_instances().set_instance_ids(Some(ids.clone())).send().await;
-        match answer.map_err(ActionError::from) {
-            Err(error) if error.is("IncorrectInstanceState") && ids.len() == 1 && waited < RUNNING_WITHIN => {
+        match (answer.map_err(ActionError::from), alone) {
+            (Err(error), Some(_)) if error.is("IncorrectInstanceState") && waited < RUNNING_WITHIN => {
                 sleep(LOOK_EVERY).await;
                 waited += LOOK_EVERY;
             }
-            other => return other.map(drop),
+            (Err(error), Some(id)) if error.is("OperationNotPermitted") && cleared.is_none() => {
+                super::set_flag(client, id.as_str(), Flag::Stop, false).await?;
+                cleared = Some(id.clone());
+            }
+            (Err(error), _) => return Err(error),
+            (Ok(_), _) => break,
         }
     }
+    Ok(cleared)
 }
 
 /// Starts an instance, when it has stopped.

@@ -98,7 +98,9 @@ impl Action for DenyAll {
             return Decision::Already;
         }
         if principal.is_caller(arn, view) {
-            return Decision::Refuse(format!("{arn} is whom quell works as: the deny would lock it out"));
+            return Decision::Refuse(format!(
+                "{arn} is whom quell works as, and the deny would lock it out: use another principal, such as the responder role"
+            ));
         }
         let document = serde_json::from_str(DENY_ALL).expect("a document of quell's own");
         let policy = AttachedPolicy { document, holder: PolicyHolder::Principal(arn.to_string()) };

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::users;
-use crate::engine::action::{Ctx, Source};
+use crate::actions::principal::Principal;
+use crate::engine::action::{Ctx, Source, View};
 use crate::model::{AccessKeyId, ActionError, ErrorKind, KindSpec, Resource};
 
 /// Finds the owner of an access key.
@@ -42,7 +43,8 @@ impl Source for OwnerOfKey {
             Ok(answer) => answer.user_name,
             // AWS answers AccessDenied for a key of another account, and for one that does not exist any more.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Denied) => {
-                return Err(ActionError { message: format!("{} ({})", nobody(key, account), error.message), ..error });
+                let message = format!("{} ({})", nobody(key, account), error.message);
+                return Err(ActionError { kind: ErrorKind::NotFound, message, ..error });
             }
             Err(error) => return Err(error),
         };
@@ -51,6 +53,19 @@ impl Source for OwnerOfKey {
         let user = client.get_user().user_name(&owner).send().await?.user;
         let members = user.iter().filter_map(|user| users::member(cx, user, user.tags()));
         Ok(members.collect())
+    }
+
+    fn refuse(&self, view: &View, params: &Params, members: &[Resource]) -> Option<String> {
+        let key = &params.key;
+        if view.caller.access_key.as_deref() == Some(key.as_str()) {
+            return Some(format!("the leaked key {key} is the caller's own: use another principal"));
+        }
+        let owner =
+            members.iter().find(|member| Principal::of(&member.id).is_ok_and(|of| of.is_caller(&member.id, view)))?;
+        let who = &owner.id;
+        Some(format!(
+            "the caller, {who}, is the owner of the leaked key {key}: use a principal that the intruder does not hold"
+        ))
     }
 }
 

@@ -53,7 +53,9 @@ impl Action for RemoveLoginProfile {
         let Some(created) = &found.prior.created else { return Decision::Already };
         let arn = &found.resource;
         if Principal::of(arn).is_ok_and(|principal| principal.is_caller(arn, view)) {
-            return Decision::Refuse(format!("{arn} is whom quell works as"));
+            return Decision::Refuse(format!(
+                "{arn} is whom quell works as: use another principal, such as the responder role"
+            ));
         }
         let undo = Undo::impossible("the password: an administrator has to set a new one");
         let before = format!("a password of {created}");

@@ -81,7 +81,9 @@ impl Action for RevokeSessions {
             return Decision::Already;
         }
         if principal.is_caller(arn, view) {
-            return Decision::Refuse(format!("{arn} is whom quell works as: its own session would be revoked"));
+            return Decision::Refuse(format!(
+                "{arn} is whom quell works as, and its own session would be revoked: use another principal"
+            ));
         }
         let text = document(principal, view.now);
         let document = serde_json::from_str(&text).expect("a document of quell's own");

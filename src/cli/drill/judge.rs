@@ -1,22 +1,16 @@
-//! What a drill was worth, read from the simulated world before and after, and from its request log.
+//! What a drill was worth, read from the simulated world before and after.
 //!
 //! It looks at the world as the JSON that `GET /_sim/world` answers: the same that anybody outside can check.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::{Outcome, Span};
+use crate::model::Span;
 use crate::report::drill::{Facts, Machine, Owner};
 use crate::report::prices::Platform;
-use crate::report::record::Record;
-use crate::sim::log::Entry;
 use crate::sim::scenario;
 
 /// The groups of machines that are the intruder's.
 const ROGUE: &str = "rogue";
-
-/// Services that are one per account: their requests are signed for another region than the lane's.
-const GLOBAL: [&str; 4] = ["iam", "organizations", "sts", "account"];
 
 /// What became of the machines and keys.
 pub fn facts(truth: &scenario::Facts, before: &Value, after: &Value, latency: Span) -> Facts {
@@ -79,75 +73,11 @@ fn keys(truth: &scenario::Facts, after: &Value) -> (usize, usize) {
     (theirs.len(), inactive.count())
 }
 
-/// The longest row of requests that came one after the other, each after the answer to the one before, in one region with
-/// the account's global services, between the approval and the last accepted StopInstances.
-pub fn longest_chain(log: &[Entry], record: &Record, latency: Span) -> Option<usize> {
-    let begin = record.approvals.iter().map(|approval| approval.at).max()?;
-    let end = record
-        .fates()
-        .filter(|(change, fate)| {
-            change.action.as_str() == "ec2.stop-instances" && matches!(fate.outcome, Some(Outcome::Done { .. }))
-        })
-        .filter_map(|(_, fate)| fate.ended)
-        .max()?;
-    let span: Vec<&Entry> = log.iter().filter(|entry| entry.time >= begin && entry.time <= end).collect();
-    let mut regions: Vec<&str> = span.iter().map(|entry| entry.region.as_str()).collect();
-    regions.sort_unstable();
-    regions.dedup();
-    regions.into_iter().map(|region| chain_of(&span, region, latency)).max()
-}
-
-fn chain_of(log: &[&Entry], region: &str, latency: Span) -> usize {
-    let mut times: Vec<Timestamp> = log
-        .iter()
-        .filter(|entry| entry.region == region || GLOBAL.contains(&entry.service.as_str()))
-        .map(|entry| entry.time)
-        .collect();
-    times.sort_unstable();
-    let mut free = Timestamp::MIN;
-    let mut length = 0;
-    for time in times {
-        if time >= free {
-            length += 1;
-            free = time.saturating_add(latency.0).unwrap_or(Timestamp::MAX);
-        }
-    }
-    length
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn entry(service: &str, region: &str, milliseconds: i64) -> Entry {
-        Entry {
-            time: Timestamp::from_millisecond(milliseconds).unwrap(),
-            account: None,
-            region: region.into(),
-            service: service.into(),
-            operation: "DescribeInstances".into(),
-            principal: None,
-            access_key: None,
-            outcome: "ok".into(),
-        }
-    }
-
-    #[test]
-    fn a_chain_counts_what_waited_for_an_answer() {
-        let log = [
-            entry("iam", "us-east-1", 0),
-            entry("ec2", "eu-west-1", 10),
-            entry("ec2", "eu-west-1", 80),
-            entry("ec2", "eu-west-1", 90),
-            entry("ec2", "eu-west-1", 160),
-            entry("ec2", "eu-west-2", 400),
-        ];
-        let log: Vec<&Entry> = log.iter().collect();
-        assert_eq!(chain_of(&log, "eu-west-1", "80ms".parse().unwrap()), 3);
-        assert_eq!(chain_of(&log, "eu-west-2", "80ms".parse().unwrap()), 2);
-    }
 
     #[test]
     fn belongings_are_all_that_names_the_machine() {

@@ -2,7 +2,7 @@
 
 use super::fields::{self, Fields};
 use super::{Filled, Scope};
-use crate::model::{AccessKeyId, AccountId, Accounts, InputType, Region, Regions, Role, Targets};
+use crate::model::{AccessKeyId, Accounts, InputType, Region, Regions, Role, Targets};
 use crate::runbook::diagnostic::Mistakes;
 use crate::runbook::load::{Data, Node};
 use crate::runbook::suggest::did_you_mean;
@@ -109,7 +109,7 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
 }
 
 fn account(node: &Node, id: &str, mistakes: &mut Mistakes) -> Option<String> {
-    match AccountId::new(id) {
+    match Accounts::check(id) {
         Ok(_) => Some(id.to_owned()),
         Err(error) => {
             mistakes.error(&node.at, error.to_string(), "not an account id");

@@ -1,0 +1,83 @@
+//! The independent proof: boto3, the `aws` CLI and moto judge quell and its simulated AWS. Each test hands addresses to a
+//! script of tests/python and shows what it printed when it fails.
+
+use crate::binary::Simulator;
+use crate::python::{Moto, Python, source, succeed};
+
+/// A script that speaks to the simulated AWS alone.
+fn against_the_simulator(script: &str) {
+    let Some(python) = Python::ready() else { return };
+    let simulator = Simulator::start("cryptojack-small", "0ms");
+    succeed(python.script(script).arg(simulator.ready.to_string()));
+}
+
+#[test]
+fn boto3_looks_around() {
+    against_the_simulator("look_around.py");
+}
+
+#[test]
+fn the_aws_cli_looks_around() {
+    against_the_simulator("aws_cli.py");
+}
+
+#[test]
+fn differences_from_moto_are_explained() {
+    let Some(python) = Python::ready() else { return };
+    let (simulator, moto) = (Simulator::start("cryptojack-small", "0ms"), Moto::start(python));
+    let mut script = python.script("differences.py");
+    succeed(script.arg(simulator.ready.to_string()).arg(&moto.endpoint).arg(source("tests/differences.md")));
+}
+
+/// quell contains what boto3 seeded in moto, and boto3 reads the result back.
+fn quell_contains_moto(runbook: &str, setting: &str) {
+    let Some(python) = Python::ready() else { return };
+    let moto = Moto::start(python);
+    let mut script = python.script("contain_moto.py");
+    succeed(script.args([env!("CARGO_BIN_EXE_quell"), &moto.endpoint, runbook, setting]));
+}
+
+#[test]
+fn rogue_instances_in_the_own_account() {
+    quell_contains_moto("rogue-instances", "own-account");
+}
+
+#[test]
+fn rogue_instances_through_a_role() {
+    quell_contains_moto("rogue-instances", "through-a-role");
+}
+
+#[test]
+fn rogue_instances_in_an_organisation() {
+    quell_contains_moto("rogue-instances", "organisation");
+}
+
+#[test]
+fn leaked_key_in_the_own_account() {
+    quell_contains_moto("leaked-key", "own-account");
+}
+
+#[test]
+fn leaked_key_through_a_role() {
+    quell_contains_moto("leaked-key", "through-a-role");
+}
+
+#[test]
+fn leaked_key_in_an_organisation() {
+    quell_contains_moto("leaked-key", "organisation");
+}
+
+#[test]
+fn quarantine_of_the_own_account_is_refused() {
+    quell_contains_moto("quarantine-account", "own-account");
+}
+
+#[test]
+fn quarantine_of_an_account_reached_through_a_role() {
+    quell_contains_moto("quarantine-account", "through-a-role");
+}
+
+#[test]
+fn quarantine_in_an_organisation() {
+    quell_contains_moto("quarantine-account", "organisation");
+}

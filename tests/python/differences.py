@@ -1,0 +1,428 @@
+"""The same calls go to moto and to the simulated AWS. Where the answers differ, a table says why and who is right; a
+difference that is not in the table fails, and so does a line of the table that no longer is a difference.
+
+Arguments: the line that `quell sim` printed, moto's address, the table. With `--write` the differences are printed as lines
+of the table, to be explained by a person.
+"""
+
+import json
+import re
+import sys
+import time
+
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from asking import Caller
+
+ready, moto_endpoint, table_file = json.loads(sys.argv[1]), *sys.argv[2:4]
+GHOST = "i-0123456789abcdef0"
+DENY = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+TRUST = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+SCP = "SERVICE_CONTROL_POLICY"
+
+
+class Place:
+    """One of the two: a management account, and an administrator's role in a member account."""
+
+    def __init__(self, management, member, role, image):
+        self.management, self.member, self.role, self.image = management, member, role, image
+        self.inside = management.assume(role)
+        self.machines = []
+        self.ec2 = self.inside.client("ec2", "eu-central-1")
+        self.iam = self.inside.client("iam")
+        self.s3 = self.inside.client("s3", "us-east-1")
+        self.organizations = management.client("organizations")
+
+    def launch(self, **more):
+        """Machines as a call asks for them."""
+        time.sleep(1)  # RunInstances: 2 calls per second
+        wanted = {"ImageId": self.image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1} | more
+        return [machine["InstanceId"] for machine in self.ec2.run_instances(**wanted)["Instances"]]
+
+    def machine(self):
+        """A running machine, for one call alone."""
+        if not self.machines:
+            self.machines = self.launch(MinCount=20, MaxCount=20)
+            while any(self.state(machine) != "running" for machine in self.machines):
+                time.sleep(0.5)
+        return self.machines.pop()
+
+    def state(self, machine):
+        return self.ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+    def user(self, name):
+        try:
+            self.iam.create_user(UserName=name)
+        except self.iam.exceptions.EntityAlreadyExistsException:
+            pass
+        return name
+
+
+def simulator():
+    management = Caller(ready["endpoint"], **ready["credentials"]["responder"])
+    member = ready["accounts"]["development"]
+    role = f"arn:aws:iam::{member}:role/ir/IRResponder"
+    image = management.assume(role).client("ec2", "eu-central-1").describe_images(Owners=["self"])["Images"][0]["ImageId"]
+    return Place(management, member, role, image)
+
+
+def moto():
+    management = Caller(moto_endpoint, "AKIAIOSFODNN7EXAMPLE", "seeding")
+    organizations = management.client("organizations")
+    organizations.create_organization(FeatureSet="ALL")
+    organizations.enable_policy_type(RootId=organizations.list_roots()["Roots"][0]["Id"], PolicyType=SCP)
+    made = organizations.create_account(AccountName="development", Email="development@example.com")
+    member = made["CreateAccountStatus"]["AccountId"]
+    role = f"arn:aws:iam::{member}:role/ir/IRResponder"
+    management.assume(role).client("iam").create_role(
+        Path="/ir/", RoleName="IRResponder", AssumeRolePolicyDocument=json.dumps(TRUST))
+    return Place(management, member, role, "ami-03cf127a")
+
+
+# A call returns an answer, of which the members are compared, or a text or number, which is compared as it is.
+CALLS = {}
+
+
+def call(words):
+    def add(function):
+        CALLS[words] = function
+        return function
+    return add
+
+
+def answer(words, ask):
+    CALLS[words] = ask
+
+
+# STS
+answer("sts.get_caller_identity", lambda p: p.inside.client("sts").get_caller_identity())
+answer("sts.get_caller_identity: the ARN in a role", lambda p: p.inside.client("sts").get_caller_identity()["Arn"].replace(p.member, "MEMBER"))
+answer("sts.get_caller_identity with a wrong secret", lambda p: Caller(
+    p.management.endpoint, p.management.session.get_credentials().access_key, "wrong").client("sts").get_caller_identity())
+answer("sts.assume_role of an unknown role", lambda p: p.management.client("sts").assume_role(
+    RoleArn=f"arn:aws:iam::{p.member}:role/nobody", RoleSessionName="tests"))
+answer("sts.assume_role that does not trust the caller", lambda p: p.inside.client("sts").assume_role(
+    RoleArn=p.role, RoleSessionName="tests"))
+answer("sts.get_access_key_info of temporary credentials: the account", lambda p: p.inside.client("sts").get_access_key_info(
+    AccessKeyId=p.inside.session.get_credentials().access_key)["Account"].replace(p.member, "MEMBER"))
+answer("sts.get_session_token", lambda p: p.management.client("sts").get_session_token())
+
+# EC2: looking
+answer("ec2.describe_instances", lambda p: p.ec2.describe_instances())
+answer("ec2.describe_instances of an unknown id", lambda p: p.ec2.describe_instances(InstanceIds=[GHOST]))
+answer("ec2.describe_instances of a malformed id", lambda p: p.ec2.describe_instances(InstanceIds=["banana"]))
+answer("ec2.describe_instances with ids and MaxResults", lambda p: p.ec2.describe_instances(InstanceIds=[p.machine()], MaxResults=5))
+answer("ec2.describe_instances with a token that was never given", lambda p: p.ec2.describe_instances(NextToken="banana", MaxResults=5))
+answer("ec2.describe_volumes of an unknown id", lambda p: p.ec2.describe_volumes(VolumeIds=["vol-0123456789abcdef0"]))
+answer("ec2.describe_snapshots of an unknown id", lambda p: p.ec2.describe_snapshots(SnapshotIds=["snap-0123456789abcdef0"]))
+answer("ec2.describe_security_groups of an unknown id", lambda p: p.ec2.describe_security_groups(GroupIds=["sg-0123456789abcdef0"]))
+answer("ec2.describe_network_interfaces of an unknown id", lambda p: p.ec2.describe_network_interfaces(
+    NetworkInterfaceIds=["eni-0123456789abcdef0"]))
+answer("ec2.describe_regions: are disabled ones listed unasked", lambda p: any(
+    r["OptInStatus"] == "not-opted-in" for r in p.ec2.describe_regions()["Regions"]))
+answer("ec2.describe_tags", lambda p: p.ec2.describe_tags())
+answer("ec2.describe_iam_instance_profile_associations", lambda p: p.ec2.describe_iam_instance_profile_associations())
+answer("ec2.describe_instances in a disabled region", lambda p: p.inside.client("ec2", "af-south-1").describe_instances())
+
+
+@call("ec2.describe_instances by an unknown filter")
+def _(p):
+    p.machine()
+    return p.ec2.describe_instances(Filters=[{"Name": "favourite-colour", "Values": ["blue"]}])
+
+
+@call("ec2.describe_instances by a wildcard of a tag")
+def _(p):
+    p.launch(TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "team", "Value": "blue-whale"}]}])
+    found = p.ec2.describe_instances(Filters=[{"Name": "tag:team", "Values": ["bl?e-*"]}])
+    return sum(len(held["Instances"]) for held in found["Reservations"])
+
+
+# EC2: power
+@call("ec2.run_instances: the number of machines for MinCount 3")
+def _(p):
+    return len(p.launch(MinCount=3, MaxCount=3))
+
+
+@call("ec2.run_instances: the state in the answer")
+def _(p):
+    return p.ec2.run_instances(ImageId=p.image, InstanceType="t3.micro", MinCount=1, MaxCount=1)["Instances"][0]["State"]["Name"]
+
+
+@call("ec2.run_instances twice with one ClientToken: are both the same machine")
+def _(p):
+    return p.launch(ClientToken="one-token") == p.launch(ClientToken="one-token")
+
+
+@call("ec2.run_instances: security groups of the machine")
+def _(p):
+    machine = p.machine()
+    found = p.ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]
+    return [group["GroupName"] for group in found["SecurityGroups"]]
+
+
+answer("ec2.run_instances of an unknown image", lambda p: len(p.launch(ImageId="ami-0123456789abcdef0")))
+answer("ec2.stop_instances with DryRun", lambda p: p.ec2.stop_instances(InstanceIds=[p.machine()], DryRun=True))
+answer("ec2.stop_instances", lambda p: p.ec2.stop_instances(InstanceIds=[p.machine()]))
+answer("ec2.stop_instances of an unknown id", lambda p: p.ec2.stop_instances(InstanceIds=[GHOST]))
+answer("ec2.stop_instances with one unknown id among two", lambda p: p.ec2.stop_instances(InstanceIds=[p.machine(), GHOST]))
+
+
+@call("ec2.stop_instances: from and to")
+def _(p):
+    changed = p.ec2.stop_instances(InstanceIds=[p.machine()])["StoppingInstances"][0]
+    return f"{changed['PreviousState']['Name']} to {changed['CurrentState']['Name']}"
+
+
+@call("ec2.stop_instances: the state right afterwards")
+def _(p):
+    machine = p.machine()
+    p.ec2.stop_instances(InstanceIds=[machine])
+    return p.state(machine)
+
+
+@call("ec2.stop_instances of a protected machine")
+def _(p):
+    machine = p.machine()
+    p.ec2.modify_instance_attribute(InstanceId=machine, DisableApiStop={"Value": True})
+    return p.ec2.stop_instances(InstanceIds=[machine])
+
+
+@call("ec2.terminate_instances of a protected machine")
+def _(p):
+    machine = p.machine()
+    p.ec2.modify_instance_attribute(InstanceId=machine, DisableApiTermination={"Value": True})
+    return p.ec2.terminate_instances(InstanceIds=[machine])
+
+
+@call("ec2.start_instances of a terminated machine")
+def _(p):
+    machine = p.machine()
+    p.ec2.terminate_instances(InstanceIds=[machine])
+    return p.ec2.start_instances(InstanceIds=[machine])
+
+
+# EC2: evidence and network
+def snapshots(p):
+    """Evidence of a machine."""
+    return p.ec2.create_snapshots(InstanceSpecification={"InstanceId": p.machine()}, TagSpecifications=[
+        {"ResourceType": "snapshot", "Tags": [{"Key": "case", "Value": "one"}]}])
+
+
+answer("ec2.create_snapshots", snapshots)
+answer("ec2.create_snapshots: the state in the answer", lambda p: sorted({str(s.get("State")) for s in snapshots(p)["Snapshots"]}))
+answer("ec2.lock_snapshot", lambda p: p.ec2.lock_snapshot(
+    SnapshotId=snapshots(p)["Snapshots"][0]["SnapshotId"], LockMode="governance", LockDuration=1))
+answer("ec2.create_tags on an unknown id", lambda p: p.ec2.create_tags(Resources=[GHOST], Tags=[{"Key": "a", "Value": "b"}]))
+answer("ec2.create_tags of AWS's own", lambda p: p.ec2.create_tags(Resources=[p.machine()], Tags=[{"Key": "aws:a", "Value": "b"}]))
+
+
+def group(p, name):
+    vpc = p.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    return p.ec2.create_security_group(GroupName=name, Description="made by a test", VpcId=vpc)
+
+
+@call("ec2.create_security_group of a name that is taken")
+def _(p):
+    group(p, "twice")
+    return group(p, "twice")
+
+
+@call("ec2.create_security_group: what a new one lets out")
+def _(p):
+    made = group(p, "fresh")["GroupId"]
+    rules = p.ec2.describe_security_groups(GroupIds=[made])["SecurityGroups"][0]["IpPermissionsEgress"]
+    return [r["CidrIp"] for rule in rules for r in rule["IpRanges"]]
+
+
+@call("ec2.revoke_security_group_egress of a rule that is not there")
+def _(p):
+    made = group(p, "revoked")["GroupId"]
+    rule = [{"IpProtocol": "tcp", "FromPort": 5, "ToPort": 5, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}]
+    return p.ec2.revoke_security_group_egress(GroupId=made, IpPermissions=rule)
+
+
+@call("ec2.delete_security_group in use")
+def _(p):
+    made, machine = group(p, "busy")["GroupId"], p.machine()
+    interface = p.ec2.describe_instances(InstanceIds=[machine])["Reservations"][0]["Instances"][0]["NetworkInterfaces"][0]
+    p.ec2.modify_network_interface_attribute(NetworkInterfaceId=interface["NetworkInterfaceId"], Groups=[made])
+    return p.ec2.delete_security_group(GroupId=made)
+
+
+# IAM
+answer("iam.get_user who does not exist", lambda p: p.iam.get_user(UserName="nobody"))
+answer("iam.get_login_profile of a user without password", lambda p: p.iam.get_login_profile(UserName=p.user("ana")))
+answer("iam.list_access_keys", lambda p: p.iam.list_access_keys(UserName=p.user("ana")))
+answer("iam.update_access_key of an unknown key", lambda p: p.iam.update_access_key(
+    UserName=p.user("ana"), AccessKeyId="AKIAIOSFODNN7EXAMPLE", Status="Inactive"))
+answer("iam.put_user_policy that is no policy", lambda p: p.iam.put_user_policy(
+    UserName=p.user("ana"), PolicyName="broken", PolicyDocument="{}"))
+answer("iam.put_user_policy larger than 2,048 characters", lambda p: p.iam.put_user_policy(
+    UserName=p.user("ana"), PolicyName="large", PolicyDocument=json.dumps(
+        DENY | {"Statement": [DENY["Statement"][0] | {"Resource": [f"arn:aws:s3:::bucket-{n}" for n in range(200)]}]})))
+answer("iam.attach_user_policy AWSDenyAll", lambda p: p.iam.attach_user_policy(
+    UserName=p.user("ana"), PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll"))
+answer("iam.attach_user_policy of an unknown policy", lambda p: p.iam.attach_user_policy(
+    UserName=p.user("ana"), PolicyArn="arn:aws:iam::aws:policy/NoSuchThing"))
+answer("iam.detach_user_policy that is not attached", lambda p: p.iam.detach_user_policy(
+    UserName=p.user("ben"), PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll"))
+answer("iam.simulate_principal_policy", lambda p: p.iam.simulate_principal_policy(
+    PolicySourceArn=p.role, ActionNames=["ec2:StopInstances"]))
+answer("iam.get_account_authorization_details", lambda p: p.iam.get_account_authorization_details())
+
+
+@call("iam.list_users by pages of 2: users on the first")
+def _(p):
+    for name in ("ana", "ben", "cyd"):
+        p.user(name)
+    return len(p.iam.list_users(MaxItems=2)["Users"])
+
+
+@call("iam.create_access_key a third time")
+def _(p):
+    user = p.user("keys")
+    return [p.iam.create_access_key(UserName=user) for _ in range(3)][-1]
+
+
+@call("sts.get_caller_identity with an inactive key")
+def _(p):
+    user = p.user("out")
+    key = p.iam.create_access_key(UserName=user)["AccessKey"]
+    p.iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    time.sleep(0 if p.management.endpoint == moto_endpoint else 6)  # until IAM has told everybody
+    return Caller(p.management.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).client("sts").get_caller_identity()
+
+
+@call("ec2.describe_instances by a user without permissions")
+def _(p):
+    key = p.iam.create_access_key(UserName=p.user("nothing"))["AccessKey"]
+    time.sleep(0 if p.management.endpoint == moto_endpoint else 6)
+    return Caller(p.management.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).client("ec2").describe_instances()
+
+
+# Organizations
+def policy(p, name, content=DENY):
+    """A new service control policy."""
+    time.sleep(1)  # CreatePolicy, AttachPolicy, DetachPolicy: 2 calls per second
+    made = p.organizations.create_policy(Name=name, Description="", Type=SCP, Content=json.dumps(content))
+    return made["Policy"]["PolicySummary"]["Id"]
+
+
+answer("organizations.describe_organization", lambda p: p.organizations.describe_organization())
+answer("organizations.create_policy that is no policy", lambda p: bool(policy(p, "broken", {"Statement": "no"})))
+answer("organizations.create_policy in a member account", lambda p: p.inside.client("organizations").create_policy(
+    Name="own", Description="", Type=SCP, Content=json.dumps(DENY)))
+answer("organizations.describe_policy that does not exist", lambda p: p.organizations.describe_policy(PolicyId="p-examplepol"))
+answer("organizations.list_policies_for_target: names on a new account", lambda p: sorted(
+    found["Name"] for found in p.organizations.list_policies_for_target(TargetId=p.member, Filter=SCP)["Policies"]))
+
+
+@call("organizations.create_policy of a name that is taken")
+def _(p):
+    return [bool(policy(p, "taken")) for _ in range(2)]
+
+
+@call("organizations.attach_policy twice")
+def _(p):
+    made = policy(p, "twice", DENY | {"Statement": [DENY["Statement"][0] | {"Action": "lightsail:*"}]})
+    p.organizations.attach_policy(PolicyId=made, TargetId=p.member)
+    try:
+        return p.organizations.attach_policy(PolicyId=made, TargetId=p.member)
+    finally:
+        p.organizations.detach_policy(PolicyId=made, TargetId=p.member)
+
+
+@call("organizations.detach_policy that is not attached")
+def _(p):
+    return p.organizations.detach_policy(PolicyId=policy(p, "loose"), TargetId=p.member)
+
+
+# The others
+answer("account.list_regions", lambda p: p.inside.client("account").list_regions())
+answer("cloudtrail.lookup_events", lambda p: p.inside.client("cloudtrail").lookup_events())
+answer("cloudtrail.describe_trails", lambda p: p.inside.client("cloudtrail").describe_trails())
+answer("autoscaling.describe_auto_scaling_groups", lambda p: p.inside.client("autoscaling").describe_auto_scaling_groups())
+answer("s3.list_buckets", lambda p: p.s3.list_buckets())
+answer("s3.get_object from a bucket that does not exist", lambda p: p.s3.get_object(Bucket="no-such-bucket-here", Key="x"))
+
+
+def locked(p, name):
+    p.s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    return p.s3.put_object(Bucket=name, Key="x", Body=b"evidence", ChecksumAlgorithm="SHA256",
+                           ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate="2040-01-01T00:00:00Z")
+
+
+answer("s3.put_object under Object Lock: its checksum", lambda p: locked(p, "locked-one")["ChecksumSHA256"])
+
+
+@call("s3.delete_object of a locked version")
+def _(p):
+    version = locked(p, "locked-two")["VersionId"]
+    return p.s3.delete_object(Bucket="locked-two", Key="x", VersionId=version)
+
+
+@call("s3.get_object: the body as it was put")
+def _(p):
+    locked(p, "locked-three")
+    return p.s3.get_object(Bucket="locked-three", Key="x")["Body"].read().decode()
+
+
+@call("s3.put_object with the checksum of something else")
+def _(p):
+    p.s3.create_bucket(Bucket="checked")
+    return p.s3.put_object(Bucket="checked", Key="x", Body=b"x", ChecksumSHA256="A" * 43 + "=")
+
+
+def outcome(ask, place):
+    """What is compared: the error's status and code, the members of the answer, or the value."""
+    try:
+        found = ask(place)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        code = code if re.fullmatch(r"[\w.]+", code) and not code.isdigit() else "no code"
+        return f"{error.response['ResponseMetadata']['HTTPStatusCode']} {code}"
+    except ResponseParserError:
+        return "no answer that a client can read"
+    if isinstance(found, dict):
+        return "ok: " + " ".join(sorted(set(found) - {"ResponseMetadata"}))
+    return f"ok: {found}"
+
+
+def explained(text):
+    """The lines of the table: call, moto, the simulator, who is right, why."""
+    rows = [[cell.strip().strip("`") for cell in line.strip().strip("|").split("|")]
+            for line in text.splitlines() if line.startswith("| `")]
+    for row in rows:
+        if len(row) != 5 or not row[4] or row[3] not in ("the simulator", "moto", "both", "neither"):
+            raise SystemExit(f"a line of the table is not call, moto, simulator, who is right, why: {row}")
+    return {row[0]: tuple(row[1:3]) for row in rows}
+
+
+sides = (moto(), simulator())
+differences, alike = {}, 0
+for words, ask in CALLS.items():
+    seen = tuple(outcome(ask, side).strip() for side in sides)
+    if seen[0] == seen[1]:
+        alike += 1
+    else:
+        differences[words] = seen
+
+if "--write" in sys.argv:
+    for words, (of_moto, of_simulator) in differences.items():
+        print(f"| `{words}` | `{of_moto}` | `{of_simulator}` | | |")
+    sys.exit()
+
+known = explained(open(table_file, encoding="utf-8").read())
+wrong = []
+for words, seen in differences.items():
+    if words not in known:
+        wrong.append(f"not explained: {words}: moto {seen[0]!r}, simulator {seen[1]!r}")
+    elif known[words] != seen:
+        wrong.append(f"explained otherwise: {words}: the table has {known[words]}, seen is {seen}")
+wrong += [f"no longer a difference: {words}" for words in known if words not in differences]
+print("\n".join(wrong))
+print(f"{len(CALLS)} calls, {alike} alike, {len(differences)} different, {len(wrong)} of them not as the table says")
+sys.exit(1 if wrong else 0)
