@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ec2;
 use super::ids::LAUNCH_TEMPLATE;
+use super::launch::LaunchSpec;
 use super::listing::{Listed, Look, describe, one};
-use super::run::{LaunchSpec, RunInstances};
+use super::run::RunInstances;
 use super::shape::{date, maybe, paged, tag_set};
 use super::tags::{self, TagSpecification, Tags};
 use crate::sim::call::{Body, Call, Refusal, Reply};
