@@ -3,9 +3,10 @@ use super::error::Failure;
 use super::options::{ApprovalOptions, AwsOptions};
 use super::screen::Screen;
 use super::session;
+use crate::engine::lockout;
 use crate::engine::run::Run;
 use crate::journal::Journal;
-use crate::model::{EventKind, RunId};
+use crate::model::{EventKind, Plan, RunId};
 
 /// Go on with a run that was stopped or cut off
 ///
@@ -38,6 +39,13 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
             plan.caller.account, caller.account
         ))
         .hint("use the credentials the run was begun with (--profile)"));
+    }
+    // Whoever goes on need not be who began: the policies were weighed for the latter.
+    let mut weighed = Plan::clone(plan);
+    weighed.caller = caller.clone();
+    if let Some(refusal) = lockout::findings(&weighed).first() {
+        let hint = format!("go on as {}, as whom the run was begun", plan.caller.arn);
+        return Err(Failure::refused(&refusal.message).hint(hint));
     }
     let mut reporters = screen.reporters();
     let stop = stop_on_interrupt(&run, screen);

@@ -9,8 +9,12 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::error::{Failure, FailureKind};
 use super::{Global, LogFormat};
@@ -76,10 +80,12 @@ impl Screen {
             .with_env_filter(filter)
             .with_ansi(Colour::of_stderr() == Colour::Ansi)
             .with_writer(Logs(self.lines.clone()));
+        // At its most talkative the SDK logs whole answers, and those of STS hold credentials.
+        let discreet = filter_fn(|of| of.target().starts_with("quell") || *of.level() <= Level::DEBUG);
         // A second call, as in tests, keeps the first subscriber.
         let _ = match global.log_format {
-            LogFormat::Text => logs.compact().try_init(),
-            LogFormat::Json => logs.json().try_init(),
+            LogFormat::Text => logs.compact().finish().with(discreet).try_init(),
+            LogFormat::Json => logs.json().finish().with(discreet).try_init(),
         };
     }
 

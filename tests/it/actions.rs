@@ -6,15 +6,20 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use quell::actions;
 use quell::cloud::{CloudSessions, Options};
+use quell::engine::Engine;
 use quell::engine::action::{Ctx, Decision, DynAction, Found, Item, Table};
 use quell::engine::ports::{Access, Clock, Sessions, TokioClock};
 use quell::model::{
-    Accounts, ChangeId, Effect, ErrorKind, Kind, Region, Regions, Resource, ResourceId, Role, RunId, StepId, Target,
-    Targets, Verdict,
+    Accounts, ChangeId, Effect, ErrorKind, Kind, Region, Regions, Resource, ResourceId, Role, RunId, Severity, StepId,
+    Target, Targets, Verdict,
 };
 use quell::sim::Sim;
 use quell::sim::scenario::{Facts, Scenario};
 use serde_json::{Map, Value, json};
+
+/// Who may take a role: the account itself.
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+    "Principal": {"AWS": "arn:aws:iam::430987654321:root"}}]}"#;
 
 /// A small breached organisation, and the responder's sessions in it.
 struct Lab {
@@ -286,12 +291,66 @@ async fn denies_and_revocations_of_users_and_roles_go_on_and_off() {
         drive.there_and_back().await;
         drive.back_without_effects().await;
     }
-    let roles = lab.list("iam.roles", json!({}), &lab.global()).await;
-    let drive = Drive::new(&lab, "iam.revoke-sessions", json!({}), &lab.global(), &roles);
-    for found in drive.look().await.iter().filter(|found| found.resource.as_str().ends_with("/IRResponder")) {
-        // Its sessions are quell's own here, but the caller of the run is the user in the management account.
-        assert!(matches!(drive.decide(found).await, Decision::Change(_)));
+}
+
+/// What a plan of these sets and steps is refused for. `accounts` is where.
+async fn refusals(lab: Lab, accounts: &str, rest: &str) -> Vec<String> {
+    let text = format!(
+        "quell: 1\nname: guarded\ntitle: Guarded\ntargets: {{ accounts: {accounts}, role: ir/IRResponder }}\n\
+         break_glass: [role/BreakGlass]\n{rest}"
+    );
+    let (runbook, _) = quell::runbook::load("guarded", &text, &lab.table.catalog()).unwrap();
+    let clock = Arc::new(TokioClock::starting_at(lab.sim.now()));
+    let engine = Engine { sessions: Arc::new(lab.sessions), table: lab.table, clock };
+    let (case, now) = (RunId::new("case-1").unwrap(), lab.sim.now());
+    let planned = engine.plan(&runbook, &Map::new(), &case, now, &mut |_| ()).await.unwrap();
+    let refused = planned.plan.findings.into_iter().filter(|finding| finding.severity == Severity::Refusal);
+    refused.map(|finding| finding.message).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_would_lock_out_whom_quell_works_as_is_refused() {
+    for action in ["iam.deny-all", "iam.revoke-sessions"] {
+        for (name, path) in [("IRResponder", "role/ir/IRResponder"), ("BreakGlass", "role/emergency/BreakGlass")] {
+            let lab = Lab::new().await;
+            let iam = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
+            let made = iam.create_role().role_name("BreakGlass").path("/emergency/");
+            made.assume_role_policy_document(TRUST).send().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+
+            let account = format!("[\"{}\"]", lab.facts.breached_account);
+            let rest = format!(
+                "sets: {{ roles: {{ from: iam.roles, where: name == \"{name}\" }} }}\n\
+                 steps: [{{ id: shut, uses: {action}, on: roles }}]"
+            );
+            let refused = refusals(lab, &account, &rest).await;
+            assert_eq!(refused.len(), 1, "{action} {name}: {refused:?}");
+            assert!(refused[0].contains(path) && refused[0].contains("would lock out"), "{refused:?}");
+            assert!(refused[0].contains("take it out of the set"), "{refused:?}");
+        }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_against_the_caller_itself_is_refused() {
+    for action in ["iam.deny-all", "iam.revoke-sessions", "iam.deactivate-access-keys"] {
+        let rest = format!(
+            "sets: {{ people: {{ from: iam.users, where: name == \"noa.lindqvist\" }} }}\n\
+             steps: [{{ id: shut, uses: {action}, on: people }}]"
+        );
+        let refused = refusals(Lab::new().await, "self", &rest).await;
+        assert_eq!(refused.len(), 1, "{action}: {refused:?}");
+        assert!(refused[0].contains("quell") && refused[0].contains("use another principal"), "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_scp_is_not_relied_on_where_none_binds() {
+    let step =
+        "steps: [{ id: lock, uses: organizations.deny-all, with: { exempt: [role/ir/IRResponder, role/BreakGlass] } }]";
+    let refused = refusals(Lab::new().await, "self", step).await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].contains("management account") && refused[0].contains("iam.deny-all"), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,6 +140,15 @@ impl Hosted {
         command
     }
 
+    /// quell as the responder.
+    pub fn quell(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        command
+            .env("AWS_ACCESS_KEY_ID", self.responder.access_key_id.as_str())
+            .env("AWS_SECRET_ACCESS_KEY", &self.responder.secret_access_key.0);
+        command
+    }
+
     /// Temporary credentials of the responder role in the breached account.
     pub async fn session(&self) -> Credentials {
         let key = self.responder.access_key_id.as_str();

@@ -94,7 +94,8 @@ impl Action for Protect {
             return Decision::Skip("it is terminated: nothing is left to protect".to_owned());
         }
         let changes = Changes::of(&found.prior);
-        if changes == Changes::default() {
+        // Stop protection alone is no reason: whoever stops the machine clears it, and puts it back on the way back.
+        if changes == (Changes { stop_protection: changes.stop_protection, ..Changes::default() }) {
             return Decision::Already;
         }
         let (before, after) = changes.described();
@@ -106,8 +107,24 @@ impl Action for Protect {
         })
     }
 
+    /// Stop protection is left out: the step that stops the machine clears it too, maybe at the same time.
     fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
-        (now.terminated && !approved.terminated).then(|| "it is terminated".to_owned())
+        if now.terminated {
+            return (!approved.terminated).then(|| "it is terminated".to_owned());
+        }
+        let changed = |what: &str| Some(format!("{what} was changed after that was approved"));
+        let (then, seen) = (approved.switches.as_ref(), now.switches.as_ref());
+        if then.map(|of| of.termination_protection) != seen.map(|of| of.termination_protection) {
+            return changed("its termination protection");
+        }
+        if then.map(|of| &of.shutdown) != seen.map(|of| &of.shutdown) {
+            return changed("what it does at a shutdown from inside");
+        }
+        let device = approved
+            .deleted_with_it
+            .iter()
+            .find(|(device, deleted)| now.deleted_with_it.get(*device).is_some_and(|now| now != *deleted));
+        device.and_then(|(device, _)| changed(&format!("whether the volume {device} dies with it")))
     }
 
     async fn preflight(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
@@ -302,6 +319,24 @@ mod tests {
     fn plan(prior: Prior) -> Decision {
         let id = ResourceId::new("i-1").unwrap();
         Protect.plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior })
+    }
+
+    #[test]
+    fn what_somebody_else_set_meanwhile_is_drift() {
+        let switched = |change: &dyn Fn(&mut Switches)| {
+            let mut now = prior();
+            change(now.switches.as_mut().unwrap());
+            Protect.drift(&prior(), &now)
+        };
+        assert_eq!(switched(&|_| ()), None);
+        assert_eq!(switched(&|now| now.stop_protection = false), None, "the stop clears it too");
+        assert!(switched(&|now| now.termination_protection = true).unwrap().contains("termination protection"));
+        assert!(switched(&|now| now.shutdown = "stop".into()).unwrap().contains("shutdown"));
+        let mut now = prior();
+        now.deleted_with_it.insert("/dev/sdb".into(), true);
+        assert!(Protect.drift(&prior(), &now).unwrap().contains("/dev/sdb"));
+        now.deleted_with_it.remove("/dev/sdb");
+        assert_eq!(Protect.drift(&prior(), &now), None, "a volume that was detached has nothing to be asked about");
     }
 
     #[test]

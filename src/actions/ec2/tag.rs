@@ -1,6 +1,6 @@
 //! `ec2.tag`
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::Tag as Ec2Tag;
 use futures::future::try_join_all;
@@ -14,6 +14,9 @@ use crate::model::{ActionError, Effect, Finding, Resource, ResourceId, Tier, Und
 
 /// How many tags a resource may carry.
 const TAG_LIMIT: usize = 50;
+
+/// The key of the tag that names the run.
+const CASE: &str = "quell:case";
 
 /// Tags instances and volumes.
 pub struct Tag;
@@ -29,7 +32,7 @@ pub struct Params {
 
 impl Params {
     fn wished(&self, view: &View) -> BTreeMap<String, String> {
-        let case = ("quell:case".to_owned(), view.case.to_string());
+        let case = (CASE.to_owned(), view.case.to_string());
         self.tags.clone().into_iter().chain([case]).collect()
     }
 }
@@ -37,8 +40,18 @@ impl Params {
 /// The tags that a resource carries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
-    /// All of them.
+    /// Those of the wished keys.
     pub tags: BTreeMap<String, String>,
+    /// How many others there are, AWS's own apart: they do not count against the limit.
+    pub others: usize,
+}
+
+impl Prior {
+    fn of(tags: BTreeMap<String, String>, wished: &BTreeMap<String, String>) -> Self {
+        let (tags, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            tags.into_iter().partition(|(key, _)| wished.contains_key(key));
+        Self { tags, others: others.keys().filter(|key| !key.starts_with("aws:")).count() }
+    }
 }
 
 impl Action for Tag {
@@ -58,10 +71,15 @@ impl Action for Tag {
     const EXAMPLE: &'static str = "{ id: mark, uses: ec2.tag, on: rogue, with: { tags: { \"ir:state\": contained } } }";
     const BATCH: usize = 200;
 
-    async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
+    async fn discover(
+        &self,
+        cx: &Ctx,
+        params: &Params,
+        members: &[Resource],
+    ) -> Result<Vec<Found<Prior>>, ActionError> {
         let (volumes, instances): (Vec<_>, Vec<_>) =
             members.iter().cloned().partition(|member| member.kind.0 == "ec2.volume");
-        let client = super::client(cx);
+        let (client, wished) = (super::client(cx), params.wished(&cx.view));
         let instances = async {
             let found = super::instances(&client, &instances).await?;
             let tags = found.iter().map(|instance| (super::id(instance).to_owned(), super::tags(instance.tags())));
@@ -81,7 +99,7 @@ impl Action for Tag {
         let (instances, volumes) = super::both(instances, volumes).await?;
         let found = instances.into_iter().chain(volumes).filter_map(|(id, tags)| {
             let id = ResourceId::new(id).ok()?;
-            Some(Found { member: id.clone(), resource: id, prior: Prior { tags } })
+            Some(Found { member: id.clone(), resource: id, prior: Prior::of(tags, &wished) })
         });
         Ok(found.collect())
     }
@@ -92,10 +110,9 @@ impl Action for Tag {
         if wished.iter().all(|(key, value)| carried.get(key) == Some(value)) {
             return Decision::Already;
         }
-        let keys: BTreeSet<&String> =
-            carried.keys().filter(|key| !key.starts_with("aws:")).chain(wished.keys()).collect();
-        if keys.len() > TAG_LIMIT {
-            return Decision::Skip(format!("it would carry {} tags, and AWS allows {TAG_LIMIT}", keys.len()));
+        let count = found.prior.others + wished.len();
+        if count > TAG_LIMIT {
+            return Decision::Skip(format!("it would carry {count} tags, and AWS allows {TAG_LIMIT}"));
         }
         let shown = |tags: &BTreeMap<String, String>| {
             let tags: Vec<String> = wished.keys().map(|key| format!("{key}={}", value_or_none(tags, key))).collect();
@@ -105,8 +122,12 @@ impl Action for Tag {
         Decision::Change(Proposal::new(format!("tag {}", found.resource), shown(carried), shown(&wished), undo))
     }
 
-    fn drift(&self, _: &Prior, _: &Prior) -> Option<String> {
-        None
+    /// The case itself may have come from an earlier step.
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        let keys = approved.tags.keys().chain(now.tags.keys()).filter(|key| *key != CASE);
+        let key = keys.into_iter().find(|key| approved.tags.get(*key) != now.tags.get(*key))?;
+        let (then, now) = (value_or_none(&approved.tags, key), value_or_none(&now.tags, key));
+        Some(format!("its tag {key} is {now}, and was {then} when that was approved"))
     }
 
     async fn preflight(&self, cx: &Ctx, params: &Params, items: &[Item<Prior>]) -> Vec<Finding> {
@@ -121,7 +142,12 @@ impl Action for Tag {
         let ids = items.iter().map(|item| item.resource.to_string()).collect();
         let request = super::client(cx).create_tags().set_resources(Some(ids));
         request.set_tags(Some(super::tag_list(&wished))).send().await?;
-        Ok(vec![json!({ "tags": wished }); items.len()])
+        // What another step had set already is that step's to take away.
+        let set = |item: &Item<Prior>| {
+            let tags = wished.iter().filter(|(key, value)| item.prior.tags.get(*key) != Some(value));
+            json!({ "tags": tags.collect::<BTreeMap<_, _>>() })
+        };
+        Ok(items.iter().map(set).collect())
     }
 
     async fn undo(&self, cx: &Ctx, params: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
@@ -156,7 +182,7 @@ fn way_back(
         tags.iter().map(|(key, value)| (key.clone(), value.as_str().map(str::to_owned))).collect()
     } else {
         let given = params.tags.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
-        given.chain([("quell:case".to_owned(), None)]).collect()
+        given.chain([(CASE.to_owned(), None)]).collect()
     };
     let overwritten = before.iter().filter(|(key, _)| set.contains_key(*key));
     let overwritten = overwritten.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -175,7 +201,8 @@ mod tests {
 
     fn plan(tags: BTreeMap<String, String>) -> Decision {
         let id = ResourceId::new("i-1").unwrap();
-        Tag.plan(&view(), &params(), &Found { member: id.clone(), resource: id, prior: Prior { tags } })
+        let prior = Prior::of(tags, &params().wished(&view()));
+        Tag.plan(&view(), &params(), &Found { member: id.clone(), resource: id, prior })
     }
 
     #[test]
@@ -183,6 +210,20 @@ mod tests {
         assert!(matches!(plan(BTreeMap::new()), Decision::Change(_)));
         assert_eq!(plan(params().wished(&view())), Decision::Already);
         assert!(matches!(plan((0..50).map(|n| (n.to_string(), String::new())).collect()), Decision::Skip(_)));
+    }
+
+    #[test]
+    fn a_value_that_somebody_else_changed_is_not_overwritten() {
+        let prior = |owner: &str, more: &[(&str, &str)]| {
+            let tags = [("owner", owner)].into_iter().chain(more.iter().copied());
+            let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            Prior::of(tags, &params().wished(&view()))
+        };
+        let approved = prior("anna", &[]);
+        assert_eq!(Tag.drift(&approved, &prior("anna", &[("Name", "web")])), None, "not a tag of this step");
+        assert_eq!(Tag.drift(&approved, &prior("anna", &[(CASE, "r-1")])), None, "an earlier step's case");
+        let why = Tag.drift(&approved, &prior("bob", &[])).unwrap();
+        assert_eq!(why, "its tag owner is bob, and was anna when that was approved");
     }
 
     #[test]
