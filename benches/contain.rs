@@ -4,6 +4,9 @@
 //!
 //! `cargo bench` takes some minutes, most of them for the `aws` CLI. `cargo bench -- 9` takes nine rounds instead of three.
 
+#[path = "../tests/it/binary.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod binary;
 #[path = "../tests/it/python.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod python;
@@ -13,7 +16,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use python::{Python, Simulator, source, without_aws_of_the_user};
+use binary::Simulator;
+use python::{Python, source, without_aws_of_the_user};
 use serde_json::Value;
 
 const LATENCY: &str = "80ms";
@@ -72,7 +76,7 @@ fn side_by_side(python: &Python, rounds: usize) -> Result<String, Failure> {
 }
 
 fn timed(python: &Python, contestant: &Contestant) -> Result<Duration, Failure> {
-    let simulator = Simulator::start(&scenario("bench"), LATENCY);
+    let simulator = Simulator::start(scenario("bench"), LATENCY);
     let mut command = (contestant.command)(python, &simulator);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let key = |name: &str| text(&simulator.ready["credentials"]["responder"][name]);

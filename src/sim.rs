@@ -12,6 +12,7 @@ pub mod budget;
 pub mod call;
 pub mod cloudtrail;
 pub mod connector;
+pub mod documents;
 pub mod ec2;
 pub mod faults;
 pub mod iam;

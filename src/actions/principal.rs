@@ -50,7 +50,7 @@ impl<'a> Principal<'a> {
     }
 
     /// Why AWS lets nobody change its policies, if so.
-    pub fn untouchable(self, arn: &ResourceId) -> Option<&'static str> {
+    pub fn untouchable(arn: &ResourceId) -> Option<&'static str> {
         if arn.as_str().contains(":role/aws-service-role/") {
             return Some("a service-linked role: AWS lets nobody change it; contain what the service does instead");
         }

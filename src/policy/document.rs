@@ -1,5 +1,7 @@
 //! Reading a policy document.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::condition::Condition;
@@ -9,7 +11,7 @@ use super::condition::Condition;
 const MOST_BYTES: usize = 128 * 1024;
 
 /// Where a document is used, which decides what its statements must and must not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Attached to a user, group or role; also boundaries and session policies: no `Principal`.
     Identity,
@@ -36,8 +38,8 @@ pub struct Malformed {
 pub struct Document {
     /// The policy's name: shown when it decides something.
     pub name: String,
-    /// Its statements.
-    pub statements: Vec<Statement>,
+    /// Its statements, which copies share.
+    pub statements: Arc<[Statement]>,
 }
 
 /// A statement.
@@ -111,7 +113,7 @@ impl Document {
             let statement = Statement::parse(statement, kind, has_variables);
             read.push(statement.map_err(|cause| Malformed { place: place(), cause })?);
         }
-        Ok(Self { name, statements: read })
+        Ok(Self { name, statements: read.into() })
     }
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::call::{Call, Permission, Principal, Refusal};
+use super::documents::Documents;
 use super::iam::{Iam, Policies, Role, User};
 use super::world::World;
 use crate::model::AccountId;
@@ -83,7 +84,7 @@ pub fn assume_role_allowed(
     }
     let seen = world.accounts.get(account).and_then(|account| account.iam.as_seen(call.now).roles.get(&role.name));
     let text = &seen.ok_or_else(|| denied(Layer::Resource))?.trust;
-    let document = Document::parse(&role.name, text, Kind::Trust).map_err(unreadable)?;
+    let document = world.documents.read(&role.name, text, Kind::Trust).map_err(unreadable)?;
     let context = context(world, call, &actor);
     // A trust policy names a session by its own ARN or by that of its role.
     let as_role = request(&call.principal, permission, &context);
@@ -109,19 +110,19 @@ pub fn layers(world: &World, actor: &Actor, session: Option<&str>, now: Timestam
         Identity::Root => layers.identity.push(allow_all()),
         Identity::User(name) => {
             if let Some(user) = iam.users.get(name) {
-                layers.identity = user_documents(iam, user).map_err(unreadable)?;
-                layers.boundary = boundary(iam, &user.policies).map_err(unreadable)?;
+                layers.identity = user_documents(&world.documents, iam, user).map_err(unreadable)?;
+                layers.boundary = boundary(&world.documents, iam, &user.policies).map_err(unreadable)?;
             }
         }
         Identity::Role(name) => {
             if let Some(role) = iam.roles.get(name) {
-                layers.identity = documents(iam, &role.policies).map_err(unreadable)?;
-                layers.boundary = boundary(iam, &role.policies).map_err(unreadable)?;
+                layers.identity = documents(&world.documents, iam, &role.policies).map_err(unreadable)?;
+                layers.boundary = boundary(&world.documents, iam, &role.policies).map_err(unreadable)?;
             }
         }
     }
     if let Some(text) = session {
-        layers.session = Some(vec![Document::parse("session", text, Kind::Identity).map_err(unreadable)?]);
+        layers.session = Some(vec![world.documents.read("session", text, Kind::Identity).map_err(unreadable)?]);
     }
     Ok(layers)
 }
@@ -134,29 +135,29 @@ fn scps(world: &World, actor: &Actor, iam: &Iam, now: Timestamp) -> Result<Vec<V
     };
     let Some(organization) = world.organization.as_ref().filter(|_| !service_linked) else { return Ok(Vec::new()) };
     let levels = organization.as_seen(now).levels(&actor.account).into_iter();
-    let parse = |(name, text): (String, String)| Document::parse(name, &text, Kind::ServiceControl);
-    levels.map(|level| level.into_iter().map(parse).collect()).collect()
+    let read = |(name, text): (&str, &str)| world.documents.read(name, text, Kind::ServiceControl);
+    levels.map(|level| level.into_iter().map(read).collect()).collect()
 }
 
-fn user_documents(iam: &Iam, user: &User) -> Result<Vec<Document>, Malformed> {
-    let mut all = documents(iam, &user.policies)?;
+fn user_documents(known: &Documents, iam: &Iam, user: &User) -> Result<Vec<Document>, Malformed> {
+    let mut all = documents(known, iam, &user.policies)?;
     for group in user.groups.iter().filter_map(|name| iam.groups.get(name)) {
-        all.extend(documents(iam, &group.policies)?);
+        all.extend(documents(known, iam, &group.policies)?);
     }
     Ok(all)
 }
 
-fn documents(iam: &Iam, policies: &Policies) -> Result<Vec<Document>, Malformed> {
+fn documents(known: &Documents, iam: &Iam, policies: &Policies) -> Result<Vec<Document>, Malformed> {
     let inline = policies.inline.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let managed = policies.managed.iter().filter_map(|arn| Some((policy_name(arn), iam.managed_document(arn)?)));
-    inline.chain(managed).map(|(name, text)| Document::parse(name, text, Kind::Identity)).collect()
+    inline.chain(managed).map(|(name, text)| known.read(name, text, Kind::Identity)).collect()
 }
 
 /// A boundary whose policy is gone allows nothing.
-fn boundary(iam: &Iam, policies: &Policies) -> Result<Option<Vec<Document>>, Malformed> {
+fn boundary(known: &Documents, iam: &Iam, policies: &Policies) -> Result<Option<Vec<Document>>, Malformed> {
     let Some(arn) = &policies.boundary else { return Ok(None) };
     let text = iam.managed_document(arn);
-    let documents = text.map(|text| Document::parse(policy_name(arn), text, Kind::Identity));
+    let documents = text.map(|text| known.read(policy_name(arn), text, Kind::Identity));
     documents.into_iter().collect::<Result<_, _>>().map(Some)
 }
 

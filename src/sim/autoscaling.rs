@@ -11,6 +11,7 @@ use super::call::{Call, Permission, Refusal, Reply};
 use super::ec2::{self, Ec2};
 use super::world::World;
 
+mod describe;
 pub mod group;
 pub mod operations;
 

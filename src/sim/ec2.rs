@@ -1,7 +1,7 @@
 //! Amazon EC2: the state of one account in one region, and its operations.
 //!
 //! For scenarios: [`Ec2::new`] founds a region (default VPC, a subnet in each zone, Amazon's images);
-//! [`Ec2::register_image`], [`Ec2::add_key_pair`], [`Ec2::launch`] with a [`run::LaunchSpec`], [`Ec2::add_network_interface`],
+//! [`Ec2::register_image`], [`Ec2::add_key_pair`], [`Ec2::launch`] with a [`launch::LaunchSpec`], [`Ec2::add_network_interface`],
 //! [`Ec2::add_address`], [`Ec2::take_snapshot`] and [`Ec2::open_spot_request`] fill it. A region that no scenario founded is
 //! founded by the first call that reaches it. [`Ec2::settle`] lets time do its work.
 
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::security_groups::Direction;
 use super::call::{Call, Permission, Refusal, Reply};
 use super::world::{Settings, World};
 use crate::model::{AccountId, Digest, Region};
@@ -20,6 +21,7 @@ pub mod ids;
 pub mod images;
 pub mod instances;
 pub mod key_pairs;
+pub mod launch;
 pub mod launch_templates;
 pub mod listing;
 pub mod locks;
@@ -30,6 +32,7 @@ pub mod power;
 pub mod profiles;
 pub mod regions;
 pub mod run;
+pub mod security_group_rules;
 pub mod security_groups;
 pub mod shape;
 pub mod snapshots;
@@ -320,11 +323,10 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         _ => {}
     }
     let ec2 = &mut world.region_mut(&call.account, &call.region).ec2;
-    use security_groups::Direction::{Egress, Ingress};
     match call.operation.as_str() {
         "AssociateIamInstanceProfile" => profiles::associate(ec2, call),
-        "AuthorizeSecurityGroupEgress" => security_groups::authorize(ec2, call, Egress),
-        "AuthorizeSecurityGroupIngress" => security_groups::authorize(ec2, call, Ingress),
+        "AuthorizeSecurityGroupEgress" => security_group_rules::authorize(ec2, call, Direction::Egress),
+        "AuthorizeSecurityGroupIngress" => security_group_rules::authorize(ec2, call, Direction::Ingress),
         "CancelSpotInstanceRequests" => spot::cancel(ec2, call),
         "CreateKeyPair" => key_pairs::create(ec2, call),
         "CreateLaunchTemplate" => launch_templates::create(ec2, call),
@@ -357,7 +359,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeNetworkAcls" => network_acls::describe(ec2, call),
         "DescribeNetworkInterfaceAttribute" => network_interfaces::describe_attribute(ec2, call),
         "DescribeNetworkInterfaces" => network_interfaces::describe(ec2, call),
-        "DescribeSecurityGroupRules" => security_groups::describe_rules(ec2, call),
+        "DescribeSecurityGroupRules" => security_group_rules::describe(ec2, call),
         "DescribeSecurityGroups" => security_groups::describe(ec2, call),
         "DescribeSnapshotAttribute" => snapshots::describe_attribute(ec2, call),
         "DescribeSnapshots" => snapshots::describe(ec2, call),
@@ -382,8 +384,8 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "ReplaceIamInstanceProfileAssociation" => profiles::replace(ec2, call),
         "ReplaceNetworkAclAssociation" => network_acls::replace_association(ec2, call),
         "RequestSpotInstances" => spot::request(ec2, call),
-        "RevokeSecurityGroupEgress" => security_groups::revoke(ec2, call, Egress),
-        "RevokeSecurityGroupIngress" => security_groups::revoke(ec2, call, Ingress),
+        "RevokeSecurityGroupEgress" => security_group_rules::revoke(ec2, call, Direction::Egress),
+        "RevokeSecurityGroupIngress" => security_group_rules::revoke(ec2, call, Direction::Ingress),
         "RunInstances" => run::run(ec2, call),
         "StartInstances" => power::start(ec2, call),
         "StopInstances" => power::stop(ec2, call),

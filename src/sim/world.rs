@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
+use super::documents::Documents;
 use super::{autoscaling, cloudtrail, ec2, iam, organizations, s3};
 use crate::model::{AccountId, Region};
 
@@ -26,6 +27,9 @@ pub struct World {
     /// Where ids and secrets come from.
     #[serde(skip)]
     pub rng: Rng,
+    /// Policies that were read before.
+    #[serde(skip)]
+    pub documents: Documents,
 }
 
 /// An account.
@@ -210,6 +214,7 @@ impl World {
             sessions: BTreeMap::new(),
             settings: Settings::default(),
             rng: Rng::seeded(seed),
+            documents: Documents::default(),
         }
     }
 

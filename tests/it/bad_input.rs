@@ -29,7 +29,7 @@ fn refused_in(world: impl Fn() -> Value, mut command: Command, code: i32, words:
     assert_eq!(world(), before, "something was changed");
 }
 
-const TEN_MISTAKES: &str = r#"quell: 1
+const TEN_MISTAKES: &str = r"quell: 1
 name: ten
 title: Ten mistakes
 inputs:
@@ -46,7 +46,7 @@ steps:
   - { id: stop, uses: ec2.stop-instances, on: rogue, need: [deny] }
   - { id: mark, uses: ec2.tag, on: rogue, needs: [stopp] }
   - { id: lock, uses: organizations.deny-all, with: { exemt: [role/ir/IRResponder] } }
-"#;
+";
 
 #[test]
 fn a_runbook_with_ten_mistakes_shows_all_ten() {

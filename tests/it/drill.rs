@@ -94,7 +94,7 @@ impl Stage {
     /// Starts a run and kills it (as `kill -9` does) when its journal has so many lines.
     fn run_killed_after(&self, lines: usize) -> String {
         let mut process = self.run().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some((run, journal)) = self.newest()
                 && journal.lines().count() >= lines

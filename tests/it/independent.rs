@@ -1,7 +1,8 @@
 //! The independent proof: boto3, the `aws` CLI and moto judge quell and its simulated AWS. Each test hands addresses to a
 //! script of tests/python and shows what it printed when it fails.
 
-use crate::python::{Moto, Python, Simulator, source, succeed};
+use crate::binary::Simulator;
+use crate::python::{Moto, Python, source, succeed};
 
 /// A script that speaks to the simulated AWS alone.
 fn against_the_simulator(script: &str) {

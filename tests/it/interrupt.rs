@@ -56,7 +56,7 @@ fn begun(site: &Site, event: &str) -> Child {
     let run = ["run", "slow.yaml", "--input", &input, "--trust-endpoint", "--approve", "reversible,disruptive"];
     let mut command = site.quell(&run);
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !journal(site).contains(event) {
         if process.try_wait().unwrap().is_some() || Instant::now() > deadline {
             process.kill().unwrap();

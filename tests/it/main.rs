@@ -1,6 +1,11 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
+//!
+//! Without AWS features only the engine is tested, over a toy world; all else needs the default features.
 
-#[cfg(feature = "aws")]
+mod engine;
+mod toy;
+
+#[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
@@ -10,28 +15,23 @@ mod bad_input;
 mod binary;
 #[cfg(feature = "aws")]
 mod check;
-#[cfg(all(feature = "ec2", feature = "iam"))]
-mod drift;
-#[cfg(feature = "aws")]
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drill;
-mod engine;
-#[cfg(all(unix, feature = "ec2", feature = "iam"))]
-mod interrupt;
-#[cfg(feature = "aws")]
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod independent;
-#[cfg(feature = "aws")]
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod interrupt;
+#[cfg(feature = "ec2")]
 mod one_region;
 #[cfg(feature = "aws")]
 mod python;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod runbooks;
-#[cfg(all(feature = "ec2", feature = "iam"))]
-mod secrets;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
 mod sim_ec2;
-#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
-mod site;
 #[cfg(all(feature = "iam", feature = "organizations"))]
 mod sim_iam;
-mod toy;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod site;

@@ -2,13 +2,12 @@
 //! their test.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
@@ -122,30 +121,6 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
-    }
-}
-
-/// `quell sim` in a process of its own.
-#[derive(Debug)]
-pub struct Simulator {
-    /// The line that it prints when it is ready: address, credentials, accounts, facts.
-    pub ready: Value,
-    _process: Guarded,
-}
-
-impl Simulator {
-    /// Starts it on a free port, and waits until it is ready.
-    pub fn start(scenario: &str, latency: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
-        without_aws_of_the_user(&mut command);
-        command.args(["sim", "--scenario", scenario, "--port", "0", "--latency", latency]);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("quell starts");
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let process = Guarded(child);
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).expect("quell sim says when it is ready");
-        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("quell sim said {line:?}: {error}"));
-        Self { ready, _process: process }
     }
 }
 

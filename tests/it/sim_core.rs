@@ -216,7 +216,10 @@ async fn a_call_sees_only_the_region_it_is_signed_for() {
     for region in ["us-east-1", "eu-central-1", "eu-west-1", "eu-south-1"] {
         let page = drill.ec2("attacker", region).describe_instances().max_results(1000).send().await.unwrap();
         seen.extend(
-            page.reservations().iter().flat_map(|r| r.instances()).map(|i| i.instance_id().unwrap().to_owned()),
+            page.reservations()
+                .iter()
+                .flat_map(aws_sdk_ec2::types::Reservation::instances)
+                .map(|i| i.instance_id().unwrap().to_owned()),
         );
     }
     let expected = drill.built.facts.machines["rogue"].len() + drill.built.facts.machines["legitimate"].len();

@@ -205,8 +205,11 @@ impl Action for Isolate {
 /// makes the group, and the others wait for it instead of asking AWS as well.
 #[derive(Default)]
 struct Groups {
-    known: Mutex<HashMap<(Target, String, RunId), Arc<OnceCell<String>>>>,
+    known: Mutex<HashMap<Place, Arc<OnceCell<String>>>>,
 }
+
+/// A VPC in a lane, for one case.
+type Place = (Target, String, RunId);
 
 impl Groups {
     /// The id of a group in `vpc` that lets nothing through.

@@ -91,7 +91,7 @@ impl Action for DenyAll {
             Ok(principal) => principal,
             Err(error) => return Decision::Skip(error.message),
         };
-        if let Some(why) = principal.untouchable(arn) {
+        if let Some(why) = Principal::untouchable(arn) {
             return Decision::Skip(why.to_owned());
         }
         if found.prior.is_denied(view.caller.partition()) {

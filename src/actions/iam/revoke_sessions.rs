@@ -74,7 +74,7 @@ impl Action for RevokeSessions {
             Ok(principal) => principal,
             Err(error) => return Decision::Skip(error.message),
         };
-        if let Some(why) = principal.untouchable(arn) {
+        if let Some(why) = Principal::untouchable(arn) {
             return Decision::Skip(why.to_owned());
         }
         if found.prior.inline.as_deref().is_some_and(|text| revokes(principal, text, view.now)) {

@@ -110,7 +110,7 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
 
 fn account(node: &Node, id: &str, mistakes: &mut Mistakes) -> Option<String> {
     match Accounts::check(id) {
-        Ok(_) => Some(id.to_owned()),
+        Ok(()) => Some(id.to_owned()),
         Err(error) => {
             mistakes.error(&node.at, error.to_string(), "not an account id");
             None

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::sim::ec2::Ec2;
 use crate::sim::ec2::instances::State;
+use crate::sim::ec2::launch::LaunchSpec;
 use crate::sim::ec2::launch_templates::TemplateReference;
-use crate::sim::ec2::run::LaunchSpec;
 
 /// The processes that can be suspended.
 pub const PROCESSES: [&str; 9] = [

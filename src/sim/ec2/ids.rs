@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn one_bad_id_spoils_the_batch() {
-        let map = BTreeMap::from([("i-00000000000000001".to_owned(), ())]);
+        let map = BTreeMap::from([("i-00000000000000001".to_owned(), "a machine")]);
         let ids = ["i-00000000000000001", "i-00000000000000002"].map(str::to_owned);
         assert_eq!(INSTANCE.check_all(&map, &ids).unwrap_err().code, "InvalidInstanceID.NotFound");
         assert_eq!(INSTANCE.check_all(&map, &["i-xyz".to_owned()]).unwrap_err().code, "InvalidInstanceID.Malformed");

@@ -234,6 +234,7 @@ fn ebs_xml(ebs: &EbsBlock) -> Vec<Xml> {
 /// CopyImage's parameters.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "AWS's own names")]
 pub struct CopyImage {
     /// From where.
     pub source_region: String,

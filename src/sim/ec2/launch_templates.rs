@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ec2;
 use super::ids::LAUNCH_TEMPLATE;
+use super::launch::LaunchSpec;
 use super::listing::{Listed, Look, describe, one};
-use super::run::{LaunchSpec, RunInstances};
+use super::run::RunInstances;
 use super::shape::{date, maybe, paged, tag_set};
 use super::tags::{self, TagSpecification, Tags};
 use crate::sim::call::{Body, Call, Refusal, Reply};
@@ -198,7 +199,7 @@ pub fn create_version(ec2: &mut Ec2, call: &Call) -> Reply {
     let (id, name) = (params.launch_template_id, params.launch_template_name);
     let id = ec2.template(&TemplateReference::to(id, name))?.id.clone();
     let token = params.client_token.as_deref();
-    let before = ec2.made_before(token, call)?.map(|made| made.concat());
+    let before = ec2.made_before(token, call)?.map(<[String]>::concat);
     let template = LAUNCH_TEMPLATE.get_mut(&mut ec2.launch_templates, &id)?;
     let number = match before.and_then(|number| number.parse().ok()) {
         Some(number) => number,

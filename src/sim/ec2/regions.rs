@@ -87,6 +87,7 @@ impl Listed for Zone {
         ("zone-type", |_, _| one("availability-zone")),
     ];
 
+    #[expect(clippy::misnamed_getters, reason = "zones are listed by name")]
     fn id(&self) -> &str {
         &self.name
     }

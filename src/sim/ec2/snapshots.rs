@@ -54,7 +54,7 @@ impl Snapshot {
     /// Lets time do its work.
     pub fn settle(&mut self, now: Timestamp) {
         if now >= self.completed {
-            self.state = "completed".to_owned();
+            "completed".clone_into(&mut self.state);
             self.progress = 100;
         } else {
             let whole = self.completed.duration_since(self.started).as_millis().max(1);

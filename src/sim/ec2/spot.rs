@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ec2;
 use super::ids::SPOT;
+use super::launch::LaunchSpec;
 use super::listing::{Listed, Look, describe, one, some};
-use super::run::{LaunchSpec, RunInstances};
+use super::run::RunInstances;
 use super::shape::{date, maybe, paged, tag_set};
 use super::tags::{self, TagSpecification, Tags};
 use crate::sim::call::{Body, Call, Refusal, Reply};

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::run::LaunchSpec;
+use super::launch::LaunchSpec;
 use super::*;
 use crate::sim::call::{Body, Principal, RawRequest};
 use crate::sim::wire::params::{Form, Params};

@@ -59,6 +59,7 @@ pub(super) fn delete_alias(world: &mut World, call: &Call) -> Reply {
     DONE
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of all handlers")]
 pub(super) fn summary(world: &World, call: &Call) -> Reply {
     let iam = &world.account(&call.account).iam;
     let root_keys = iam.access_keys.values().filter(|key| key.user.is_none()).count();
@@ -213,6 +214,7 @@ fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
     ]
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of all handlers")]
 pub(super) fn generate_credential_report(world: &mut World, call: &Call) -> Reply {
     let made = &mut world.account_mut(&call.account).iam.credential_report;
     let is_fresh = made.is_some_and(|at| call.now.duration_since(at) < REPORT_AGE);

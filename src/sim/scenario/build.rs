@@ -13,7 +13,8 @@ use crate::sim::cloudtrail::{Event, Identity};
 use crate::sim::ec2::Ec2;
 use crate::sim::ec2::ids::Ids;
 use crate::sim::ec2::images::Image;
-use crate::sim::ec2::run::{BlockDeviceMapping, LaunchSpec};
+use crate::sim::ec2::launch::LaunchSpec;
+use crate::sim::ec2::run::BlockDeviceMapping;
 use crate::sim::ec2::volumes::EbsBlock;
 use crate::sim::world::{OptIn, RegionState, World, regions};
 
