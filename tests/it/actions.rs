@@ -316,7 +316,7 @@ async fn a_plan_that_would_lock_out_whom_quell_works_as_is_refused() {
             let iam = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
             let made = iam.create_role().role_name("BreakGlass").path("/emergency/");
             made.assume_role_policy_document(TRUST).send().await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            tokio::time::sleep(std::time::Duration::from_mins(1)).await;
 
             let account = format!("[\"{}\"]", lab.facts.breached_account);
             let rest = format!(

@@ -83,3 +83,14 @@ fn every_action_is_a_file_and_a_line_in_the_table() {
     let in_table: BTreeSet<String> = catalog.actions.keys().chain(catalog.sources.keys()).cloned().collect();
     assert_eq!(on_disk, in_table);
 }
+
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(name == "main" || main.lines().any(|line| line == format!("mod {name};")), "{name} is not run");
+    }
+}

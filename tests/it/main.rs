@@ -16,6 +16,8 @@ mod binary;
 #[cfg(feature = "aws")]
 mod check;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod drift;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drill;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod independent;
@@ -27,6 +29,8 @@ mod one_region;
 mod python;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod runbooks;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod secrets;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
