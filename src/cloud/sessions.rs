@@ -19,7 +19,7 @@ use aws_types::service_config::ServiceConfigKey;
 use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::account_session::AssumedRole;
 #[cfg(feature = "iam")]
@@ -358,6 +358,12 @@ impl Sessions for CloudSessions {
 
     fn lacking<'a>(&'a self, target: &'a Target, permissions: &'a [&'static str]) -> Boxed<'a, Vec<Finding>> {
         Box::pin(self.simulate(target, permissions))
+    }
+
+    fn heard(&self, target: &Target) -> Option<Instant> {
+        let caller = self.caller.get()?;
+        let region = if target.region.is_global() { regions::home(caller.partition()) } else { target.region.as_str() };
+        self.wire.heard(target.account.as_str(), region)
     }
 
     fn traffic(&self) -> Traffic {

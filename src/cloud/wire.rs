@@ -1,7 +1,8 @@
 //! What every request passes: guard → budget → count → time limit → connection, and on the way back the throttle answers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::http::{
@@ -13,7 +14,7 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::budget::Budgets;
 use super::call::Call;
@@ -37,6 +38,8 @@ pub(super) struct NoAnswer {
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     budgets: Budgets,
+    /// When each account and region last answered.
+    heard: Mutex<HashMap<(String, String), Instant>>,
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,
@@ -50,6 +53,12 @@ impl Wire {
             throttled: self.throttled.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
         }
+    }
+
+    /// When an account and region last answered.
+    pub fn heard(&self, account: &str, region: &str) -> Option<Instant> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(&(account.to_owned(), region.to_owned())).copied()
     }
 
     /// Sends one attempt.
@@ -73,6 +82,8 @@ impl Wire {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
         })??;
 
+        let place = (account.to_owned(), call.region.clone());
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Instant::now());
         if classify::code_in(&answer).is_some_and(|code| classify::is_throttle(&code)) {
             self.throttled.fetch_add(1, Ordering::Relaxed);
             drawn.throttled();
@@ -142,11 +153,9 @@ impl HttpConnector for Connector {
 
 #[cfg(test)]
 mod tests {
-    use aws_smithy_runtime_api::http::StatusCode;
-    use tokio::time::Instant;
-
     use super::super::call::tests::form;
     use super::*;
+    use aws_smithy_runtime_api::http::StatusCode;
 
     /// Answers everything with one status and body; with none, not at all.
     #[derive(Debug)]

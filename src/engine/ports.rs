@@ -84,6 +84,13 @@ pub trait Sessions: Send + Sync {
     /// (`iam:SimulatePrincipalPolicy`). When AWS cannot say, one note that it could not be checked.
     fn lacking<'a>(&'a self, target: &'a Target, permissions: &'a [&'static str]) -> Boxed<'a, Vec<Finding>>;
 
+    /// When a lane last answered anything; none if it never did, or nobody listens. What waits for its budget is no silence
+    /// as long as others of the lane are answered.
+    fn heard(&self, target: &Target) -> Option<Instant> {
+        let _ = target;
+        None
+    }
+
     /// Requests, throttle answers and repeats so far.
     fn traffic(&self) -> Traffic;
 }

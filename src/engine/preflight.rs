@@ -28,12 +28,13 @@ async fn dry_runs(engine: &Engine, plan: &Plan) -> Vec<Finding> {
     }
     let questions = groups.iter().map(|((target, place), changes)| {
         let step = &plan.runbook.steps[*place];
-        async move {
+        let question = async move {
             let asked = dry_run(engine, target, step, changes).await;
             asked.unwrap_or_else(|error| vec![unchecked(Some(step), target, &error.to_string())])
-        }
+        };
+        ((*target).clone(), question)
     });
-    let answers = ask_all(questions).await;
+    let answers = ask_all(|lane| engine.sessions.heard(lane), questions).await;
     let unanswered =
         |(target, place): &(&Target, usize)| vec![unchecked(Some(&plan.runbook.steps[*place]), target, "no answer")];
     groups.keys().zip(answers).flat_map(|(group, answer)| answer.unwrap_or_else(|| unanswered(group))).collect()
@@ -72,8 +73,9 @@ async fn lacking(engine: &Engine, plan: &Plan) -> Vec<Finding> {
     }
     let needed: Vec<(Target, Vec<&'static str>)> =
         needed.into_iter().map(|(target, permissions)| (target, permissions.into_iter().collect())).collect();
-    let answers =
-        ask_all(needed.iter().map(|(target, permissions)| engine.sessions.lacking(target, permissions))).await;
+    let questions =
+        needed.iter().map(|(target, permissions)| (target.clone(), engine.sessions.lacking(target, permissions)));
+    let answers = ask_all(|lane| engine.sessions.heard(lane), questions).await;
     let pairs = needed.iter().zip(answers);
     pairs
         .flat_map(|((target, _), answer)| answer.unwrap_or_else(|| vec![unchecked(None, target, "no answer")]))

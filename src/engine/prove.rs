@@ -44,8 +44,8 @@ pub async fn verify(engine: &Engine, state: &State) -> Vec<(ChangeId, Verdict)> 
             _ => groups.push(vec![change]),
         }
     }
-    let looks = groups.iter().map(|group| look(engine, state, group));
-    let answers = ask_all(looks).await;
+    let looks = groups.iter().map(|group| (group[0].target.clone(), look(engine, state, group)));
+    let answers = ask_all(|lane| engine.sessions.heard(lane), looks).await;
     let mut verdicts = Vec::new();
     for (group, answer) in groups.iter().zip(answers) {
         match answer {
@@ -101,8 +101,9 @@ fn undone(
 /// Surveys once more and returns the changes that no plan named before.
 pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Coverage), SurveyError> {
     let plan = state.plan();
-    let survey = survey(engine, &plan.runbook, &plan.inputs, (state.run(), plan.created), &mut |_| {}).await?;
     let known: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    let case = (state.run(), plan.created);
+    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut |_| {}).await?;
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
     let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id)).collect();
     Ok((newcomers, survey.coverage))

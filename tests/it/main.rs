@@ -4,6 +4,8 @@
 mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod budgets;
 #[cfg(feature = "aws")]
 mod check;
 mod engine;
