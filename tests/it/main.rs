@@ -13,8 +13,12 @@ mod architecture;
 mod bad_input;
 #[cfg(feature = "aws")]
 mod binary;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod budgets;
 #[cfg(feature = "aws")]
 mod check;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod drift;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drill;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
@@ -27,6 +31,8 @@ mod one_region;
 mod python;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod runbooks;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod secrets;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
