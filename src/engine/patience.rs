@@ -66,16 +66,9 @@ mod tests {
         Target::new(AccountId::new("111122223333").unwrap(), Region::new("eu-west-3").unwrap())
     }
 
-    fn after(seconds: u64) -> (Target, impl Future<Output = u64>) {
-        let question = async move {
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-            seconds
-        };
-        (target("eu-west-1"), question)
-    }
-
-    fn nobody(_: &Target) -> Option<Instant> {
-        None
+    async fn after(seconds: u64) -> u64 {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        seconds
     }
 
     async fn ask_all<const N: usize>(seconds: [u64; N]) -> Vec<Option<u64>> {
