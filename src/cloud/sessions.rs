@@ -371,8 +371,8 @@ impl Sessions for CloudSessions {
     }
 
     fn heard(&self, target: &Target) -> Option<Instant> {
-        let partition = self.caller.get().map_or("aws", Caller::partition);
-        let region = if target.region.is_global() { regions::home(partition) } else { target.region.as_str() };
+        let caller = self.caller.get()?;
+        let region = if target.region.is_global() { regions::home(caller.partition()) } else { target.region.as_str() };
         self.wire.heard(target.account.as_str(), region)
     }
 

@@ -38,6 +38,7 @@ pub(super) struct NoAnswer {
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     budgets: Budgets,
+    /// When each account and region last answered.
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,

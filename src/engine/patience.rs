@@ -31,7 +31,7 @@ async fn wait<T>(
     questions: impl IntoIterator<Item = (Target, impl Future<Output = T>)>,
 ) -> Vec<Option<T>> {
     let begun = Instant::now();
-    let mut deadline = begun + LONGEST;
+    let (mut deadline, mut grace) = (begun + LONGEST, GRACE);
     let (lanes, questions): (Vec<Target>, Vec<_>) = questions.into_iter().unzip();
     let mut open: FuturesUnordered<_> =
         questions.into_iter().enumerate().map(|(at, question)| async move { (at, question.await) }).collect();
@@ -44,14 +44,15 @@ async fn wait<T>(
             Err(_) => {
                 let missing = lanes.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
                 match missing.filter_map(|(lane, _)| heard(lane)).max() {
-                    Some(last) if last + GRACE > Instant::now() => deadline = last + GRACE,
+                    Some(last) if last + grace > Instant::now() => deadline = last + grace,
                     _ => return answers,
                 }
             }
         }
         if patient && open.len() * 4 <= lanes.len() {
             patient = false;
-            deadline = deadline.min(Instant::now() + GRACE.max(begun.elapsed()));
+            grace = GRACE.max(begun.elapsed());
+            deadline = deadline.min(Instant::now() + grace);
         }
     }
 }

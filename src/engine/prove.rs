@@ -83,8 +83,9 @@ async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(
 /// Surveys once more and returns the changes that no plan named before.
 pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Coverage), SurveyError> {
     let plan = state.plan();
-    let survey = survey(engine, &plan.runbook, &plan.inputs, (state.run(), plan.created), &mut |_| {}).await?;
     let known: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    let case = (state.run(), plan.created);
+    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut |_| {}).await?;
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
     let mut coverage = survey.coverage;
     let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id));

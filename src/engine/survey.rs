@@ -1,6 +1,6 @@
 //! Looks: who am I, which lanes are there, who is in the sets, in what state. Reads only: its sessions cannot write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -11,8 +11,8 @@ use super::action::{Found, View};
 use super::patience::ask_all;
 use super::ports::{Access, Lane};
 use crate::model::{
-    ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook, Scope,
-    SetName, Step, StepId, Target,
+    ActionError, Caller, ChangeId, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook,
+    Scope, SetName, Step, StepId, Target,
 };
 use crate::runbook::predicate::{Fault, Predicate};
 
@@ -77,12 +77,14 @@ pub enum Progress {
     Lane(Target, Result<usize, String>),
 }
 
-/// Surveys all lanes of a runbook.
+/// Surveys all lanes of a runbook. A member of a set that one of the changes `known` is made to is listed, and not asked
+/// about again for that change's step.
 pub async fn survey(
     engine: &Engine,
     runbook: &Runbook,
     inputs: &Map<String, Value>,
     (case, now): (&RunId, Timestamp),
+    known: &HashSet<&ChangeId>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
     let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
@@ -101,7 +103,7 @@ pub async fn survey(
     };
     let open = expect(engine, runbook, &lanes, &mut survey)?;
     list_sets(engine, runbook, inputs, &open, &mut survey).await?;
-    discover(engine, runbook, &open, &mut survey).await?;
+    discover(engine, runbook, &open, known, &mut survey).await?;
     for lane in &open {
         let members = survey.sets.values().flatten().filter(|resource| resource.target == *lane).count();
         let gap = survey.gaps.iter().find(|(target, _)| target == lane).map(|(_, why)| why.clone());
@@ -254,6 +256,7 @@ async fn discover(
     engine: &Engine,
     runbook: &Runbook,
     lanes: &[Target],
+    known: &HashSet<&ChangeId>,
     survey: &mut Survey,
 ) -> Result<(), SurveyError> {
     let mut asked = Vec::new();
@@ -261,7 +264,7 @@ async fn discover(
     for step in &runbook.steps {
         let action = engine.table.action(step.uses.as_str()).ok_or_else(|| unknown(step.uses.as_str()))?;
         survey.found.insert(step.id.clone(), Vec::new());
-        for (lane, members) in members(step, lanes, survey) {
+        for (lane, members) in members(step, lanes, known, survey) {
             asked.push((step.id.clone(), lane.clone(), service(step.uses.as_str())));
             questions.push((lane.clone(), async move {
                 let cx = engine.sessions.enter(&lane, Access::Read).await?;
@@ -283,8 +286,9 @@ async fn discover(
     Ok(())
 }
 
-/// The members of a step's set, per lane; for a step without a set the accounts themselves.
-fn members(step: &Step, lanes: &[Target], survey: &Survey) -> Vec<(Target, Vec<Resource>)> {
+/// The members of a step's set, per lane, without those that a known change is made to; for a step without a set the
+/// accounts themselves.
+fn members(step: &Step, lanes: &[Target], known: &HashSet<&ChangeId>, survey: &Survey) -> Vec<(Target, Vec<Resource>)> {
     let Some(set) = &step.on else {
         let account = |lane: &Target| Resource {
             kind: Kind::new("account"),
@@ -296,7 +300,8 @@ fn members(step: &Step, lanes: &[Target], survey: &Survey) -> Vec<(Target, Vec<R
         return global.map(|lane| (lane.clone(), vec![account(lane)])).collect();
     };
     let mut by_lane: IndexMap<Target, Vec<Resource>> = IndexMap::new();
-    for resource in survey.sets.get(set).into_iter().flatten() {
+    let is_new = |resource: &&Resource| !known.contains(&ChangeId::of(&step.id, &resource.target, &resource.id));
+    for resource in survey.sets.get(set).into_iter().flatten().filter(is_new) {
         by_lane.entry(resource.target.clone()).or_default().push(resource.clone());
     }
     by_lane.into_iter().collect()

@@ -46,15 +46,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::{Step, example};
+    use crate::model::{ChangeId, ResourceId, Step, example};
 
     /// The example's run, with steps of these needs and changes that took these milliseconds.
     fn record(needs: &[(&str, &[&str])], took: &[(&str, &[i64])]) -> Record {
         let mut record = Record::of(&example::run()).unwrap();
         let uses = |id: &str| if id == "stop" { "ec2.stop-instances" } else { "ec2.tag" };
-        let step = |(id, needs): &(&str, &[&str])| json!({ "id": id, "uses": uses(id), "on": "rogue", "needs": needs });
-        let steps = needs.iter().map(|step_| serde_json::from_value::<Step>(step(step_)).unwrap());
-        record.plan.runbook.steps = steps.collect();
+        let step = |(id, needs): &(&str, &[&str])| {
+            let step = json!({ "id": id, "uses": uses(id), "on": "rogue", "needs": needs });
+            serde_json::from_value::<Step>(step).unwrap()
+        };
+        record.plan.runbook.steps = needs.iter().map(step).collect();
         let template = record.plan.changes[0].clone();
         record.plan.changes.clear();
         record.changes.clear();
@@ -62,7 +64,8 @@ mod tests {
             for milliseconds in *all {
                 let mut change = template.clone();
                 change.step = StepId::new(*step).unwrap();
-                change.id = serde_json::from_value(json!(format!("{step}-{milliseconds}"))).unwrap();
+                change.resource = ResourceId::new(format!("i-{milliseconds}")).unwrap();
+                change.id = ChangeId::of(&change.step, &change.target, &change.resource);
                 let started = Timestamp::from_second(1_000).unwrap();
                 let fate = Fate {
                     started: Some(started),

@@ -13,6 +13,8 @@ mod architecture;
 mod bad_input;
 #[cfg(feature = "aws")]
 mod binary;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod budgets;
 #[cfg(feature = "aws")]
 mod check;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
