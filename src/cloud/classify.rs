@@ -204,8 +204,7 @@ fn unsent(error: &(dyn Error + 'static)) -> ActionError {
         // The default chain tells every provider that it tried, one to a line: too much for whoever is in a hurry.
         let first = root.lines().next().unwrap_or_default();
         let first = first.strip_suffix(". Attempted:").unwrap_or(first);
-        let message = format!("no usable credentials: {first}; set AWS_PROFILE or AWS_ACCESS_KEY_ID, or sign in first");
-        return ActionError::new(ErrorKind::Credentials, shortened(&message));
+        return ActionError::new(ErrorKind::Credentials, shortened(&format!("no usable credentials: {first}")));
     }
     ActionError::new(ErrorKind::Unreachable, shortened(&format!("no answer: {root}")))
 }
