@@ -1,7 +1,7 @@
 //! AWS through its real SDK: sessions in accounts and regions, and everything that every request passes on its way out.
 //!
-//! A request goes guard → budget → count → time limit → HTTPS ([`wire`]); an answer that is an error becomes a
-//! [`crate::model::ActionError`] in one place ([`classify`]).
+//! A request goes guard → budget → count → time limit → HTTPS (`wire`); an answer that is an error becomes a
+//! [`crate::model::ActionError`] in one place (`classify`).
 
 mod account_session;
 mod budget;

@@ -17,7 +17,7 @@ pub mod survey;
 #[cfg(test)]
 mod test_plans;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -58,7 +58,7 @@ impl Engine {
         progress: &mut (dyn FnMut(survey::Progress) + Send),
     ) -> Result<Planned, survey::SurveyError> {
         let begun = Instant::now();
-        let survey = survey::survey(self, runbook, inputs, (case, now), &HashSet::new(), progress).await?;
+        let survey = survey::survey(self, runbook, inputs, (case, now), &BTreeSet::new(), progress).await?;
         let surveyed = Instant::now();
         let mut plan = planner::plan(&self.table, runbook, inputs, &survey);
         let planned = Instant::now();

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(90);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Asks all `questions`, each of a lane, side by side. Returns their answers in order; `None` for what did not answer in
-/// time. Once three quarters have answered, the others get as long again as those took, or [`GRACE`]; and longer as long as
+/// time. Once three quarters have answered, the others get as long again as those took, or five seconds; and longer as long as
 /// their lane goes on answering requests. So a slow network, and a lane with much to look at, are given their time, and a
 /// dead region among living ones costs seconds.
 pub async fn ask_all<T>(

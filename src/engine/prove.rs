@@ -1,6 +1,6 @@
 //! Proof: looking again after the last change, and looking for newcomers.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use tokio::time::Duration;
 
@@ -83,7 +83,7 @@ async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(
 /// Surveys once more and returns the changes that no plan named before.
 pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Coverage), SurveyError> {
     let plan = state.plan();
-    let known: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    let known: BTreeSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
     let case = (state.run(), plan.created);
     let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut |_| {}).await?;
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);

@@ -1,6 +1,6 @@
 //! Looks: who am I, which lanes are there, who is in the sets, in what state. Reads only: its sessions cannot write.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ pub async fn survey(
     runbook: &Runbook,
     inputs: &Map<String, Value>,
     (case, now): (&RunId, Timestamp),
-    known: &HashSet<&ChangeId>,
+    known: &BTreeSet<&ChangeId>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
     let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
@@ -256,7 +256,7 @@ async fn discover(
     engine: &Engine,
     runbook: &Runbook,
     lanes: &[Target],
-    known: &HashSet<&ChangeId>,
+    known: &BTreeSet<&ChangeId>,
     survey: &mut Survey,
 ) -> Result<(), SurveyError> {
     let mut asked = Vec::new();
@@ -288,7 +288,12 @@ async fn discover(
 
 /// The members of a step's set, per lane, without those that a known change is made to; for a step without a set the
 /// accounts themselves.
-fn members(step: &Step, lanes: &[Target], known: &HashSet<&ChangeId>, survey: &Survey) -> Vec<(Target, Vec<Resource>)> {
+fn members(
+    step: &Step,
+    lanes: &[Target],
+    known: &BTreeSet<&ChangeId>,
+    survey: &Survey,
+) -> Vec<(Target, Vec<Resource>)> {
     let Some(set) = &step.on else {
         let account = |lane: &Target| Resource {
             kind: Kind::new("account"),

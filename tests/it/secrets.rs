@@ -11,7 +11,7 @@ use crate::site::Hosted;
 const USER_DATA: &str = "#!/bin/sh\nexport POOL_PASSWORD=plant-5d1f-marker\n";
 
 /// Reads what it can about machines, and changes a little of them.
-const TOUCH: &str = r#"quell: 1
+const TOUCH: &str = r"quell: 1
 name: touch
 title: Protect and tag
 targets: { accounts: self }
@@ -19,7 +19,7 @@ sets: { all: { from: ec2.instances } }
 steps:
   - { id: protect, uses: ec2.protect, on: all }
   - { id: mark, uses: ec2.tag, on: all }
-"#;
+";
 
 /// Everything that must not be seen: keys, tokens, user data, in every form in which they travel.
 fn secrets(sim: &Sim) -> Vec<String> {

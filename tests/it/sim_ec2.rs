@@ -127,7 +127,9 @@ async fn pages_have_five_items_at_least_and_end() {
     assert_eq!(code(ec2.describe_instances().max_results(5).next_token("2").send().await), "InvalidPaginationToken");
     let pages = ec2.describe_instances().max_results(5).into_paginator().send();
     let pages: Vec<_> = pages.try_collect().await.unwrap();
-    let instances = pages.iter().map(|page| page.reservations().iter().flat_map(|r| r.instances()).count());
+    let instances = pages
+        .iter()
+        .map(|page| page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).count());
     assert_eq!(instances.collect::<Vec<_>>(), [5, 5, 2]);
     // Each machine has a snapshot, but only those of the last page pass the filter: the first pages are empty.
     let volumes = ec2.describe_volumes().send().await.unwrap();
@@ -229,7 +231,11 @@ async fn launch_templates_have_versions() {
     assert_eq!(modified.launch_template().unwrap().default_version_number(), Some(2));
     assert_eq!(launch("$Default").await.unwrap().instances()[0].instance_type(), Some(&InstanceType::M5Large));
     let versions = ec2.describe_launch_template_versions().launch_template_id(&id).send().await.unwrap();
-    let numbers: Vec<_> = versions.launch_template_versions().iter().filter_map(|v| v.version_number()).collect();
+    let numbers: Vec<_> = versions
+        .launch_template_versions()
+        .iter()
+        .filter_map(aws_sdk_ec2::types::LaunchTemplateVersion::version_number)
+        .collect();
     assert_eq!(numbers, [2, 1]);
 }
 
@@ -290,7 +296,7 @@ async fn what_services_manage_is_listed_only_on_demand_where_it_is_hidden() {
     });
     let instances = |include: bool| async move {
         let pages = lab.ec2().describe_instances().include_managed_resources(include).send().await.unwrap();
-        pages.reservations().iter().flat_map(|r| r.instances()).cloned().collect::<Vec<_>>()
+        pages.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).cloned().collect::<Vec<_>>()
     };
     let all = instances(true).await;
     assert_eq!(all.iter().filter(|instance| instance.operator().unwrap().managed() == Some(true)).count(), 1);

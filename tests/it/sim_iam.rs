@@ -293,12 +293,17 @@ async fn the_account_as_a_whole() {
     let pages = iam.get_account_authorization_details().max_items(3).into_paginator().send();
     let pages: Vec<_> = pages.try_collect().await.unwrap();
     assert_eq!(pages.len(), 2);
-    let users: Vec<_> = pages.iter().flat_map(|page| page.user_detail_list()).collect();
+    let users: Vec<_> = pages.iter().flat_map(aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput::user_detail_list).collect();
     let inline = &users[0].user_policy_list()[0];
     assert_eq!((inline.policy_name(), decoded(inline.policy_document().unwrap()).as_str()), (Some("no"), DENY));
-    let roles: Vec<_> = pages.iter().flat_map(|page| page.role_detail_list()).collect();
+    let roles: Vec<_> = pages.iter().flat_map(aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput::role_detail_list).collect();
     assert_eq!(decoded(roles[0].assume_role_policy_document().unwrap()), TRUST);
-    let policies: Vec<_> = pages.iter().flat_map(|page| page.policies()).collect();
+    let policies: Vec<_> = pages
+        .iter()
+        .flat_map(
+            aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput::policies,
+        )
+        .collect();
     assert_eq!(decoded(policies[0].policy_version_list()[0].document().unwrap()), STOP);
     assert_eq!(pages.iter().map(|page| page.group_detail_list().len()).sum::<usize>(), 1);
     let users = iam.get_account_authorization_details().filter(EntityType::User).send().await.unwrap();
@@ -317,6 +322,7 @@ async fn the_account_as_a_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn a_simulation_says_why() {
+    use PolicyEvaluationDecisionType::{Allowed, ExplicitDeny, ImplicitDeny};
     let lab = Lab::new();
     let iam = lab.iam();
     let arn = iam.create_user().user_name("eve").send().await.unwrap().user.unwrap().arn;
@@ -340,7 +346,6 @@ async fn a_simulation_says_why() {
         .await
         .unwrap();
     let decisions: Vec<_> = answer.evaluation_results().iter().map(|result| result.eval_decision().clone()).collect();
-    use PolicyEvaluationDecisionType::{Allowed, ExplicitDeny, ImplicitDeny};
     assert_eq!(decisions, [Allowed, ExplicitDeny, ImplicitDeny]);
     let nobody = iam.simulate_principal_policy().policy_source_arn(format!("{arn}x")).action_names("ec2:StopInstances");
     assert_eq!(code(nobody.send().await), "NoSuchEntity");
