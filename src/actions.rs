@@ -12,7 +12,7 @@ mod principal;
 
 use std::sync::Arc;
 
-use crate::engine::action::{DynAction, DynSource, Table};
+use crate::engine::table::{DynAction, DynSource, Table};
 
 /// Everything that a runbook can use, in the order of the help.
 pub fn table() -> Table {

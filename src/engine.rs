@@ -14,6 +14,7 @@ pub mod rollback;
 pub mod run;
 pub mod state;
 pub mod survey;
+pub mod table;
 #[cfg(test)]
 mod test_plans;
 
@@ -32,7 +33,7 @@ pub struct Engine {
     /// The way to AWS.
     pub sessions: Arc<dyn ports::Sessions>,
     /// What can be done there.
-    pub table: action::Table,
+    pub table: table::Table,
     /// The time.
     pub clock: ports::SharedClock,
 }

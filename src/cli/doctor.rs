@@ -9,7 +9,7 @@ use super::options::{AwsOptions, InputOptions};
 use super::prepare::prepare;
 use super::screen::{Output, Screen};
 use super::session;
-use crate::engine::action::Table;
+use crate::engine::table::Table;
 use crate::model::{ActionError, Caller, ErrorKind, Finding, Runbook, Target, Targets};
 use crate::report::style::{Colour, laid_out, table};
 use crate::report::text::{counted, shown};

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::check;
 use super::error::Failure;
 use super::screen::Screen;
-use crate::engine::action::Table;
+use crate::engine::table::Table;
 use crate::model::{Input, Runbook};
 use crate::report::text::shown;
 use crate::runbook;

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Engine;
-use super::action::{Ctx, Decision, DynAction, Found, Item};
+use super::action::{Ctx, Decision, Found, Item};
 use super::ports::Access;
+use super::table::DynAction;
 use crate::model::{ActionError, Change, ChangeId, Effect, ErrorKind, Outcome, Resource, ResourceId, Step, Target};
 
 /// How many single changes a wave makes side by side.

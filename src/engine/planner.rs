@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::action::{Decision, Found, Table};
+use super::action::{Decision, Found};
 use super::survey::Survey;
+use super::table::Table;
 use crate::model::{Already, Change, ChangeId, Finding, Kind, Plan, Runbook, Severity, Skip, Step, Target, Tier};
 
 /// Makes the plan.

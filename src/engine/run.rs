@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
         let steps = &self.state.plan().runbook;
         let batch = |id: &StepId| {
             let action = steps.step(id).and_then(|step| table.action(step.uses.as_str()));
-            action.map_or(1, super::action::DynAction::batch)
+            action.map_or(1, super::table::DynAction::batch)
         };
         let waves = self.state.waves(batch);
         if waves.is_empty() {

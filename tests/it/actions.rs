@@ -7,8 +7,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use quell::actions;
 use quell::cloud::{CloudSessions, Options};
 use quell::engine::Engine;
-use quell::engine::action::{Ctx, Decision, DynAction, Found, Item, Table};
+use quell::engine::action::{Ctx, Decision, Found, Item};
 use quell::engine::ports::{Access, Clock, Sessions, TokioClock};
+use quell::engine::table::{DynAction, Table};
 use quell::model::{
     Accounts, ChangeId, Effect, ErrorKind, Kind, Region, Regions, Resource, ResourceId, Role, RunId, Severity, StepId,
     Target, Targets, Verdict,

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use quell::engine::Engine;
-use quell::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, Source, Table, View};
+use quell::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, Source, View};
 use quell::engine::ports::{Access, Approver, Boxed, Reply, Reporter, Sessions, SharedClock, TokioClock, Traffic};
+use quell::engine::table::Table;
 use quell::model::{
     AccountId, ActionError, Answer, Caller, Effect, ErrorKind, Event, FieldSpec, FieldType, Finding, Kind, KindSpec,
     Plan, Region, Resource, ResourceId, Scope, Target, Tier, Undo,
