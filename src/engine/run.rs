@@ -13,8 +13,8 @@ use super::prove;
 use super::state::{State, Wave};
 use crate::journal::{Journal, JournalError};
 use crate::model::{
-    Answer, Approval, Caller, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan, RunId, RunOutcome, StepId,
-    Summary, Target, Tier,
+    Answer, Approval, Caller, Change, ChangeId, Coverage, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan,
+    RunId, RunOutcome, StepId, Summary, Target, Tier, Verdict,
 };
 
 /// A run that a process works on.
@@ -231,36 +231,50 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks again until what was done is seen, and until sweeps find nothing new. A stopped run is not looked at.
+    /// Looks again until what was done is seen, and until sweeps find nothing new. The first sweep looks at the same time as
+    /// the first proof; it is the last one only if everything was proven by then. A stopped run is not looked at.
     async fn prove(&mut self) -> Result<(), RunError> {
         let begun = self.begin(Phase::Prove)?;
-        if !self.state.stopping() {
-            self.verify().await?;
-        }
         let until = self.state.plan().runbook.until.clone();
-        while !self.state.stopping() && !self.state.newcomers_settled() && self.state.sweeps() < until.at_most {
-            if self.state.sweeps() > 0 {
-                tokio::select! {
-                    () = stopped(&mut self.stop) => {
-                        self.record([EventKind::StopRequested])?;
-                        break;
-                    }
-                    () = tokio::time::sleep(until.every.std()) => {}
-                }
+        let mut swept_since = true;
+        if !self.state.stopping() {
+            let sweeps = !self.state.newcomers_settled();
+            let sweep =
+                async { if sweeps { prove::sweep(&self.engine, &self.state).await.map(Some) } else { Ok(None) } };
+            let (verdicts, swept) = futures::join!(prove::verify(&self.engine, &self.state), sweep);
+            if self.note_verdicts(verdicts)? == Seen::Pending {
+                self.verify().await?;
+                swept_since = !sweeps;
             }
-            self.sweep(until.newcomers).await?;
+            if let Some((found, coverage)) = swept? {
+                self.take_sweep(found, coverage, until.newcomers).await?;
+            }
+        }
+        while !self.state.stopping()
+            && !(swept_since && self.state.newcomers_settled())
+            && self.state.sweeps() < until.at_most
+        {
+            tokio::select! {
+                () = stopped(&mut self.stop) => {
+                    self.record([EventKind::StopRequested])?;
+                    break;
+                }
+                () = tokio::time::sleep(until.every.std()) => {}
+            }
+            let (found, coverage) = prove::sweep(&self.engine, &self.state).await?;
+            self.take_sweep(found, coverage, until.newcomers).await?;
+            swept_since = true;
         }
         self.finish(Phase::Prove, begun)
     }
 
+    /// Looks at what is not proven until nothing is pending any more, or for too long.
     async fn verify(&mut self) -> Result<(), RunError> {
         let mut wait = Duration::from_secs(2);
         let deadline = Instant::now() + prove::LONGEST;
         loop {
             let verdicts = prove::verify(&self.engine, &self.state).await;
-            let pending = verdicts.iter().any(|(_, verdict)| prove::is_pending(verdict));
-            self.record(verdicts.into_iter().map(|(change, verdict)| EventKind::ChangeProven { change, verdict }))?;
-            if !pending || Instant::now() + wait > deadline {
+            if self.note_verdicts(verdicts)? == Seen::All || Instant::now() + wait > deadline {
                 return Ok(());
             }
             tokio::select! {
@@ -271,10 +285,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Surveys once more. What it finds beyond the plan is contained where the runbook says so and the approvals given
-    /// reach that far; otherwise it is named, and the run does not end as contained.
-    async fn sweep(&mut self, newcomers: Newcomers) -> Result<(), RunError> {
-        let (found, coverage) = prove::sweep(&self.engine, &self.state).await?;
+    fn note_verdicts(&mut self, verdicts: Vec<(ChangeId, Verdict)>) -> Result<Seen, RunError> {
+        let pending = verdicts.iter().any(|(_, verdict)| prove::is_pending(verdict));
+        self.record(verdicts.into_iter().map(|(change, verdict)| EventKind::ChangeProven { change, verdict }))?;
+        Ok(if pending { Seen::Pending } else { Seen::All })
+    }
+
+    /// What a sweep finds beyond the plan is contained where the runbook says so and the approvals given reach that far;
+    /// otherwise it is named, and the run does not end as contained.
+    async fn take_sweep(
+        &mut self,
+        found: Vec<Change>,
+        coverage: Coverage,
+        newcomers: Newcomers,
+    ) -> Result<(), RunError> {
         let sweep = self.state.sweeps() + 1;
         self.record([EventKind::SweepEnded { sweep, newcomers: found.len(), coverage }])?;
         if found.is_empty() {
@@ -332,6 +356,15 @@ impl<'a> Run<'a> {
     pub fn state(&self) -> &State {
         &self.state
     }
+}
+
+/// Whether a look saw all that it was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Nothing is on its way any more.
+    All,
+    /// A later look may see more.
+    Pending,
 }
 
 /// Resolves when a person asks to stop.

@@ -147,8 +147,7 @@ fn a_killed_run_is_resumed_and_taken_back() {
     assert_eq!(snapshots.len(), 12, "every volume of every rogue machine: {snapshots:?}");
     assert!(snapshots.values().all(|count| *count == 1), "none has two: {snapshots:?}");
     assert_eq!(ended["snapshots"].as_u64(), Some(12), "the journal knows of all of them");
-    let shown = stage.quell(&["show", &run]);
-    drop(shown);
+    evidence_before_stop(&stage.newest().unwrap().1);
 
     let back = stage.quell(&["rollback", &run]).output().unwrap();
     let ended = json(&back);
@@ -158,6 +157,23 @@ fn a_killed_run_is_resumed_and_taken_back() {
     assert!(unexpected.is_empty(), "{unexpected:#?}");
     let paths: BTreeSet<&str> = differences.iter().filter_map(|(path, ..)| path.rsplit('/').next()).collect();
     assert!(paths.contains("launch_time"), "the comparison sees what does change: {paths:?}");
+}
+
+/// No machine's stop was begun before its evidence had been taken.
+fn evidence_before_stop(journal: &str) {
+    let events: Vec<Value> = journal.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let changes = events[0]["event"]["plan"]["changes"].as_array().unwrap();
+    let of = |step: &str, kind: &str| -> BTreeMap<&str, usize> {
+        let ids = changes.iter().filter(|change| change["step"] == step);
+        let place = |change: &Value| {
+            let is_it = |line: &Value| line["event"]["event"] == kind && line["event"]["change"] == change["id"];
+            events.iter().position(is_it).unwrap()
+        };
+        ids.map(|change| (change["member"].as_str().unwrap(), place(change))).collect()
+    };
+    let (evidence, stops) = (of("evidence", "change-ended"), of("stop", "change-started"));
+    assert_eq!((evidence.len(), stops.len()), (10, 10));
+    assert!(stops.iter().all(|(machine, at)| evidence[machine] < *at), "{evidence:?} {stops:?}");
 }
 
 /// What the plan names as not coming back: evidence that stays, the launch time, the automatic public address.

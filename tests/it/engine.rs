@@ -151,6 +151,20 @@ async fn newcomers_are_contained() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_sweep_begins_when_everything_is_proven() {
+    let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+    world.lock().unwrap().on_their_way = 5;
+    let plan = planned(&world).await;
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    assert_eq!((summary.outcome, summary.changes.unproven), (RunOutcome::Contained, 0));
+    let place = |is_it: fn(&EventKind) -> bool| seen.events.iter().rposition(|event| is_it(&event.kind)).unwrap();
+    let proven = place(|kind| matches!(kind, EventKind::ChangeProven { .. }));
+    let swept = place(|kind| matches!(kind, EventKind::SweepEnded { .. }));
+    assert!(proven < swept, "the runbook asks for one clean sweep, and the early one does not count");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_no_and_nothing_is_changed() {
     let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
     let plan = planned(&world).await;

@@ -11,7 +11,7 @@ use quell::engine::ports::{Access, Approver, Boxed, Reply, Reporter, Sessions, S
 use quell::engine::table::Table;
 use quell::model::{
     AccountId, ActionError, Answer, Caller, Effect, ErrorKind, Event, FieldSpec, FieldType, Finding, Kind, KindSpec,
-    Plan, Region, Resource, ResourceId, Scope, Target, Tier, Undo,
+    Plan, Region, Resource, ResourceId, Scope, Target, Tier, Undo, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,8 @@ pub struct World {
     pub broken: BTreeMap<String, ErrorKind>,
     /// Every switch that was carried out, with the size of its batch.
     pub switched: Vec<(String, usize)>,
+    /// How many looks at a machine that was switched off still find it on its way.
+    pub on_their_way: usize,
     /// Requests that asked for a change, carried out or not.
     pub writes: usize,
 }
@@ -222,6 +224,18 @@ impl Action for SwitchOff {
             }
         }
         Ok(items.iter().map(|_| Effect::Null).collect())
+    }
+
+    fn verify(&self, _: &View, _: &Nothing, found: &Found<bool>) -> Verdict {
+        let on_their_way = &mut self.0.lock().unwrap().on_their_way;
+        match (found.prior, on_their_way.checked_sub(1)) {
+            (true, _) => Verdict::Unproven { why: "it is on".into() },
+            (false, None) => Verdict::Proven,
+            (false, Some(left)) => {
+                *on_their_way = left;
+                Verdict::Pending { why: "it is on its way".into() }
+            }
+        }
     }
 
     async fn undo(&self, cx: &Ctx, _: &Nothing, item: &Item<bool>, _: &Effect) -> Result<(), ActionError> {
