@@ -133,7 +133,7 @@ def rogue_instances():
             owned[account, region] = machines(account, region, 2, owner="web")
     name = "rogue-instances"
     if setting == "through-a-role":
-        # The runbook is for the caller's own account, so the caller enters it by a profile, as people do.
+        # Without an input the runbook is for the caller's own account: here the caller enters it by a profile.
         profile = f"[profile responder]\nrole_arn = arn:aws:iam::{breached[0]}:role/{RESPONDER}\nsource_profile = base\n"
         run = Quell(*credentials, config=profile, profile="responder")
     else:
@@ -141,7 +141,7 @@ def rogue_instances():
     if setting == "organisation":
         # The shipped runbook, told to look at every account.
         shipped = (Path(__file__).parents[2] / "runbooks" / "rogue-instances.yaml").read_text()
-        wider = shipped.replace("accounts: self", f"accounts: organization\n  role: {RESPONDER}")
+        wider = shipped.replace('accounts: ["${{ inputs.account }}"]', "accounts: organization")
         check.true("the runbook is wider than the shipped one", wider != shipped)
         name = str(Path(home.name) / "rogue-instances.yaml")
         Path(name).write_text(wider)

@@ -149,7 +149,7 @@ with check.topic("ids"):
 with check.topic("an operation that the simulator does not know"):
     check.refused("it is refused by name", 400, "InvalidAction", ec2.describe_reserved_instances, "DescribeReservedInstances")
     check.refused("in IAM too", 400, "InvalidAction", ir.client("iam").list_saml_providers, "ListSAMLProviders")
-    check.refused("in Organizations too", 400, "InvalidAction", responder.client("organizations").list_handshakes_for_account,
+    check.refused("in Organizations too", 400, "UnknownOperationException", responder.client("organizations").list_handshakes_for_account,
                   "ListHandshakesForAccount")
 
 with check.topic("DryRun"):
