@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
     async fn prove(&mut self) -> Result<(), RunError> {
         let begun = self.begin(Phase::Prove)?;
         let until = self.state.plan().runbook.until.clone();
-        let mut swept_since = true;
+        let mut swept_too_early = false;
         if !self.state.stopping() {
             let sweeps = !self.state.newcomers_settled();
             let sweep =
@@ -244,14 +244,14 @@ impl<'a> Run<'a> {
             let (verdicts, swept) = futures::join!(prove::verify(&self.engine, &self.state), sweep);
             if self.note_verdicts(verdicts)? == Seen::Pending {
                 self.verify().await?;
-                swept_since = !sweeps;
+                swept_too_early = sweeps;
             }
             if let Some((found, coverage)) = swept? {
                 self.take_sweep(found, coverage, until.newcomers).await?;
             }
         }
         while !self.state.stopping()
-            && !(swept_since && self.state.newcomers_settled())
+            && (swept_too_early || !self.state.newcomers_settled())
             && self.state.sweeps() < until.at_most
         {
             tokio::select! {
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
             }
             let (found, coverage) = prove::sweep(&self.engine, &self.state).await?;
             self.take_sweep(found, coverage, until.newcomers).await?;
-            swept_since = true;
+            swept_too_early = false;
         }
         self.finish(Phase::Prove, begun)
     }
