@@ -242,12 +242,13 @@ impl<'a> Run<'a> {
             let sweep =
                 async { if sweeps { prove::sweep(&self.engine, &self.state).await.map(Some) } else { Ok(None) } };
             let (verdicts, swept) = futures::join!(prove::verify(&self.engine, &self.state), sweep);
-            if self.note_verdicts(verdicts)? == Seen::Pending {
-                self.verify().await?;
-                swept_too_early = sweeps;
-            }
+            let seen = self.note_verdicts(verdicts)?;
             if let Some((found, coverage)) = swept? {
                 self.take_sweep(found, coverage, until.newcomers).await?;
+            }
+            if seen == Seen::Pending && !self.state.stopping() {
+                self.verify().await?;
+                swept_too_early = sweeps;
             }
         }
         while !self.state.stopping()

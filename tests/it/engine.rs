@@ -120,11 +120,12 @@ async fn a_dead_region_delays_no_other_and_is_not_clean() {
 
 #[tokio::test(start_paused = true)]
 async fn what_drifted_is_left_alone() {
-    let (world, state) = (world(&["eu-west-1"], 3), tempfile::tempdir().unwrap());
+    let (world, state) = (world(&["eu-west-1"], 4), tempfile::tempdir().unwrap());
     let plan = planned(&world).await;
     let key = |n: u8| (lane("eu-west-1"), format!("eu-west-1-{n}"));
     world.lock().unwrap().machines.remove(&key(0));
     world.lock().unwrap().machines.get_mut(&key(1)).unwrap().on = false;
+    world.lock().unwrap().machines.get_mut(&key(3)).unwrap().owner = "anna".into();
     let mut seen = Seen::default();
     carry_out(&world, state.path(), "r1", plan, &mut seen).await;
     let folded = State::fold_all(&seen.events).unwrap();
@@ -136,13 +137,15 @@ async fn what_drifted_is_left_alone() {
     assert!(matches!(outcome(0), Progress::Ended(Outcome::Skipped { .. })), "its evidence drifted: {:?}", outcome(0));
     assert_eq!(outcome(1), Progress::Ended(Outcome::Already));
     assert!(matches!(outcome(2), Progress::Ended(Outcome::Done { .. })));
+    assert!(matches!(outcome(3), Progress::Ended(Outcome::Drifted { .. })), "nobody approved that: {:?}", outcome(3));
+    assert!(world.lock().unwrap().machines[&key(3)].on);
 }
 
 #[tokio::test(start_paused = true)]
 async fn newcomers_are_contained() {
     let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
     let plan = planned(&world).await;
-    let machine = crate::toy::Machine { on: true, evidence: None };
+    let machine = crate::toy::Machine::running();
     world.lock().unwrap().machines.insert((lane("eu-west-1"), "late".into()), machine);
     let mut seen = Seen::default();
     let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
@@ -185,6 +188,7 @@ async fn a_run_cut_off_after_any_event_is_resumed() {
     let mut cut = 1;
     loop {
         let (world, state) = (world(&["eu-west-1", "eu-west-3"], 2), tempfile::tempdir().unwrap());
+        let before = world.lock().unwrap().machines.clone();
         let plan = planned(&world).await;
         let whole = cut_off_after(&world, state.path(), plan, cut).await;
         if whole {
@@ -200,7 +204,10 @@ async fn a_run_cut_off_after_any_event_is_resumed() {
         let summary = run.execute().await.unwrap();
         assert_eq!(summary.outcome, RunOutcome::Contained, "cut off after {cut} events: {summary:?}");
         assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on && machine.evidence.is_some()));
-        journal::read(state.path(), &run_id("r1")).unwrap();
+        let resumed = State::fold_all(&journal::read(state.path(), &run_id("r1")).unwrap().events).unwrap();
+        let back = rollback::plan(&resumed, caller(), now());
+        carry_out(&world, state.path(), "r2", back, &mut Seen::default()).await;
+        assert_eq!(world.lock().unwrap().machines, before, "cut off after {cut} events, what came before is known");
         cut += 1;
     }
 }

@@ -45,6 +45,15 @@ pub struct Machine {
     pub on: bool,
     /// What its evidence is called, once taken.
     pub evidence: Option<String>,
+    /// Whose it is.
+    pub owner: String,
+}
+
+impl Machine {
+    /// A machine that runs.
+    pub fn running() -> Self {
+        Self { on: true, evidence: None, owner: "eve".into() }
+    }
 }
 
 /// A world to share.
@@ -60,7 +69,7 @@ pub fn world(regions: &[&str], each: usize) -> Shared {
     let mut world = World::default();
     for region in regions {
         for n in 0..each {
-            let machine = Machine { on: true, evidence: None };
+            let machine = Machine::running();
             world.machines.insert((lane(region), format!("{region}-{n}")), machine);
         }
     }
@@ -185,7 +194,7 @@ struct SwitchOff(Shared);
 
 impl Action for SwitchOff {
     type Params = Nothing;
-    type Prior = bool;
+    type Prior = (bool, String);
     const NAME: &'static str = "toy.switch-off";
     const TIER: Tier = Tier::Disruptive;
     const KINDS: &'static [&'static str] = &["toy.machine"];
@@ -197,20 +206,25 @@ impl Action for SwitchOff {
     const EXAMPLE: &'static str = "{ id: off, uses: toy.switch-off, on: machines }";
     const BATCH: usize = 8;
 
-    async fn discover(&self, cx: &Ctx, _: &Nothing, members: &[Resource]) -> Result<Vec<Found<bool>>, ActionError> {
+    async fn discover(
+        &self,
+        cx: &Ctx,
+        _: &Nothing,
+        members: &[Resource],
+    ) -> Result<Vec<Found<(bool, String)>>, ActionError> {
         request(&self.0, &cx.target).await;
-        Ok(discover(&self.0, cx, members, |machine| machine.on))
+        Ok(discover(&self.0, cx, members, |machine| (machine.on, machine.owner.clone())))
     }
 
-    fn plan(&self, _: &View, _: &Nothing, found: &Found<bool>) -> Decision {
-        if !found.prior {
+    fn plan(&self, _: &View, _: &Nothing, found: &Found<(bool, String)>) -> Decision {
+        if !found.prior.0 {
             return Decision::Already;
         }
         let summary = format!("switch off {}", found.resource);
         Decision::Change(Proposal::new(summary, "on", "off", Undo::by("switch it on")))
     }
 
-    async fn apply(&self, cx: &Ctx, _: &Nothing, items: &[Item<bool>]) -> Result<Vec<Effect>, ActionError> {
+    async fn apply(&self, cx: &Ctx, _: &Nothing, items: &[Item<(bool, String)>]) -> Result<Vec<Effect>, ActionError> {
         request(&self.0, &cx.target).await;
         let mut world = self.0.lock().unwrap();
         world.writes += 1;
@@ -226,9 +240,9 @@ impl Action for SwitchOff {
         Ok(items.iter().map(|_| Effect::Null).collect())
     }
 
-    fn verify(&self, _: &View, _: &Nothing, found: &Found<bool>) -> Verdict {
+    fn verify(&self, _: &View, _: &Nothing, found: &Found<(bool, String)>) -> Verdict {
         let on_their_way = &mut self.0.lock().unwrap().on_their_way;
-        match (found.prior, on_their_way.checked_sub(1)) {
+        match (found.prior.0, on_their_way.checked_sub(1)) {
             (true, _) => Verdict::Unproven { why: "it is on".into() },
             (false, None) => Verdict::Proven,
             (false, Some(left)) => {
@@ -238,12 +252,12 @@ impl Action for SwitchOff {
         }
     }
 
-    async fn undo(&self, cx: &Ctx, _: &Nothing, item: &Item<bool>, _: &Effect) -> Result<(), ActionError> {
+    async fn undo(&self, cx: &Ctx, _: &Nothing, item: &Item<(bool, String)>, _: &Effect) -> Result<(), ActionError> {
         request(&self.0, &cx.target).await;
         let mut world = self.0.lock().unwrap();
         world.writes += 1;
         if let Some(machine) = world.machines.get_mut(&(cx.target.clone(), item.resource.to_string())) {
-            machine.on = item.prior;
+            machine.on = item.prior.0;
         }
         Ok(())
     }
