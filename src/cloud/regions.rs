@@ -6,28 +6,6 @@ use aws_types::SdkConfig;
 use super::retry;
 use crate::model::{ActionError, ErrorKind, Region, Target};
 
-/// The regions that every account of the `aws` partition has, for an account that does not let quell ask. AWS Account
-/// Management, "Enable or disable AWS Regions in your account".
-pub(super) const DEFAULT: [&str; 17] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
 /// The regions that an account of the `aws` partition may have switched on.
 pub(super) const OPT_IN: [&str; 17] = [
     "af-south-1",

@@ -456,7 +456,7 @@ fn assumed(caller: &Caller, wanted: &Regions, state: impl Fn(bool) -> Result<(),
     match wanted {
         Regions::Listed(names) => names.iter().filter_map(|name| named(name, false)).collect(),
         Regions::Enabled if caller.partition() == "aws" => {
-            let defaults = regions::DEFAULT.iter().filter_map(|name| named(name, false));
+            let defaults = Region::DEFAULT.iter().filter_map(|name| named(name, false));
             defaults.chain(regions::OPT_IN.iter().filter_map(|name| named(name, true))).collect()
         }
         Regions::Enabled => named(regions::home(caller.partition()), false).into_iter().collect(),

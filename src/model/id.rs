@@ -152,6 +152,28 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Region {
+    /// The regions that every account of the `aws` partition has and cannot switch off (AWS Account Management, "Enable or
+    /// disable AWS Regions in your account").
+    pub const DEFAULT: [&str; 17] = [
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-northeast-3",
+        "ap-south-1",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ca-central-1",
+        "eu-central-1",
+        "eu-north-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-west-3",
+        "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+    ];
+
     /// The lane of services that are one per account: IAM, Organizations.
     pub fn global() -> Self {
         Self("global".into())

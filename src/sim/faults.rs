@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::world::{DEFAULT_REGIONS, OPT_IN_REGIONS, Rng};
+use super::world::{OPT_IN_REGIONS, Rng};
 use crate::model::{AccountId, Region, Span};
 
 /// The faults of a simulated AWS. By default: 80 ms of latency, and nothing else.
@@ -160,7 +160,7 @@ impl Fault {
         if part == "*" {
         } else if let Ok(account) = AccountId::new(part) {
             self.account = Some(account);
-        } else if DEFAULT_REGIONS.contains(&part) || OPT_IN_REGIONS.contains(&part) {
+        } else if Region::DEFAULT.contains(&part) || OPT_IN_REGIONS.contains(&part) {
             self.region = Some(Region::new(part).map_err(|error| error.to_string())?);
         } else if let Some((service, operation)) = part.split_once(':') {
             self.service = Some(service.to_owned());

@@ -299,27 +299,6 @@ impl RegionState {
     }
 }
 
-/// Regions that cannot be disabled (Account Management Reference Guide, "Regions").
-pub const DEFAULT_REGIONS: [&str; 17] = [
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ca-central-1",
-    "eu-central-1",
-    "eu-north-1",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
-
 /// Regions that are disabled until an account enables them (the same source).
 pub const OPT_IN_REGIONS: [&str; 17] = [
     "af-south-1",
@@ -343,7 +322,7 @@ pub const OPT_IN_REGIONS: [&str; 17] = [
 
 /// Every region of the partition, as a new account has it.
 pub fn regions() -> impl Iterator<Item = (Region, OptIn)> {
-    let default = DEFAULT_REGIONS.into_iter().map(|name| (name, OptIn::OptInNotRequired));
+    let default = Region::DEFAULT.into_iter().map(|name| (name, OptIn::OptInNotRequired));
     let opt_in = OPT_IN_REGIONS.into_iter().map(|name| (name, OptIn::NotOptedIn));
     default.chain(opt_in).map(|(name, opt_in)| (Region::new(name).expect("a name of the table"), opt_in))
 }
