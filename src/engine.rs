@@ -18,7 +18,6 @@ pub mod table;
 #[cfg(test)]
 mod test_plans;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -59,7 +58,7 @@ impl Engine {
         progress: &mut (dyn FnMut(survey::Progress) + Send),
     ) -> Result<Planned, survey::SurveyError> {
         let begun = Instant::now();
-        let survey = survey::survey(self, runbook, inputs, (case, now), &BTreeSet::new(), progress).await?;
+        let survey = survey::survey(self, runbook, inputs, (case, now), &survey::Known::new(), progress).await?;
         let surveyed = Instant::now();
         let mut plan = planner::plan(&self.table, runbook, inputs, &survey);
         let planned = Instant::now();

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use futures::future::{join, try_join_all};
 use serde_json::json;
 
 use super::carry_out::new_run;
@@ -9,6 +10,7 @@ use super::options::{AwsOptions, InputOptions};
 use super::prepare::prepare;
 use super::screen::{Output, Screen};
 use super::session;
+use crate::engine::ports::{Access, Lane, Sessions};
 use crate::engine::table::Table;
 use crate::model::{ActionError, Caller, ErrorKind, Finding, Runbook, Target, Targets};
 use crate::report::style::{Colour, laid_out, table};
@@ -50,7 +52,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     };
     let (engine, caller) = session::open(&args.aws, &new_run(now), screen).await?;
     let targets = runbook.as_ref().map_or_else(Targets::default, |runbook| runbook.targets.clone());
-    let lanes = engine.sessions.targets(&targets).await?;
+    let lanes = lanes(engine.sessions.as_ref(), &targets).await?;
     let permissions = runbook.as_ref().map(|runbook| permissions(runbook, &actions)).unwrap_or_default();
     let mut findings = Vec::new();
     for (target, state) in &lanes {
@@ -64,6 +66,23 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Output::Json | Output::Jsonl => screen.document(&document(&diagnosis))?,
     }
     Ok(if diagnosis.is_well() { 0 } else { 5 })
+}
+
+/// The lanes that the targets stand for: per account a global one and its regions.
+async fn lanes(sessions: &dyn Sessions, targets: &Targets) -> Result<Vec<Lane>, ActionError> {
+    let accounts = sessions.accounts(targets).await?;
+    let of_account = accounts.into_iter().map(|(account, state)| async move {
+        let global = Target::global(account);
+        if state.is_err() {
+            return Ok::<Vec<Lane>, ActionError>(vec![(global, state)]);
+        }
+        let (entered, regions) =
+            join(sessions.enter(&global, Access::Read), sessions.regions(&global.account, &targets.regions)).await;
+        let mut lanes = regions?;
+        lanes.insert(0, (global.clone(), entered.map(drop)));
+        Ok(lanes)
+    });
+    Ok(try_join_all(of_account).await?.into_iter().flatten().collect())
 }
 
 /// All that the runbook's steps and sets need.

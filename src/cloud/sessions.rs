@@ -16,7 +16,6 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::service_config::ServiceConfigKey;
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::{Duration, Instant};
@@ -28,9 +27,9 @@ use super::time::SdkTime;
 use super::wire::{self, Wire};
 use super::{regions, retry};
 use crate::engine::action::{Ctx, View};
-use crate::engine::ports::{Access, Boxed, Sessions, SharedClock, Traffic};
+use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
 use crate::model::{
-    AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target,
+    AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target, Targets,
 };
 use crate::runbook::did_you_mean;
 
@@ -38,9 +37,6 @@ use crate::runbook::did_you_mean;
 const CONNECT: Duration = Duration::from_millis(3_100);
 /// How long credentials may take to load: `sts:AssumeRole` may wait for its budget.
 const LOAD_CREDENTIALS: Duration = Duration::from_secs(90);
-
-/// A lane, or why it cannot be entered.
-type Lane = (Target, Result<(), ActionError>);
 
 /// What sessions are made from.
 #[derive(Debug)]
@@ -243,22 +239,10 @@ impl CloudSessions {
         })
     }
 
-    async fn lanes(&self, targets: &crate::model::Targets) -> Result<Vec<Lane>, ActionError> {
+    async fn accounts_of(&self, targets: &Targets) -> Result<Vec<Account>, ActionError> {
         self.assume(targets.role.as_ref());
         well_formed(&targets.regions)?;
-        let (caller, accounts) = futures::try_join!(self.who(), self.accounts(&targets.accounts))?;
-        let lanes = accounts.into_iter().map(|(account, state)| async move {
-            match state {
-                Ok(()) => self.lanes_of(caller, &account, &targets.regions).await,
-                Err(error) => Ok(vec![(Target::global(account), Err(error))]),
-            }
-        });
-        Ok(try_join_all(lanes).await?.into_iter().flatten().collect())
-    }
-
-    /// The accounts, each with why it cannot be worked in if that is known already.
-    async fn accounts(&self, accounts: &Accounts) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
-        match accounts {
+        match &targets.accounts {
             Accounts::Own => Ok(vec![(self.who().await?.account.clone(), Ok(()))]),
             Accounts::Listed(listed) => {
                 let mut checked = Vec::with_capacity(listed.len());
@@ -294,30 +278,23 @@ impl CloudSessions {
     }
 
     /// The accounts of the caller's organisation, or of one of its units and all below it.
-    async fn organization(&self, unit: Option<&str>) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+    async fn organization(&self, unit: Option<&str>) -> Result<Vec<Account>, ActionError> {
         let caller = self.who().await?;
         organization(&self.home(caller, Access::Read), &Target::global(caller.account.clone()), unit).await
     }
 
-    /// The lanes of one account: its global one, and its regions.
-    async fn lanes_of(&self, caller: &Caller, account: &AccountId, wanted: &Regions) -> Result<Vec<Lane>, ActionError> {
+    async fn regions_of(&self, account: &AccountId, wanted: &Regions) -> Result<Vec<Lane>, ActionError> {
+        let caller = self.who().await?;
         let global = Target::global(account.clone());
-        let lane = |region: Region, state| (Target::new(account.clone(), region), state);
-        let listed = match self.context(&global, Access::Read).await {
-            Ok(cx) => regions::of(&cx.sdk, &global).await,
-            Err(error) => {
-                let regions = assumed(caller, wanted, |_| Err(error.clone()));
-                let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-                return Ok(std::iter::once((global.clone(), Err(error.clone()))).chain(regions).collect());
-            }
+        let regions = match self.context(&global, Access::Read).await {
+            Err(error) => assumed(caller, wanted, |_| Err(error.clone())),
+            Ok(cx) => match (regions::of(&cx.sdk, &global).await, wanted) {
+                (Ok(listed), Regions::Enabled) => listed,
+                (Ok(listed), Regions::Listed(names)) => chosen(account, &listed, names)?,
+                (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
+            },
         };
-        let regions = match (listed, wanted) {
-            (Ok(listed), Regions::Enabled) => listed,
-            (Ok(listed), Regions::Listed(names)) => chosen(account, &listed, names)?,
-            (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
-        };
-        let regions = regions.into_iter().map(|(region, state)| lane(region, state));
-        Ok(std::iter::once((global, Ok(()))).chain(regions).collect())
+        Ok(regions.into_iter().map(|(region, state)| (Target::new(account.clone(), region), state)).collect())
     }
 
     #[cfg(feature = "iam")]
@@ -358,8 +335,12 @@ impl Sessions for CloudSessions {
         Box::pin(async { self.who().await.cloned() })
     }
 
-    fn targets<'a>(&'a self, targets: &'a crate::model::Targets) -> Boxed<'a, Result<Vec<Lane>, ActionError>> {
-        Box::pin(self.lanes(targets))
+    fn accounts<'a>(&'a self, targets: &'a Targets) -> Boxed<'a, Result<Vec<Account>, ActionError>> {
+        Box::pin(self.accounts_of(targets))
+    }
+
+    fn regions<'a>(&'a self, account: &'a AccountId, wanted: &'a Regions) -> Boxed<'a, Result<Vec<Lane>, ActionError>> {
+        Box::pin(self.regions_of(account, wanted))
     }
 
     fn enter<'a>(&'a self, target: &'a Target, access: Access) -> Boxed<'a, Result<Ctx, ActionError>> {
@@ -372,8 +353,13 @@ impl Sessions for CloudSessions {
 
     fn heard(&self, target: &Target) -> Option<Instant> {
         let caller = self.caller.get()?;
-        let region = if target.region.is_global() { regions::home(caller.partition()) } else { target.region.as_str() };
-        self.wire.heard(target.account.as_str(), region)
+        if !target.region.is_global() {
+            return self.wire.heard(target.account.as_str(), target.region.as_str());
+        }
+        // What an account has only once may be asked through the caller's own: Organizations.
+        let home = regions::home(caller.partition());
+        let heard = |account: &AccountId| self.wire.heard(account.as_str(), home);
+        heard(&target.account).max(heard(&caller.account))
     }
 
     fn traffic(&self) -> Traffic {
@@ -469,11 +455,7 @@ fn unsure(error: &ActionError) -> ActionError {
 
 /// The accounts of the caller's organisation, or of one of its units and all below it.
 #[cfg(feature = "organizations")]
-async fn organization(
-    home: &SdkConfig,
-    caller: &Target,
-    unit: Option<&str>,
-) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+async fn organization(home: &SdkConfig, caller: &Target, unit: Option<&str>) -> Result<Vec<Account>, ActionError> {
     let config = aws_sdk_organizations::config::Builder::from(home).retry_partition(retry::partition(caller)).build();
     let client = aws_sdk_organizations::Client::from_conf(config);
     let mut accounts = Vec::new();
@@ -499,17 +481,13 @@ async fn organization(
 }
 
 #[cfg(not(feature = "organizations"))]
-async fn organization(
-    _: &SdkConfig,
-    _: &Target,
-    _: Option<&str>,
-) -> Result<Vec<(AccountId, Result<(), ActionError>)>, ActionError> {
+async fn organization(_: &SdkConfig, _: &Target, _: Option<&str>) -> Result<Vec<Account>, ActionError> {
     Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without Organizations: list the accounts"))
 }
 
 /// An account, and whether it is active. `State` takes the place of `Status`, which AWS retires in September 2026.
 #[cfg(feature = "organizations")]
-fn member(account: &aws_sdk_organizations::types::Account) -> Option<(AccountId, Result<(), ActionError>)> {
+fn member(account: &aws_sdk_organizations::types::Account) -> Option<Account> {
     let id = AccountId::new(account.id()?).ok()?;
     let status = account.status().map(aws_sdk_organizations::types::AccountStatus::as_str);
     let state = account.state().map(aws_sdk_organizations::types::AccountState::as_str).or(status).unwrap_or("ACTIVE");

@@ -255,11 +255,17 @@ pub trait Source: Send + Sync + 'static {
     /// The IAM permissions it needs.
     const PERMISSIONS: &'static [&'static str];
 
-    /// Lists the members in `cx.target`, each with every field of its kind.
-    fn list(&self, cx: &Ctx, params: &Self::Params) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+    /// Lists the members in `cx.target`, each with every field of its kind. A field that takes a request of its own may be
+    /// left out where it is not `wanted`: where the set's predicate does not read it.
+    fn list(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        wanted: &[&'static str],
+    ) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
 
     /// Why this caller must not go on at all, for a source that names who is compromised. Asked for the caller's own
-    /// account, before anything else is looked at.
+    /// account.
     fn refuse(&self, view: &View, params: &Self::Params, members: &[Resource]) -> Option<String> {
         let _ = (view, params, members);
         None

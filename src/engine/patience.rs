@@ -1,47 +1,70 @@
 //! Waiting for many answers, without one that never comes holding up the rest.
 
 use std::future::Future;
+use std::pin::pin;
 
-use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::time::{Duration, Instant};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt as _};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use super::ports::Sessions;
 use crate::model::Target;
 
-/// How long all may take together, when nothing is heard of those that are missing.
+/// How long the answers may take after the last question, when nothing is heard of those that are missing.
 const LONGEST: Duration = Duration::from_secs(90);
 
 /// How long stragglers are waited for once three quarters have answered, at least; and how long a lane may be silent before
 /// it counts as dead.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Stragglers are given so many times what three quarters of the answers took.
+const SLOWER: u32 = 3;
 
 /// Asks all `questions`, each of a lane, side by side. Returns their answers in order; `None` for what did not answer in
-/// time. Once three quarters have answered, the others get as long again as those took, or five seconds; and longer as long as
-/// their lane goes on answering requests. So a slow network, and a lane with much to look at, are given their time, and a
-/// dead region among living ones costs seconds.
+/// time. Once three quarters have answered, the others get three times as long as those took, or two seconds; and longer as
+/// long as their lane goes on answering requests. So a slow network, and a lane with much to look at, are given their time,
+/// and a dead region among living ones costs seconds. What is left out is looked at again by the sweeps.
 pub async fn ask_all<T>(
     sessions: &dyn Sessions,
     questions: impl IntoIterator<Item = (Target, impl Future<Output = T>)>,
+) -> Vec<Option<T>> {
+    ask_each(sessions, stream::iter(questions)).await
+}
+
+/// As [`ask_all`], for questions of which some turn up while others are already asked.
+pub async fn ask_each<T>(
+    sessions: &dyn Sessions,
+    questions: impl Stream<Item = (Target, impl Future<Output = T>)>,
 ) -> Vec<Option<T>> {
     wait(|lane| sessions.heard(lane), questions).await
 }
 
 async fn wait<T>(
     heard: impl Fn(&Target) -> Option<Instant>,
-    questions: impl IntoIterator<Item = (Target, impl Future<Output = T>)>,
+    questions: impl Stream<Item = (Target, impl Future<Output = T>)>,
 ) -> Vec<Option<T>> {
-    let begun = Instant::now();
-    let (mut deadline, mut grace) = (begun + LONGEST, GRACE);
-    let (lanes, questions): (Vec<Target>, Vec<_>) = questions.into_iter().unzip();
-    let mut open: FuturesUnordered<_> =
-        questions.into_iter().enumerate().map(|(at, question)| async move { (at, question.await) }).collect();
-    let mut answers: Vec<Option<T>> = std::iter::repeat_with(|| None).take(lanes.len()).collect();
-    let mut patient = true;
+    let mut questions = pin!(questions);
+    let mut open = FuturesUnordered::new();
+    let (mut lanes, mut answers) = (Vec::new(), Vec::new());
+    let (mut all_asked, mut patient) = (false, true);
+    let (mut begun, mut grace) = (Instant::now(), GRACE);
+    let mut deadline = begun + LONGEST;
     loop {
-        match tokio::time::timeout_at(deadline, open.next()).await {
-            Ok(Some((at, answer))) => answers[at] = Some(answer),
-            Ok(None) => return answers,
-            Err(_) => {
+        tokio::select! {
+            biased;
+            question = questions.next(), if !all_asked => match question {
+                Some((lane, question)) => {
+                    let at = lanes.len();
+                    lanes.push(lane);
+                    answers.push(None);
+                    open.push(async move { (at, question.await) });
+                    begun = Instant::now();
+                    deadline = begun + LONGEST;
+                    continue;
+                }
+                None => all_asked = true,
+            },
+            Some((at, answer)) = open.next(), if !open.is_empty() => answers[at] = Some(answer),
+            () = sleep_until(deadline), if all_asked => {
                 let missing = lanes.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
                 match missing.filter_map(|(lane, _)| heard(lane)).max() {
                     Some(last) if last + grace > Instant::now() => deadline = last + grace,
@@ -49,9 +72,12 @@ async fn wait<T>(
                 }
             }
         }
-        if patient && open.len() * 4 <= lanes.len() {
+        if all_asked && open.is_empty() {
+            return answers;
+        }
+        if all_asked && patient && open.len() * 4 <= lanes.len() {
             patient = false;
-            grace = GRACE.max(begun.elapsed());
+            grace = GRACE.max(begun.elapsed() * SLOWER);
             deadline = deadline.min(Instant::now() + grace);
         }
     }
@@ -72,7 +98,7 @@ mod tests {
     }
 
     async fn ask_all<const N: usize>(seconds: [u64; N]) -> Vec<Option<u64>> {
-        wait(|_| None, seconds.map(|seconds| (lane(), after(seconds)))).await
+        wait(|_| None, stream::iter(seconds.map(|seconds| (lane(), after(seconds))))).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -80,7 +106,7 @@ mod tests {
         let begun = Instant::now();
         let answers = ask_all([1, 2, 3600, 1, 2]).await;
         assert_eq!(answers, [Some(1), Some(2), None, Some(1), Some(2)]);
-        assert_eq!(begun.elapsed().as_secs(), 7);
+        assert_eq!(begun.elapsed().as_secs(), 8);
     }
 
     #[tokio::test(start_paused = true)]
@@ -90,14 +116,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn questions_that_turn_up_late_are_given_their_time_as_well() {
+        let late = stream::once(after(30)).flat_map(|_| stream::iter([1, 2, 3600, 1].map(|s| (lane(), after(s)))));
+        let early = stream::iter([1].map(|seconds| (lane(), after(seconds))));
+        let begun = Instant::now();
+        let answers = wait(|_| None, early.chain(late)).await;
+        assert_eq!(answers, [Some(1), Some(1), Some(2), None, Some(1)]);
+        assert_eq!(begun.elapsed().as_secs(), 38);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_lane_that_goes_on_answering_is_waited_for() {
         let begun = Instant::now();
         let busy = |_: &Target| Some(Instant::now()).filter(|_| begun.elapsed().as_secs() < 60);
-        let answers = wait(busy, [1, 1, 1, 50].map(|seconds| (lane(), after(seconds)))).await;
+        let answers = wait(busy, stream::iter([1, 1, 1, 50].map(|seconds| (lane(), after(seconds))))).await;
         assert_eq!(answers[3], Some(50));
         let begun = Instant::now();
         let falls_silent = |_: &Target| Some(begun + Duration::from_secs(10)).filter(|last| *last <= Instant::now());
-        let answers = wait(falls_silent, [1, 1, 1, 50].map(|seconds| (lane(), after(seconds)))).await;
+        let answers = wait(falls_silent, stream::iter([1, 1, 1, 50].map(|seconds| (lane(), after(seconds))))).await;
         assert_eq!((answers[3], begun.elapsed().as_secs() < 20), (None, true));
     }
 }

@@ -53,14 +53,16 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, found: &
     let (member, resource) = (found.member.clone(), found.resource.clone());
     match action.plan(&survey.view, &step.with, found) {
         Ok(Decision::Change(proposal)) => {
-            let kind = step.on.as_ref().and_then(|set| survey.sets.get(set)).and_then(|members| members.first());
+            let set = step.on.as_ref().and_then(|set| plan.runbook.sets.get(set));
+            let kind =
+                set.and_then(|set| table.source(set.from.as_str())).map_or("account", |source| source.kind().name);
             plan.changes.push(Change {
                 id: ChangeId::of(&step.id, target, &resource),
                 step: step.id.clone(),
                 action: step.uses.clone(),
                 tier: step.approval.map_or(action.tier(), |asked| asked.max(action.tier())),
                 target: target.clone(),
-                kind: kind.map_or_else(|| Kind::new("account"), |resource| resource.kind.clone()),
+                kind: Kind::new(kind),
                 member,
                 resource,
                 summary: proposal.summary,

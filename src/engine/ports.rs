@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use tokio::time::{Duration, Instant};
 
 use super::action::Ctx;
-use crate::model::{ActionError, Answer, Caller, Event, Finding, Plan, Role, Target, Tier};
+use crate::model::{
+    AccountId, ActionError, Answer, Caller, Event, Finding, Plan, Regions, Role, Target, Targets, Tier,
+};
 
 /// A future behind a port.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -52,6 +54,9 @@ impl Clock for TokioClock {
     }
 }
 
+/// An account of a runbook's targets, or why it cannot be worked in.
+pub type Account = (AccountId, Result<(), ActionError>);
+
 /// A lane of a runbook's targets, or why it cannot be entered.
 pub type Lane = (Target, Result<(), ActionError>);
 
@@ -69,11 +74,15 @@ pub trait Sessions: Send + Sync {
     /// Who the caller is (`sts:GetCallerIdentity`).
     fn caller(&self) -> Boxed<'_, Result<Caller, ActionError>>;
 
-    /// The lanes that a runbook's targets stand for: per account one global lane and one per region. What is known to be
-    /// disabled, or cannot be entered, comes with the error that says so.
-    fn targets<'a>(&'a self, targets: &'a crate::model::Targets) -> Boxed<'a, Result<Vec<Lane>, ActionError>>;
+    /// The accounts that a runbook's targets stand for. One that is known not to be worked in comes with the error that
+    /// says why.
+    fn accounts<'a>(&'a self, targets: &'a Targets) -> Boxed<'a, Result<Vec<Account>, ActionError>>;
 
-    /// Tells which role to assume in accounts that are not the caller's own. [`Sessions::targets`] does so by itself; a run
+    /// The regional lanes of an account. What is disabled, or cannot be entered, comes with the error that says so. An error
+    /// is a mistake in `wanted`.
+    fn regions<'a>(&'a self, account: &'a AccountId, wanted: &'a Regions) -> Boxed<'a, Result<Vec<Lane>, ActionError>>;
+
+    /// Tells which role to assume in accounts that are not the caller's own. [`Sessions::accounts`] does so by itself; a run
     /// that begins from a plan or a journal says it here.
     fn assume(&self, role: Option<&Role>);
 

@@ -1,24 +1,21 @@
 //! Proof: looking again after the last change, and looking for newcomers.
 
-use std::collections::BTreeSet;
-
+use serde_json::Value;
 use tokio::time::Duration;
 
+use super::action::Found;
 use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
-use super::survey::{SurveyError, survey};
+use super::survey::{Known, SurveyError, survey};
 use super::{Engine, lockout, planner};
-use crate::model::{ActionError, Change, ChangeId, Coverage, CoverageStatus, Verdict};
+use crate::model::{
+    ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Verdict,
+};
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
 pub const LONGEST: Duration = Duration::from_mins(10);
-
-/// Whether a look later may say more.
-pub fn is_pending(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Pending { .. })
-}
 
 /// The changes that nobody has begun.
 pub fn waiting(state: &State) -> Vec<ChangeId> {
@@ -26,47 +23,70 @@ pub fn waiting(state: &State) -> Vec<ChangeId> {
     waiting.map(|tracked| tracked.change.id.clone()).collect()
 }
 
-/// Looks at every change that was made and is not proven.
-pub async fn verify(engine: &Engine, state: &State) -> Vec<(ChangeId, Verdict)> {
-    let open = |tracked: &&Tracked| {
-        let good = matches!(&tracked.progress, Progress::Ended(outcome) if outcome.is_good());
-        good && tracked.verdict != Some(Verdict::Proven)
-    };
-    let open: Vec<&Tracked> = state.changes().iter().filter(open).collect();
-    let mut groups: Vec<Vec<&Change>> = Vec::new();
-    let mut order: Vec<_> = open.iter().map(|tracked| &tracked.change).collect();
-    order.sort_by(|a, b| (&a.step, &a.target).cmp(&(&b.step, &b.target)));
-    for change in order {
-        match groups.last_mut() {
-            Some(group) if group[0].step == change.step && group[0].target == change.target => group.push(change),
-            _ => groups.push(vec![change]),
-        }
-    }
-    let looks = groups.iter().map(|group| (group[0].target.clone(), look(engine, state, group)));
-    let answers = ask_all(engine.sessions.as_ref(), looks).await;
-    let mut verdicts = Vec::new();
-    for (group, answer) in groups.iter().zip(answers) {
-        match answer {
-            Some(Ok(seen)) => verdicts.extend(seen),
-            Some(Err(error)) => verdicts.extend(group.iter().map(|change| unseen(change, &error.to_string()))),
-            None => verdicts.extend(group.iter().map(|change| unseen(change, "no answer"))),
-        }
-    }
-    verdicts
+/// What a look at the changes of a run saw.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// How the changes stand.
+    pub verdicts: Vec<(ChangeId, Verdict)>,
+    /// The changes that could not be looked at, and why.
+    pub unseen: Vec<(ChangeId, String)>,
+    /// What was found beside them for the same members: a second key of a user, another policy of a role.
+    pub beside: Vec<(StepId, Target, Found<Value>)>,
 }
 
-fn unseen(change: &Change, why: &str) -> (ChangeId, Verdict) {
-    (change.id.clone(), Verdict::Unproven { why: format!("could not look: {why}") })
+impl Looked {
+    /// Whether a look later may see more.
+    pub fn is_pending(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Pending { .. }))
+    }
+}
+
+/// Looks at every change that was made, also at those that a look has seen before: an intruder may have taken them back.
+pub async fn all(engine: &Engine, state: &State) -> Looked {
+    look(engine, state, |_| true).await
+}
+
+/// Looks at the changes that were made and that no look has seen yet.
+pub async fn unproven(engine: &Engine, state: &State) -> Looked {
+    look(engine, state, |tracked| tracked.verdict != Some(Verdict::Proven)).await
+}
+
+async fn look(engine: &Engine, state: &State, wanted: impl Fn(&Tracked) -> bool) -> Looked {
+    let tracked = state.changes().iter().filter(|tracked| was_made(tracked) && wanted(tracked));
+    let mut changes: Vec<&Change> = tracked.map(|tracked| &tracked.change).collect();
+    changes.sort_by(|a, b| (&a.step, &a.target).cmp(&(&b.step, &b.target)));
+    let groups: Vec<&[&Change]> = changes.chunk_by(|a, b| (&a.step, &a.target) == (&b.step, &b.target)).collect();
+    let looks = groups.iter().map(|group| (group[0].target.clone(), look_at(engine, state, group)));
+    let answers = ask_all(engine.sessions.as_ref(), looks).await;
+    let mut looked = Looked::default();
+    for (group, answer) in groups.iter().zip(answers) {
+        let why = match answer {
+            Some(Ok(seen)) => {
+                looked.verdicts.extend(seen.verdicts);
+                looked.beside.extend(seen.beside);
+                continue;
+            }
+            Some(Err(error)) => error.to_string(),
+            None => "no answer".to_owned(),
+        };
+        looked.unseen.extend(group.iter().map(|change| (change.id.clone(), why.clone())));
+    }
+    looked
+}
+
+fn was_made(tracked: &Tracked) -> bool {
+    matches!(&tracked.progress, Progress::Ended(outcome) if outcome.is_good())
 }
 
 /// Looks at the changes of one step in one lane.
-async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(ChangeId, Verdict)>, ActionError> {
+async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Looked, ActionError> {
     let missing = || ActionError::new(crate::model::ErrorKind::Unsupported, "this quell lacks the step's action");
-    let step = state.plan().runbook.step(&group[0].step).ok_or_else(missing)?;
+    let (step, target) = (&group[0].step, &group[0].target);
+    let step = state.plan().runbook.step(step).ok_or_else(missing)?;
     let action = engine.table.action(step.uses.as_str()).ok_or_else(missing)?;
-    let cx = engine.sessions.enter(&group[0].target, Access::Read).await?;
+    let cx = engine.sessions.enter(target, Access::Read).await?;
     let found = action.discover(&cx, &step.with, &members(group.iter().copied())).await?;
-    let mut verdicts = Vec::new();
+    let mut looked = Looked::default();
     for change in group {
         let now = found.iter().find(|found| found.resource == change.resource);
         let verdict = match now {
@@ -75,27 +95,51 @@ async fn look(engine: &Engine, state: &State, group: &[&Change]) -> Result<Vec<(
             Some(now) if state.plan().undoes.is_some() => action.restored(&change.prior, &now.prior)?,
             Some(now) => action.verify(&cx.view, &step.with, now)?,
         };
-        verdicts.push((change.id.clone(), verdict));
+        looked.verdicts.push((change.id.clone(), verdict));
     }
-    Ok(verdicts)
+    let beside = found.into_iter().map(|found| (step.id.clone(), target.clone(), found));
+    looked.beside.extend(
+        beside.filter(|(step, target, found)| state.change(&ChangeId::of(step, target, &found.resource)).is_none()),
+    );
+    Ok(looked)
 }
 
-/// Surveys once more and returns the changes that no plan named before.
-pub async fn sweep(engine: &Engine, state: &State) -> Result<(Vec<Change>, Coverage), SurveyError> {
+/// What a sweep saw.
+#[derive(Debug)]
+pub struct Swept {
+    /// How the changes of the plan stand.
+    pub looked: Looked,
+    /// Changes that no plan named before.
+    pub newcomers: Vec<Change>,
+    /// What was looked at.
+    pub coverage: Coverage,
+}
+
+/// Looks everywhere once more: at every change of the plan, and for members that the plan does not know.
+pub async fn sweep(engine: &Engine, state: &State) -> Result<Swept, SurveyError> {
     let plan = state.plan();
-    let known: BTreeSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    let changes = state.changes().iter().filter(|tracked| was_made(tracked)).map(|tracked| &tracked.change);
+    let known: Known<'_> = changes.map(|change| (&change.step, &change.target, &change.member)).collect();
     let case = (state.run(), plan.created);
-    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut |_| {}).await?;
+    let mut unwatched = |_| {};
+    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut unwatched);
+    let (mut looked, survey) = futures::join!(all(engine, state), survey);
+    let mut survey = survey?;
+    for (step, target, found) in std::mem::take(&mut looked.beside) {
+        survey.found.entry(step).or_default().push((target, vec![found]));
+    }
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
     let mut coverage = survey.coverage;
-    let newcomers = swept.changes.into_iter().filter(|change| !known.contains(&change.id));
-    // A newcomer whose containment would lock somebody out is left to a person; the ledger says so.
-    let (harmless, locking): (Vec<_>, Vec<_>) =
+    let newcomers = swept.changes.into_iter().filter(|change| state.change(&change.id).is_none());
+    // What a guard refuses is left to a person; the ledger says so.
+    let (newcomers, locking): (Vec<_>, Vec<_>) =
         newcomers.partition(|change| lockout::of_change(plan, change).is_empty());
-    for change in locking {
-        let why = lockout::of_change(plan, &change).into_iter().next().map(|finding| finding.message);
-        let service = change.action.as_str().split('.').next().unwrap_or_default().to_owned();
-        coverage.note(change.target, &service, CoverageStatus::Unknown, why);
+    let locking = locking.iter().flat_map(|change| lockout::of_change(plan, change));
+    let refused = swept.findings.into_iter().filter(|finding| finding.severity == Severity::Refusal);
+    for Finding { step, target, message, .. } in locking.chain(refused) {
+        let Some((step, target)) = step.and_then(|step| plan.runbook.step(&step)).zip(target) else { continue };
+        let service = step.uses.as_str().split('.').next().unwrap_or_default();
+        coverage.note(target, service, CoverageStatus::Unknown, Some(message));
     }
-    Ok((harmless, coverage))
+    Ok(Swept { looked, newcomers, coverage })
 }

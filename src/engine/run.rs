@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant};
 use super::Engine;
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
-use super::prove;
+use super::prove::{self, Looked};
 use super::state::{State, Wave};
 use crate::journal::{Journal, JournalError};
 use crate::model::{
@@ -231,21 +231,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks again until what was done is seen, and until sweeps find nothing new. The first sweep looks at the same time as
-    /// the first proof; it is the last one only if everything was proven by then. A stopped run is not looked at.
+    /// Looks again until what was done is seen, and until sweeps find nothing new. The first sweep is also the first look; it
+    /// is the last one only if everything was proven by then. A stopped run is not looked at.
     async fn prove(&mut self) -> Result<(), RunError> {
         let begun = self.begin(Phase::Prove)?;
         let until = self.state.plan().runbook.until.clone();
         let mut swept_too_early = false;
         if !self.state.stopping() {
             let sweeps = !self.state.newcomers_settled();
-            let sweep =
-                async { if sweeps { prove::sweep(&self.engine, &self.state).await.map(Some) } else { Ok(None) } };
-            let (verdicts, swept) = futures::join!(prove::verify(&self.engine, &self.state), sweep);
-            let seen = self.note_verdicts(verdicts)?;
-            if let Some((found, coverage)) = swept? {
-                self.take_sweep(found, coverage, until.newcomers).await?;
-            }
+            let seen = if sweeps { self.sweep(until.newcomers).await? } else { self.look().await? };
             if seen == Seen::Pending && !self.state.stopping() {
                 self.verify().await?;
                 swept_too_early = sweeps;
@@ -262,8 +256,7 @@ impl<'a> Run<'a> {
                 }
                 () = tokio::time::sleep(until.every.std()) => {}
             }
-            let (found, coverage) = prove::sweep(&self.engine, &self.state).await?;
-            self.take_sweep(found, coverage, until.newcomers).await?;
+            self.sweep(until.newcomers).await?;
             swept_too_early = false;
         }
         self.finish(Phase::Prove, begun)
@@ -273,23 +266,43 @@ impl<'a> Run<'a> {
     async fn verify(&mut self) -> Result<(), RunError> {
         let mut wait = Duration::from_secs(2);
         let deadline = Instant::now() + prove::LONGEST;
-        loop {
-            let verdicts = prove::verify(&self.engine, &self.state).await;
-            if self.note_verdicts(verdicts)? == Seen::All || Instant::now() + wait > deadline {
-                return Ok(());
-            }
+        while self.look().await? == Seen::Pending && Instant::now() + wait <= deadline {
             tokio::select! {
                 () = stopped(&mut self.stop) => return self.record([EventKind::StopRequested]),
                 () = tokio::time::sleep(wait) => {}
             }
             wait = (wait * 3 / 2).min(Duration::from_secs(15));
         }
+        Ok(())
     }
 
-    fn note_verdicts(&mut self, verdicts: Vec<(ChangeId, Verdict)>) -> Result<Seen, RunError> {
-        let pending = verdicts.iter().any(|(_, verdict)| prove::is_pending(verdict));
-        self.record(verdicts.into_iter().map(|(change, verdict)| EventKind::ChangeProven { change, verdict }))?;
-        Ok(if pending { Seen::Pending } else { Seen::All })
+    /// Looks at what is not proven.
+    async fn look(&mut self) -> Result<Seen, RunError> {
+        let looked = prove::unproven(&self.engine, &self.state).await;
+        self.note(looked)
+    }
+
+    /// Notes what a look says that was not known. What was proven stays so when a later look gets no answer.
+    fn note(&mut self, looked: Looked) -> Result<Seen, RunError> {
+        let seen = if looked.is_pending() { Seen::Pending } else { Seen::All };
+        let unseen = looked.unseen.into_iter().map(|(change, why)| {
+            let why = format!("could not look: {why}");
+            (change, Verdict::Unproven { why })
+        });
+        let known = |change: &ChangeId| self.state.change(change).and_then(|tracked| tracked.verdict.as_ref());
+        let unseen = unseen.filter(|(change, _)| known(change) != Some(&Verdict::Proven));
+        let news = looked.verdicts.into_iter().chain(unseen).filter(|(change, verdict)| known(change) != Some(verdict));
+        let news: Vec<_> = news.map(|(change, verdict)| EventKind::ChangeProven { change, verdict }).collect();
+        self.record(news)?;
+        Ok(seen)
+    }
+
+    /// Looks everywhere, and takes in what is there.
+    async fn sweep(&mut self, newcomers: Newcomers) -> Result<Seen, RunError> {
+        let swept = prove::sweep(&self.engine, &self.state).await?;
+        let seen = self.note(swept.looked)?;
+        self.take_sweep(swept.newcomers, swept.coverage, newcomers).await?;
+        Ok(seen)
     }
 
     /// What a sweep finds beyond the plan is contained where the runbook says so and the approvals given reach that far;

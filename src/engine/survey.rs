@@ -1,18 +1,26 @@
 //! Looks: who am I, which lanes are there, who is in the sets, in what state. Reads only: its sessions cannot write.
+//!
+//! Every lane goes its own way from its sets to what the steps would find there, and the global lane of an account does not
+//! wait until the account's regions are known: a survey takes as long as the longest of these ways, not the sum of their
+//! longest parts.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures::future::{join, join_all, ready};
+use futures::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
 use super::Engine;
 use super::action::{Found, View};
-use super::patience::ask_all;
-use super::ports::{Access, Lane};
+use super::patience::{ask_all, ask_each};
+use super::ports::{Access, Boxed, Lane};
 use crate::model::{
-    ActionError, Caller, ChangeId, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook,
-    Scope, SetName, Step, StepId, Target,
+    AccountId, ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook,
+    Scope, SetName, SetSpec, Step, StepId, Target,
 };
 use crate::runbook::predicate::{Fault, Predicate};
 
@@ -77,239 +85,326 @@ pub enum Progress {
     Lane(Target, Result<usize, String>),
 }
 
-/// Surveys all lanes of a runbook. A member of a set that one of the changes `known` is made to is listed, and not asked
-/// about again for that change's step.
+/// Members that a survey need not look at for a step, because something else does.
+pub type Known<'a> = BTreeSet<(&'a StepId, &'a Target, &'a ResourceId)>;
+
+/// Surveys all lanes of a runbook. A member that is `known` is listed, and not asked about for that step.
 pub async fn survey(
     engine: &Engine,
     runbook: &Runbook,
     inputs: &Map<String, Value>,
     (case, now): (&RunId, Timestamp),
-    known: &BTreeSet<&ChangeId>,
+    known: &Known<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
-    let (caller, lanes) = futures::join!(engine.sessions.caller(), engine.sessions.targets(&runbook.targets));
+    let (caller, accounts) = join(engine.sessions.caller(), engine.sessions.accounts(&runbook.targets)).await;
     let caller = caller.map_err(SurveyError::Caller)?;
     progress(Progress::Caller(caller.clone()));
     let view = View { case: case.clone(), caller, now };
-    let lanes = lanes.map_err(SurveyError::Targets)?;
-    progress(Progress::Lanes(lanes.len()));
-    let mut survey = Survey {
-        view,
-        lanes: lanes.iter().map(|(target, _)| target.clone()).collect(),
-        sets: IndexMap::new(),
-        found: IndexMap::new(),
-        coverage: Coverage::default(),
-        gaps: Vec::new(),
-    };
-    let open = expect(engine, runbook, &lanes, &mut survey)?;
-    list_sets(engine, runbook, inputs, &open, &mut survey).await?;
-    discover(engine, runbook, &open, known, &mut survey).await?;
-    for lane in &open {
-        let members = survey.sets.values().flatten().filter(|resource| resource.target == *lane).count();
-        let gap = survey.gaps.iter().find(|(target, _)| target == lane).map(|(_, why)| why.clone());
-        progress(Progress::Lane(lane.clone(), gap.map_or(Ok(members), Err)));
+    let accounts = accounts.map_err(SurveyError::Targets)?;
+    let (ends, mut ended) = mpsc::unbounded_channel();
+    let look = Look::new(engine, runbook, inputs, view, known, ends, progress)?;
+    tokio::select! {
+        () = look.everywhere(accounts) => {}
+        Some(error) = ended.recv() => return Err(error),
     }
-    Ok(survey)
+    // It may have ended in the moment of the last answer.
+    ended.try_recv().map_or(Ok(()), Err)?;
+    look.finish()
 }
 
-/// Opens the cells of the ledger that the runbook needs, and closes those of lanes that cannot be entered.
-fn expect(engine: &Engine, runbook: &Runbook, lanes: &[Lane], survey: &mut Survey) -> Result<Vec<Target>, SurveyError> {
-    let mut services: Vec<(&str, Scope)> = Vec::new();
-    for set in runbook.sets.values() {
-        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
-        services.push((service(set.from.as_str()), source.kind().scope));
+/// A survey that is under way.
+struct Look<'a> {
+    engine: &'a Engine,
+    runbook: &'a Runbook,
+    inputs: &'a Map<String, Value>,
+    view: View,
+    known: &'a Known<'a>,
+    predicates: HashMap<&'a SetName, Predicate>,
+    /// Takes what ends the survey before its time.
+    ends: mpsc::UnboundedSender<SurveyError>,
+    seen: Mutex<Seen<'a>>,
+}
+
+/// What a survey has seen so far.
+struct Seen<'a> {
+    survey: Survey,
+    /// What was asked and is not answered yet: where, which service, for which set or step.
+    open: BTreeSet<(Target, &'a str, &'a str)>,
+    /// What a source says does not exist.
+    absent: Vec<(&'a SetName, ActionError)>,
+    progress: &'a mut (dyn FnMut(Progress) + Send),
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        engine: &'a Engine,
+        runbook: &'a Runbook,
+        inputs: &'a Map<String, Value>,
+        view: View,
+        known: &'a Known<'a>,
+        ends: mpsc::UnboundedSender<SurveyError>,
+        progress: &'a mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Self, SurveyError> {
+        let predicates = predicates(engine, runbook)?;
+        if let Some(step) = runbook.steps.iter().find(|step| engine.table.action(step.uses.as_str()).is_none()) {
+            return Err(unknown(step.uses.as_str()));
+        }
+        let survey = Survey {
+            view: view.clone(),
+            lanes: Vec::new(),
+            sets: runbook.sets.keys().map(|name| (name.clone(), Vec::new())).collect(),
+            found: runbook.steps.iter().map(|step| (step.id.clone(), Vec::new())).collect(),
+            coverage: Coverage::default(),
+            gaps: Vec::new(),
+        };
+        let seen = Mutex::new(Seen { survey, open: BTreeSet::new(), absent: Vec::new(), progress });
+        Ok(Self { engine, runbook, inputs, view, known, predicates, ends, seen })
     }
-    for step in runbook.steps.iter().filter(|step| step.on.is_none()) {
-        services.push((service(step.uses.as_str()), Scope::Global));
+
+    /// Looks at all lanes of these accounts: at the global ones at once, at the regional ones as soon as they are known.
+    async fn everywhere(&self, accounts: Vec<(AccountId, Result<(), ActionError>)>) {
+        let mut open = Vec::new();
+        for (account, state) in accounts {
+            let global = Target::global(account.clone());
+            self.expect(&global, &state);
+            if state.is_ok() {
+                open.push(account);
+            }
+        }
+        let global = stream::iter(open.clone()).map(Target::global);
+        let regional = stream::once(self.regions(open)).flat_map(stream::iter);
+        let lanes = global.chain(regional).filter(|lane| ready(!self.services(lane).is_empty()));
+        let questions = lanes.map(|lane| {
+            let question: Boxed<'_, ()> = Box::pin(self.at(lane.clone()));
+            (lane, question)
+        });
+        ask_each(self.engine.sessions.as_ref(), questions).await;
     }
-    let mut open = Vec::new();
-    for (target, entered) in lanes {
-        let here = services.iter().filter(|(_, scope)| (*scope == Scope::Global) == target.region.is_global());
-        for (service, _) in here {
-            match entered {
-                Ok(()) => survey.coverage.expect(target.clone(), service),
+
+    /// The regional lanes of these accounts that can be looked at.
+    async fn regions(&self, accounts: Vec<AccountId>) -> Vec<Target> {
+        let wanted = &self.runbook.targets.regions;
+        let questions = accounts
+            .iter()
+            .map(|account| (Target::global(account.clone()), self.engine.sessions.regions(account, wanted)));
+        let answers = ask_all(self.engine.sessions.as_ref(), questions).await;
+        let mut open = Vec::new();
+        for (account, answer) in accounts.into_iter().zip(answers) {
+            match answer {
+                Some(Ok(lanes)) => open.extend(lanes.into_iter().filter_map(|lane| self.lane(lane))),
+                Some(Err(error)) => self.end(SurveyError::Targets(error)),
+                None => self.without_regions(&account),
+            }
+        }
+        let lanes = self.seen().survey.lanes.len();
+        (self.seen().progress)(Progress::Lanes(lanes));
+        open
+    }
+
+    /// Enters a lane into the ledger; gives it back if it can be looked at.
+    fn lane(&self, (target, state): Lane) -> Option<Target> {
+        self.expect(&target, &state);
+        state.is_ok().then_some(target)
+    }
+
+    /// Opens the cells of the ledger that the runbook needs of a lane, and closes them if it cannot be entered.
+    fn expect(&self, target: &Target, state: &Result<(), ActionError>) {
+        let seen = &mut *self.seen();
+        seen.survey.lanes.push(target.clone());
+        for service in self.services(target) {
+            match state {
+                Ok(()) => seen.survey.coverage.expect(target.clone(), service),
                 Err(error) => {
-                    survey.coverage.note(target.clone(), service, status(error), Some(error.to_string()));
+                    seen.survey.coverage.note(target.clone(), service, status(error), Some(error.to_string()));
                 }
             }
         }
-        match entered {
-            Ok(()) => open.push(target.clone()),
-            Err(error) if error.kind == ErrorKind::Disabled => {}
-            Err(error) => survey.gaps.push((target.clone(), error.to_string())),
+        if let Err(error) = state
+            && error.kind != ErrorKind::Disabled
+        {
+            seen.survey.gaps.push((target.clone(), error.to_string()));
         }
     }
-    Ok(open)
-}
 
-async fn list_sets(
-    engine: &Engine,
-    runbook: &Runbook,
-    inputs: &Map<String, Value>,
-    lanes: &[Target],
-    survey: &mut Survey,
-) -> Result<(), SurveyError> {
-    let own = Target::global(survey.view.caller.account.clone());
-    let (callers_own, others): (Vec<Target>, Vec<Target>) = lanes.iter().cloned().partition(|lane| *lane == own);
-    let mut listed = list(engine, runbook, &callers_own).await?;
-    refuse_caller(engine, runbook, &listed, &survey.view)?;
-    listed.extend(list(engine, runbook, &others).await?);
+    /// An account that did not say in time which regions it has.
+    fn without_regions(&self, account: &AccountId) {
+        let (global, why) = (Target::global(account.clone()), "which regions the account has: no answer");
+        let seen = &mut *self.seen();
+        for set in self.runbook.sets.values().filter(|set| !self.is_global(set)) {
+            let status = CoverageStatus::Unreachable;
+            seen.survey.coverage.note(global.clone(), service(set.from.as_str()), status, Some(why.to_owned()));
+        }
+        seen.survey.gaps.push((global, why.to_owned()));
+    }
 
-    survey.sets.extend(runbook.sets.keys().map(|name| (name.clone(), Vec::new())));
-    let predicates = predicates(engine, runbook)?;
-    let mut absent = Vec::new();
-    for Listed { name, lane, service, answer } in listed {
-        match answer {
-            Ok(resources) => {
-                survey.coverage.note(lane, service, CoverageStatus::Clean, None);
-                for resource in resources {
-                    let belongs = match predicates.get(&name) {
-                        None => true,
-                        Some(predicate) => predicate
-                            .matches(&resource.fields, inputs, survey.view.now)
-                            .map_err(|error| SurveyError::Runbook(format!("set `{name}`, {}: {error}", resource.id)))?,
-                    };
-                    if belongs {
-                        survey.sets[&name].push(resource);
-                    }
+    /// Looks at a lane: its sets and, if it is the account's global one, the steps that work on the account itself.
+    async fn at(&self, lane: Target) {
+        let sets = self.runbook.sets.iter().filter(|(_, set)| self.is_global(set) == lane.region.is_global());
+        let sets = join_all(sets.map(|(name, set)| self.set(&lane, name, set)));
+        let steps = self.runbook.steps.iter().filter(|step| step.on.is_none() && lane.region.is_global());
+        let steps = join_all(steps.map(|step| self.step(&lane, step, vec![account(&lane)])));
+        join(sets, steps).await;
+        let seen = &mut *self.seen();
+        let members = seen.survey.sets.values().flatten().filter(|resource| resource.target == lane).count();
+        let gap = seen.survey.gaps.iter().find(|(target, _)| *target == lane).map(|(_, why)| why.clone());
+        (seen.progress)(Progress::Lane(lane, gap.map_or(Ok(members), Err)));
+    }
+
+    /// Lists a set's members in a lane, and finds what the steps on that set would change.
+    async fn set(&self, lane: &Target, name: &'a SetName, set: &'a SetSpec) {
+        let Some(source) = self.engine.table.source(set.from.as_str()) else { return };
+        let predicate = self.predicates.get(name);
+        let wanted = predicate.map(Predicate::fields).unwrap_or_default();
+        let ask = async {
+            let cx = self.engine.sessions.enter(lane, Access::Read).await?;
+            source.list(&cx, &set.with, &wanted).await
+        };
+        let members = match self.asked(lane, service(set.from.as_str()), name.as_str(), ask).await {
+            Ok(members) => members,
+            Err(error) => {
+                if error.kind == ErrorKind::NotFound {
+                    self.seen().absent.push((name, error));
                 }
+                return;
             }
-            // The source itself says that what was asked for is not there: an answer.
-            Err(error) if error.kind == ErrorKind::NotFound => {
-                survey.coverage.note(lane, service, CoverageStatus::Clean, None);
-                absent.push((name, error));
+        };
+        if lane.account == self.view.caller.account {
+            match source.refuse(&self.view, &set.with, &members) {
+                Ok(None) => {}
+                Ok(Some(why)) => return self.end(SurveyError::Refused { set: name.clone(), why }),
+                Err(error) => return self.end(SurveyError::Set { set: name.clone(), error }),
             }
-            Err(error) => gap(survey, lane, service, &error),
+        }
+        let members = match self.belonging(members, name, predicate) {
+            Ok(members) => members,
+            Err(error) => return self.end(error),
+        };
+        self.seen().survey.sets[name].extend(members.iter().cloned());
+        let steps = self.runbook.steps.iter().filter(|step| step.on.as_ref() == Some(name));
+        let steps = steps.map(|step| {
+            let is_new = |member: &&Resource| !self.known.contains(&(&step.id, lane, &member.id));
+            self.step(lane, step, members.iter().filter(is_new).cloned().collect())
+        });
+        join_all(steps).await;
+    }
+
+    /// The members that belong to the set.
+    fn belonging(
+        &self,
+        members: Vec<Resource>,
+        name: &SetName,
+        predicate: Option<&Predicate>,
+    ) -> Result<Vec<Resource>, SurveyError> {
+        let Some(predicate) = predicate else { return Ok(members) };
+        let mut belonging = Vec::new();
+        for member in members {
+            let belongs = predicate.matches(&member.fields, self.inputs, self.view.now);
+            let of_member = |error| SurveyError::Runbook(format!("set `{name}`, {}: {error}", member.id));
+            if belongs.map_err(of_member)? {
+                belonging.push(member);
+            }
+        }
+        Ok(belonging)
+    }
+
+    /// Finds what a step would change for these members of its set.
+    async fn step(&self, lane: &Target, step: &'a Step, members: Vec<Resource>) {
+        let Some(action) = self.engine.table.action(step.uses.as_str()).filter(|_| !members.is_empty()) else { return };
+        let ask = async {
+            let cx = self.engine.sessions.enter(lane, Access::Read).await?;
+            action.discover(&cx, &step.with, &members).await
+        };
+        if let Ok(mut found) = self.asked(lane, service(step.uses.as_str()), step.id.as_str(), ask).await {
+            found.sort_by(|a, b| (&a.member, &a.resource).cmp(&(&b.member, &b.resource)));
+            self.seen().survey.found[&step.id].push((lane.clone(), found));
         }
     }
-    // If it is nowhere, that is the run's end. Where a lane did not answer, it may be there.
-    if let Some((set, error)) = absent.into_iter().find(|(name, _)| survey.sets[name].is_empty())
-        && survey.gaps.is_empty()
-    {
-        return Err(SurveyError::Set { set, error });
-    }
-    for members in survey.sets.values_mut() {
-        members.sort_by(|a, b| (&a.target, &a.id).cmp(&(&b.target, &b.id)));
-    }
-    Ok(())
-}
 
-/// What a source said about one lane.
-struct Listed<'a> {
-    name: SetName,
-    lane: Target,
-    service: &'a str,
-    answer: Result<Vec<Resource>, ActionError>,
-}
-
-/// Asks the sources of all sets about these lanes.
-async fn list<'a>(engine: &Engine, runbook: &'a Runbook, lanes: &[Target]) -> Result<Vec<Listed<'a>>, SurveyError> {
-    let mut asked = Vec::new();
-    let mut questions = Vec::new();
-    for (name, set) in &runbook.sets {
-        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
-        let global = source.kind().scope == Scope::Global;
-        for lane in lanes.iter().filter(|lane| lane.region.is_global() == global) {
-            asked.push((name.clone(), lane.clone(), service(set.from.as_str())));
-            questions.push((lane.clone(), async move {
-                let cx = engine.sessions.enter(lane, Access::Read).await?;
-                source.list(&cx, &set.with).await
-            }));
+    /// Asks, and notes in the ledger how it went. A source that says that what was asked for is not there has answered.
+    async fn asked<T>(
+        &self,
+        lane: &Target,
+        service: &'a str,
+        what: &'a str,
+        ask: impl Future<Output = Result<T, ActionError>>,
+    ) -> Result<T, ActionError> {
+        self.seen().open.insert((lane.clone(), service, what));
+        let answer = ask.await;
+        let seen = &mut *self.seen();
+        seen.open.remove(&(lane.clone(), service, what));
+        match &answer {
+            Err(error) if error.kind != ErrorKind::NotFound => gap(&mut seen.survey, lane.clone(), service, error),
+            _ => seen.survey.coverage.note(lane.clone(), service, CoverageStatus::Clean, None),
         }
+        answer
     }
-    let answers = ask_all(engine.sessions.as_ref(), questions)
-        .await
-        .into_iter()
-        .map(|answer| answer.unwrap_or_else(|| Err(no_answer())));
-    let listed = asked.into_iter().zip(answers);
-    Ok(listed.map(|((name, lane, service), answer)| Listed { name, lane, service, answer }).collect())
-}
 
-/// Ends the survey when the caller is whom a set names as compromised.
-fn refuse_caller(engine: &Engine, runbook: &Runbook, listed: &[Listed<'_>], view: &View) -> Result<(), SurveyError> {
-    for Listed { name, answer, .. } in listed {
-        let (set, Ok(members)) = (&runbook.sets[name], answer) else { continue };
-        let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
-        let refusal = source.refuse(view, &set.with, members);
-        if let Some(why) = refusal.map_err(|error| SurveyError::Set { set: name.clone(), error })? {
-            return Err(SurveyError::Refused { set: name.clone(), why });
+    /// What was seen, when nothing more is waited for.
+    fn finish(self) -> Result<Survey, SurveyError> {
+        let Seen { mut survey, open, absent, .. } = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for (lane, service, _) in open {
+            gap(&mut survey, lane, service, &no_answer());
         }
+        // If it is nowhere, that is the run's end. Where a lane did not answer, it may be there.
+        if let Some((set, error)) = absent.into_iter().find(|(name, _)| survey.sets[*name].is_empty())
+            && survey.gaps.is_empty()
+        {
+            return Err(SurveyError::Set { set: set.clone(), error });
+        }
+        survey.lanes.sort_by(|a, b| a.account.cmp(&b.account));
+        for members in survey.sets.values_mut() {
+            members.sort_by(|a, b| (&a.target, &a.id).cmp(&(&b.target, &b.id)));
+        }
+        for found in survey.found.values_mut() {
+            found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        Ok(survey)
     }
-    Ok(())
+
+    /// The services that the runbook needs of a lane.
+    fn services(&self, lane: &Target) -> BTreeSet<&'a str> {
+        let sets = self.runbook.sets.values().filter(|set| self.is_global(set) == lane.region.is_global());
+        let steps = self.runbook.steps.iter().filter(|step| step.on.is_none() && lane.region.is_global());
+        sets.map(|set| set.from.as_str()).chain(steps.map(|step| step.uses.as_str())).map(service).collect()
+    }
+
+    fn is_global(&self, set: &SetSpec) -> bool {
+        self.engine.table.source(set.from.as_str()).is_some_and(|source| source.kind().scope == Scope::Global)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen<'a>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, error: SurveyError) {
+        // The survey listens for as long as anybody looks.
+        let _ = self.ends.send(error);
+    }
 }
 
-fn predicates(engine: &Engine, runbook: &Runbook) -> Result<HashMap<SetName, Predicate>, SurveyError> {
+/// The account itself, as the member that a step without a set works on.
+fn account(lane: &Target) -> Resource {
+    Resource {
+        kind: Kind::new("account"),
+        id: ResourceId::new(lane.account.as_str()).expect("an account id is a resource id"),
+        target: lane.clone(),
+        fields: Map::new(),
+    }
+}
+
+fn predicates<'a>(engine: &Engine, runbook: &'a Runbook) -> Result<HashMap<&'a SetName, Predicate>, SurveyError> {
     let mut predicates = HashMap::new();
     for (name, set) in &runbook.sets {
-        let Some(text) = &set.predicate else { continue };
         let source = engine.table.source(set.from.as_str()).ok_or_else(|| unknown(set.from.as_str()))?;
+        let Some(text) = &set.predicate else { continue };
         let wrong = |faults: Vec<Fault>| {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             SurveyError::Runbook(format!("set `{name}`: {}", faults.join("; ")))
         };
-        predicates.insert(name.clone(), Predicate::compile(text, source.kind(), &runbook.inputs).map_err(wrong)?);
+        predicates.insert(name, Predicate::compile(text, source.kind(), &runbook.inputs).map_err(wrong)?);
     }
     Ok(predicates)
-}
-
-async fn discover(
-    engine: &Engine,
-    runbook: &Runbook,
-    lanes: &[Target],
-    known: &BTreeSet<&ChangeId>,
-    survey: &mut Survey,
-) -> Result<(), SurveyError> {
-    let mut asked = Vec::new();
-    let mut questions = Vec::new();
-    for step in &runbook.steps {
-        let action = engine.table.action(step.uses.as_str()).ok_or_else(|| unknown(step.uses.as_str()))?;
-        survey.found.insert(step.id.clone(), Vec::new());
-        for (lane, members) in members(step, lanes, known, survey) {
-            asked.push((step.id.clone(), lane.clone(), service(step.uses.as_str())));
-            questions.push((lane.clone(), async move {
-                let cx = engine.sessions.enter(&lane, Access::Read).await?;
-                action.discover(&cx, &step.with, &members).await
-            }));
-        }
-    }
-    let answers = ask_all(engine.sessions.as_ref(), questions).await;
-    for ((step, lane, service), answer) in asked.into_iter().zip(answers) {
-        match answer.unwrap_or_else(|| Err(no_answer())) {
-            Ok(mut found) => {
-                survey.coverage.note(lane.clone(), service, CoverageStatus::Clean, None);
-                found.sort_by(|a, b| (&a.member, &a.resource).cmp(&(&b.member, &b.resource)));
-                survey.found[&step].push((lane, found));
-            }
-            Err(error) => gap(survey, lane, service, &error),
-        }
-    }
-    Ok(())
-}
-
-/// The members of a step's set, per lane, without those that a known change is made to; for a step without a set the
-/// accounts themselves.
-fn members(
-    step: &Step,
-    lanes: &[Target],
-    known: &BTreeSet<&ChangeId>,
-    survey: &Survey,
-) -> Vec<(Target, Vec<Resource>)> {
-    let Some(set) = &step.on else {
-        let account = |lane: &Target| Resource {
-            kind: Kind::new("account"),
-            id: ResourceId::new(lane.account.as_str()).expect("an account id is a resource id"),
-            target: lane.clone(),
-            fields: Map::new(),
-        };
-        let global = lanes.iter().filter(|lane| lane.region.is_global());
-        return global.map(|lane| (lane.clone(), vec![account(lane)])).collect();
-    };
-    let mut by_lane: IndexMap<Target, Vec<Resource>> = IndexMap::new();
-    let is_new = |resource: &&Resource| !known.contains(&ChangeId::of(&step.id, &resource.target, &resource.id));
-    for resource in survey.sets.get(set).into_iter().flatten().filter(is_new) {
-        by_lane.entry(resource.target.clone()).or_default().push(resource.clone());
-    }
-    by_lane.into_iter().collect()
 }
 
 fn gap(survey: &mut Survey, lane: Target, service: &str, error: &ActionError) {

@@ -87,8 +87,12 @@ pub trait DynSource: Send + Sync {
     /// Whether `with` has the right form.
     fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
     /// See [`Source::list`].
-    fn list<'a>(&'a self, cx: &'a Ctx, params: &'a Map<String, Value>)
-    -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+    fn list<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        params: &'a Map<String, Value>,
+        wanted: &'a [&'static str],
+    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
     /// See [`Source::refuse`].
     fn refuse(
         &self,
@@ -268,8 +272,13 @@ impl<S: Source> DynSource for S {
         params::<S::Params>(with).map(drop).map_err(|error| error.message)
     }
 
-    fn list<'a>(&'a self, cx: &'a Ctx, with: &'a Map<String, Value>) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
-        Box::pin(async move { Source::list(self, cx, &params(with)?).await })
+    fn list<'a>(
+        &'a self,
+        cx: &'a Ctx,
+        with: &'a Map<String, Value>,
+        wanted: &'a [&'static str],
+    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
+        Box::pin(async move { Source::list(self, cx, &params(with)?, wanted).await })
     }
 
     fn refuse(

@@ -37,7 +37,8 @@ static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 pub struct Predicate {
     expression: IdedExpr,
-    fields: &'static [FieldSpec],
+    /// Those that it reads.
+    fields: Vec<&'static FieldSpec>,
     inputs: IndexMap<String, InputType>,
 }
 
@@ -103,7 +104,14 @@ impl Predicate {
             return Err(faults);
         }
         let known = inputs.iter().filter_map(|(name, input)| Some((name.clone(), (*input)?)));
-        Ok(Self { expression, fields: kind.fields, inputs: known.collect() })
+        let references = expression.references();
+        let fields = kind.fields.iter().filter(|field| references.has_variable(field.name)).collect();
+        Ok(Self { fields, inputs: known.collect(), expression })
+    }
+
+    /// The fields that it reads.
+    pub fn fields(&self) -> Vec<&'static str> {
+        self.fields.iter().map(|field| field.name).collect()
     }
 
     /// Whether no member, whatever its fields, can satisfy the predicate: `… && false`.
@@ -119,7 +127,7 @@ impl Predicate {
         now: Timestamp,
     ) -> Result<bool, String> {
         let mut context = Context::with_env(ENV.clone());
-        for field in self.fields {
+        for field in &self.fields {
             let value = field_value(field.field_type, fields.get(field.name))
                 .ok_or_else(|| format!("the field `{}` does not hold what its type says", field.name))?;
             context.add_variable_from_value(field.name, value);

@@ -7,11 +7,13 @@ use aws_types::SdkConfig;
 use jiff::Timestamp;
 use quell::engine::Engine;
 use quell::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, Source, View};
-use quell::engine::ports::{Access, Approver, Boxed, Reply, Reporter, Sessions, SharedClock, TokioClock, Traffic};
+use quell::engine::ports::{
+    Access, Account, Approver, Boxed, Lane, Reply, Reporter, Sessions, SharedClock, TokioClock, Traffic,
+};
 use quell::engine::table::Table;
 use quell::model::{
     AccountId, ActionError, Answer, Caller, Effect, ErrorKind, Event, FieldSpec, FieldType, Finding, Kind, KindSpec,
-    Plan, Region, Resource, ResourceId, Scope, Target, Tier, Undo, Verdict,
+    Plan, Region, Regions, Resource, ResourceId, Scope, Target, Targets, Tier, Undo, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -102,12 +104,16 @@ impl Sessions for ToySessions {
         Box::pin(async { Ok(caller()) })
     }
 
-    fn targets<'a>(
-        &'a self,
-        _: &'a quell::model::Targets,
-    ) -> Boxed<'a, Result<Vec<(Target, Result<(), ActionError>)>, ActionError>> {
+    fn accounts<'a>(&'a self, _: &'a Targets) -> Boxed<'a, Result<Vec<Account>, ActionError>> {
+        let lanes: BTreeSet<AccountId> =
+            self.0.lock().unwrap().machines.keys().map(|(lane, _)| lane.account.clone()).collect();
+        Box::pin(async move { Ok(lanes.into_iter().map(|account| (account, Ok(()))).collect()) })
+    }
+
+    fn regions<'a>(&'a self, account: &'a AccountId, _: &'a Regions) -> Boxed<'a, Result<Vec<Lane>, ActionError>> {
         let lanes: BTreeSet<Target> = self.0.lock().unwrap().machines.keys().map(|(lane, _)| lane.clone()).collect();
-        Box::pin(async move { Ok(lanes.into_iter().map(|lane| (lane, Ok(()))).collect()) })
+        let lanes = lanes.into_iter().filter(|lane| lane.account == *account);
+        Box::pin(async move { Ok(lanes.map(|lane| (lane, Ok(()))).collect()) })
     }
 
     fn assume(&self, _: Option<&quell::model::Role>) {}
@@ -166,7 +172,7 @@ impl Source for Machines {
     const TITLE: &'static str = "Lists toy machines.";
     const PERMISSIONS: &'static [&'static str] = &["toy:ListMachines"];
 
-    async fn list(&self, cx: &Ctx, _: &Nothing) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Nothing, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
         request(&self.0, &cx.target).await;
         let world = self.0.lock().unwrap();
         let here = world.machines.iter().filter(|((lane, _), _)| *lane == cx.target);

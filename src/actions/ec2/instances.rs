@@ -14,6 +14,9 @@ use crate::actions::field::{field, resource, time};
 use crate::engine::action::{Ctx, Source};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
+/// Looked up by a request of its own, and only for a predicate that reads it.
+const IMAGE_OWNER: &str = "image_owner";
+
 /// Lists instances, terminated ones included as long as AWS shows them (about an hour).
 pub struct Instances;
 
@@ -32,7 +35,7 @@ pub static KIND: KindSpec = KindSpec {
         field("account", FieldType::Text, "the account it is in"),
         field("launched", FieldType::Timestamp, "its last start: a stop and start sets it anew"),
         field("image", FieldType::Text, "the id of its AMI"),
-        field("image_owner", FieldType::Text, "the account that owns the AMI; empty when it is not to be seen"),
+        field(IMAGE_OWNER, FieldType::Text, "the account that owns the AMI; empty when it is not to be seen"),
         field("type", FieldType::Text, "m5.24xlarge"),
         field("platform", FieldType::Text, "windows or linux"),
         field("state", FieldType::Text, "pending, running, stopping, stopped, shutting-down or terminated"),
@@ -58,11 +61,11 @@ impl Source for Instances {
     const TITLE: &'static str = "All instances of a region, also those that a service manages";
     const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeInstances", "ec2:DescribeImages"];
 
-    async fn list(&self, cx: &Ctx, _: &Params) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, wanted: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let instances = super::described(&client, None).await?;
-        let owners = image_owners(&client, &instances).await;
-        Ok(instances.iter().filter_map(|instance| member(cx, instance, &owners)).collect())
+        let owners = if wanted.contains(&IMAGE_OWNER) { Some(image_owners(&client, &instances).await) } else { None };
+        Ok(instances.iter().filter_map(|instance| member(cx, instance, owners.as_ref())).collect())
     }
 }
 
@@ -80,19 +83,18 @@ async fn image_owners(client: &Client, instances: &[Instance]) -> HashMap<String
     images.filter_map(|image| Some((image.image_id?, image.owner_id?))).collect()
 }
 
-fn member(cx: &Ctx, instance: &Instance, owners: &HashMap<String, String>) -> Option<Resource> {
+fn member(cx: &Ctx, instance: &Instance, owners: Option<&HashMap<String, String>>) -> Option<Resource> {
     let tags = super::tags(instance.tags());
     let placement = instance.placement();
     let cpu = instance.cpu_options();
     let threads = cpu.and_then(|cpu| Some(cpu.core_count()? * cpu.threads_per_core()?));
     let image = instance.image_id().unwrap_or_default();
-    let fields = json!({
+    let mut fields = json!({
         "id": super::id(instance),
         "region": cx.target.region.as_str(),
         "account": cx.target.account.as_str(),
         "launched": time(instance.launch_time()),
         "image": image,
-        "image_owner": owners.get(image).map_or("", String::as_str),
         "type": instance.instance_type().map_or("", |kind| kind.as_str()),
         "platform": instance.platform().map_or("linux", |_| "windows"),
         "state": super::state(instance),
@@ -108,5 +110,8 @@ fn member(cx: &Ctx, instance: &Instance, owners: &HashMap<String, String>) -> Op
         "vcpus": threads.unwrap_or_default(),
         "tags": tags,
     });
+    if let Some(owners) = owners {
+        fields[IMAGE_OWNER] = owners.get(image).map_or("", String::as_str).into();
+    }
     resource(cx, KIND.name, super::id(instance), fields)
 }

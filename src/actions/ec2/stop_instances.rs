@@ -73,10 +73,15 @@ impl Action for StopInstances {
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
-        let instances = super::instances(&client, members).await?;
+        // The survey knows already who runs, so that both are asked at once; what it does not know is asked afterwards.
+        let listed: Vec<&str> = members.iter().filter(|member| ran(member)).map(|member| member.id.as_str()).collect();
+        let (instances, mut protected) =
+            super::both(super::instances(&client, members), protected(&client, listed.iter().copied())).await?;
         let running = instances.iter().filter(|instance| runs(&super::state(instance)) && !super::is_spot(instance));
-        let (protected, persistent) =
-            super::both(protected(&client, running), persistent_spot_requests(&client, &instances)).await?;
+        let others = running.map(super::id).filter(|id| !listed.contains(id));
+        let (more, persistent) =
+            super::both(self::protected(&client, others), persistent_spot_requests(&client, &instances)).await?;
+        protected.extend(more);
         let found =
             |instance| found(instance, protected.contains(super::id(instance)), unstoppable(instance, &persistent));
         Ok(instances.iter().filter_map(found).collect())
@@ -184,6 +189,12 @@ impl Action for StopInstances {
     }
 }
 
+/// Whether a member ran on demand when its set was listed.
+fn ran(member: &Resource) -> bool {
+    let field = |name| member.fields.get(name).and_then(Value::as_str);
+    field("state").is_some_and(runs) && field("lifecycle") == Some("")
+}
+
 fn runs(state: &str) -> bool {
     matches!(state, "running" | "pending")
 }
@@ -254,12 +265,10 @@ async fn start(client: &Client, id: &str) -> Result<(), ActionError> {
 /// Which of these have stop protection.
 async fn protected<'a>(
     client: &Client,
-    instances: impl Iterator<Item = &'a Instance>,
+    instances: impl Iterator<Item = &'a str>,
 ) -> Result<HashSet<String>, ActionError> {
-    let flags = instances.map(|instance| async {
-        let id = super::id(instance);
-        Ok::<_, ActionError>((id.to_owned(), super::flag(client, id, Flag::Stop).await?))
-    });
+    let flags = instances
+        .map(|id| async move { Ok::<_, ActionError>((id.to_owned(), super::flag(client, id, Flag::Stop).await?)) });
     let flags = try_join_all(flags).await?;
     Ok(flags.into_iter().filter(|(_, flag)| *flag == Some(true)).map(|(id, _)| id).collect())
 }

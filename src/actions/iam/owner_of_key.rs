@@ -27,7 +27,7 @@ impl Source for OwnerOfKey {
     const TITLE: &'static str = "The user that an access key belongs to";
     const PERMISSIONS: &'static [&'static str] = &["iam:GetAccessKeyLastUsed", "iam:GetUser"];
 
-    async fn list(&self, cx: &Ctx, params: &Params) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, params: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
         let (key, account) = (&params.key, &cx.target.account);
         if key.as_str().starts_with("ASIA") {
             let message = format!(

@@ -43,7 +43,7 @@ impl Source for Users {
     const TITLE: &'static str = "All users of an account";
     const PERMISSIONS: &'static [&'static str] = &["iam:ListUsers", "iam:GetAccountAuthorizationDetails"];
 
-    async fn list(&self, cx: &Ctx, _: &Params) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let (users, tags) = try_join(Box::pin(users(&client)), Box::pin(tags(&client))).await?;
         let none = Vec::new();
