@@ -10,8 +10,9 @@ use std::sync::Arc;
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::Duration;
 
 use super::ports::Clock;
 use crate::model::{
@@ -45,8 +46,21 @@ pub struct View {
     pub now: Timestamp,
 }
 
+/// When the look right before a change is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookBefore {
+    /// When the turn of the change has come: when all that it needs has ended.
+    AtItsTurn,
+    /// Already while what it needs is under way, so that nothing waits for the look. Only for an action whose look sees
+    /// nothing that other steps change. A look that is more than [`FRESH`] old by the turn of the change is taken anew.
+    Ahead,
+}
+
+/// How old the look before a change may be when the change is made.
+pub const FRESH: Duration = Duration::from_secs(2);
+
 /// Something that an action found for a member of its set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found<P> {
     /// The member for which it was found.
     pub member: ResourceId,
@@ -156,6 +170,8 @@ pub trait Action: Send + Sync + 'static {
     /// How many changes one `apply` may carry. More than one only where one *request* carries them all: when such a
     /// request fails, the engine halves the batch until what spoils it stands alone.
     const BATCH: usize = 1;
+    /// When the look right before a change is taken.
+    const LOOK_BEFORE: LookBefore = LookBefore::AtItsTurn;
 
     /// Looks. Every member of `members` is in `cx.target`. A member that is gone is simply not found.
     fn discover(

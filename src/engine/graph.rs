@@ -28,8 +28,12 @@ pub struct Graph {
     waiting: Vec<Vec<(Index, OnFailure)>>,
     /// Per step: how many of its changes have not ended.
     open: Vec<usize>,
+    /// Per step: how many of its changes have not begun.
+    unbegun: Vec<usize>,
     /// Per change: on how many changes and steps it still waits.
     waits: Vec<usize>,
+    /// Per change: how many of those have not even begun.
+    distant: Vec<usize>,
 }
 
 impl Graph {
@@ -48,6 +52,8 @@ impl Graph {
             dependents: vec![Vec::new(); changes.len()],
             waiting: vec![Vec::new(); steps.len()],
             waits: vec![0; changes.len()],
+            distant: vec![0; changes.len()],
+            unbegun: open.clone(),
             open,
             step_of,
         };
@@ -55,6 +61,7 @@ impl Graph {
         for (index, change) in changes.iter().enumerate() {
             let waits = edges.of(&steps[graph.step_of[index]], change);
             graph.waits[index] = waits.len();
+            graph.distant[index] = waits.len();
             for (wait, on_failure) in waits {
                 match wait {
                     Wait::Change(before) => graph.dependents[before].push((index, on_failure)),
@@ -68,6 +75,21 @@ impl Graph {
     /// The changes that wait for nothing.
     pub fn free(&self) -> impl Iterator<Item = Index> + '_ {
         self.waits.iter().enumerate().filter(|(_, waits)| **waits == 0).map(|(index, _)| index)
+    }
+
+    /// Notes that a change began. Returns the changes whose turn is next: all that they wait for is under way.
+    pub fn begin(&mut self, index: Index) -> BTreeSet<Index> {
+        let step = self.step_of[index];
+        self.unbegun[step] = self.unbegun[step].saturating_sub(1);
+        let whole_step = if self.unbegun[step] == 0 { &*self.waiting[step] } else { &[] };
+        let mut next = BTreeSet::new();
+        for (dependent, _) in self.dependents[index].iter().chain(whole_step) {
+            self.distant[*dependent] = self.distant[*dependent].saturating_sub(1);
+            if self.distant[*dependent] == 0 {
+                next.insert(*dependent);
+            }
+        }
+        next
     }
 
     /// Notes that a change ended. Returns the changes that now wait for nothing, and those whose step is held by this
@@ -181,6 +203,16 @@ mod tests {
         assert_eq!(graph.end(0, false), Freed::default());
         // One failure never holds others across a barrier, unless the runbook says so.
         assert_eq!(graph.end(1, true), Freed { free: BTreeSet::from([2]), held: BTreeSet::new() });
+    }
+
+    #[test]
+    fn a_change_is_next_when_all_that_it_waits_for_is_under_way() {
+        let runbook = runbook(PER_MEMBER);
+        let changes = [change("keys", "u1"), change("keys", "u2"), change("evidence", "a"), change("isolate", "a")];
+        let mut graph = Graph::new(&runbook, &changes);
+        assert_eq!(graph.begin(0), BTreeSet::new());
+        assert_eq!(graph.begin(1), BTreeSet::from([2]));
+        assert_eq!(graph.begin(2), BTreeSet::from([3]));
     }
 
     #[test]

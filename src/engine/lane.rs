@@ -49,6 +49,8 @@ pub struct Assigned {
     pub cut_off: bool,
     /// What it made, when it is taken back.
     pub effect: Effect,
+    /// What a look ahead saw of it, if it is fresh.
+    pub seen: Option<Found<Value>>,
 }
 
 /// What a lane reports.
@@ -56,6 +58,8 @@ pub struct Assigned {
 pub enum LaneEvent {
     /// It has looked at the resources of the shard.
     Looked,
+    /// It has looked ahead, and saw this.
+    Foreseen(Vec<Found<Value>>),
     /// A change has its outcome.
     Ended(ChangeId, Outcome),
 }
@@ -76,9 +80,12 @@ pub async fn carry_out(engine: Engine, shard: Shard, report: impl Fn(LaneEvent) 
         Ok(cx) => cx,
         Err(error) => return fail_all(&error),
     };
-    let found = match look(action, &cx, &shard).await {
-        Ok(found) => found,
-        Err(error) => return fail_all(&error),
+    let found = match foreseen(&shard) {
+        Some(found) => found,
+        None => match look(action, &cx, &shard).await {
+            Ok(found) => found,
+            Err(error) => return fail_all(&error),
+        },
     };
     report(LaneEvent::Looked);
     match shard.direction {
@@ -87,7 +94,19 @@ pub async fn carry_out(engine: Engine, shard: Shard, report: impl Fn(LaneEvent) 
     }
 }
 
-/// Adapts a channel to [`carry_out`]'s report.
+/// Looks at the resources of a shard whose turn is next. Ends in exactly one [`LaneEvent::Looked`]; what could not be seen is
+/// looked at when the turn has come.
+pub async fn look_ahead(engine: Engine, shard: Shard, report: impl Fn(LaneEvent) + Sync) {
+    if let Some(action) = engine.table.action(shard.step.uses.as_str())
+        && let Ok(cx) = engine.sessions.enter(&shard.target, Access::Write).await
+        && let Ok(found) = look(action, &cx, &shard).await
+    {
+        report(LaneEvent::Foreseen(found.into_values().collect()));
+    }
+    report(LaneEvent::Looked);
+}
+
+/// Adapts a channel to the report of a lane.
 pub fn through(
     sender: UnboundedSender<(Target, crate::model::StepId, LaneEvent)>,
     target: Target,
@@ -98,6 +117,12 @@ pub fn through(
 }
 
 type Seen = HashMap<ResourceId, Found<Value>>;
+
+/// What a look ahead saw of the shard, if it saw all of it.
+fn foreseen(shard: &Shard) -> Option<Seen> {
+    let seen = shard.changes.iter().map(|assigned| assigned.seen.clone());
+    seen.map(|found| found.map(|found| (found.resource.clone(), found))).collect()
+}
 
 async fn look(action: &dyn DynAction, cx: &Ctx, shard: &Shard) -> Result<Seen, ActionError> {
     let members = members(shard.changes.iter().map(|assigned| &assigned.change));

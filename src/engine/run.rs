@@ -1,12 +1,15 @@
 //! The main loop: ask, apply, prove. A resumed run is this same loop, entered with a state folded from the journal.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use super::Engine;
+use super::action::{FRESH, Found, LookBefore};
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
 use super::prove::{self, Looked};
@@ -25,6 +28,8 @@ pub struct Run<'a> {
     approver: Arc<dyn Approver>,
     reporter: &'a mut dyn Reporter,
     stop: watch::Receiver<bool>,
+    /// What looks ahead saw, and when.
+    foreseen: HashMap<ChangeId, (Instant, Found<Value>)>,
 }
 
 /// What ends a run before its time. What merely happens in a run is an event.
@@ -66,7 +71,7 @@ impl<'a> Run<'a> {
         engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
         let (approver, reporter, stop) = ports;
         reporter.event(&first);
-        let mut run = Self { engine, journal, state, approver, reporter, stop };
+        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: HashMap::new() };
         for (phase, seconds) in timed {
             run.record([EventKind::PhaseEnded { phase: *phase, seconds: *seconds }])?;
         }
@@ -87,7 +92,7 @@ impl<'a> Run<'a> {
         for event in events {
             reporter.event(event);
         }
-        let mut run = Self { engine, journal, state, approver, reporter, stop };
+        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: HashMap::new() };
         run.record([EventKind::RunResumed { caller }])?;
         Ok(run)
     }
@@ -156,6 +161,11 @@ impl<'a> Run<'a> {
                 let report = lane::through(sender.clone(), target, step);
                 lanes.spawn(lane::carry_out(self.engine.clone(), shard, report));
             }
+            for shard in self.shards_ahead() {
+                self.state.looks_ahead(&shard.target, &shard.step.id);
+                let report = lane::through(sender.clone(), shard.target.clone(), shard.step.id.clone());
+                lanes.spawn(lane::look_ahead(self.engine.clone(), shard, report));
+            }
             if lanes.is_empty() && events.is_empty() {
                 break;
             }
@@ -182,10 +192,24 @@ impl<'a> Run<'a> {
             return Ok(Vec::new());
         }
         let shards = waves.iter().map(|wave| self.shard(wave)).collect();
+        for id in waves.iter().flat_map(|wave| &wave.changes) {
+            self.foreseen.remove(id);
+        }
         let intents = waves.into_iter().flat_map(|wave| wave.changes);
         self.record(intents.map(|change| EventKind::ChangeStarted { change }))?;
         self.journal.sync()?;
         Ok(shards)
+    }
+
+    /// What can be looked at now, ahead of its turn.
+    fn shards_ahead(&mut self) -> Vec<Shard> {
+        let mut next = self.state.take_next();
+        next.retain(|wave| {
+            let step = self.state.plan().runbook.step(&wave.step);
+            let action = step.and_then(|step| self.engine.table.action(step.uses.as_str()));
+            action.is_some_and(|action| action.look_before() == LookBefore::Ahead)
+        });
+        next.iter().map(|wave| self.shard(wave)).collect()
     }
 
     fn shard(&self, wave: &Wave) -> Shard {
@@ -196,6 +220,7 @@ impl<'a> Run<'a> {
                 change: tracked.change.clone(),
                 cut_off: tracked.cut_off,
                 effect: plan.effects.get(id).cloned().unwrap_or_default(),
+                seen: self.foreseen.get(id).filter(|(at, _)| at.elapsed() <= FRESH).map(|(_, found)| found.clone()),
             }
         };
         Shard {
@@ -213,6 +238,10 @@ impl<'a> Run<'a> {
         while let Some((target, step, event)) = next {
             match event {
                 LaneEvent::Looked => self.state.looked(&target, &step),
+                LaneEvent::Foreseen(found) => {
+                    let id = |found: &Found<Value>| ChangeId::of(&step, &target, &found.resource);
+                    self.foreseen.extend(found.into_iter().map(|found| (id(&found), (Instant::now(), found))));
+                }
                 LaneEvent::Ended(change, outcome) => ended.push(EventKind::ChangeEnded { change, outcome }),
             }
             next = events.try_recv().ok();

@@ -69,6 +69,7 @@ pub struct State {
     graph: Graph,
     ready: BTreeSet<Index>,
     held: BTreeSet<Index>,
+    next: BTreeSet<Index>,
     lanes: HashMap<(Target, StepId), Lane>,
     approvals: BTreeMap<Tier, Approval>,
     stopping: bool,
@@ -109,6 +110,7 @@ impl State {
             graph: Graph::default(),
             ready: BTreeSet::new(),
             held: BTreeSet::new(),
+            next: BTreeSet::new(),
             lanes: HashMap::new(),
             approvals: BTreeMap::new(),
             stopping: false,
@@ -190,6 +192,7 @@ impl State {
         self.graph = Graph::new(&self.plan.runbook, &self.plan.changes);
         self.ready = self.graph.free().collect();
         self.held.clear();
+        self.next.clear();
         for index in 0..self.tracked.len() {
             match &self.tracked[index].progress {
                 Progress::Waiting => {}
@@ -244,6 +247,7 @@ impl State {
         let lane = self.lanes.entry((tracked.change.target.clone(), tracked.change.step.clone())).or_default();
         lane.in_flight += 1;
         lane.looking = true;
+        self.next.extend(self.graph.begin(index));
     }
 
     fn end(&mut self, change: &ChangeId, outcome: &Outcome, at: Timestamp) {
@@ -257,6 +261,19 @@ impl State {
         tracked.progress = Progress::Ended(outcome.clone());
         tracked.ended = Some(at);
         self.release(index, outcome.is_good());
+    }
+
+    /// The changes whose turn is next, as one wave per lane and step: all that they wait for has begun since this was asked
+    /// last.
+    pub fn take_next(&mut self) -> Vec<Wave> {
+        let next = std::mem::take(&mut self.next);
+        let waiting = next.into_iter().filter(|index| self.tracked[*index].progress == Progress::Waiting);
+        self.by_lane(waiting)
+    }
+
+    /// A lane looks at the resources of a wave ahead of its turn: until it has, no other wave of the step begins there.
+    pub fn looks_ahead(&mut self, target: &Target, step: &StepId) {
+        self.lanes.entry((target.clone(), step.clone())).or_default().looking = true;
     }
 
     /// A lane has looked at the resources of its wave, so that the next wave may look.
@@ -273,22 +290,28 @@ impl State {
         if self.stopping {
             return Vec::new();
         }
+        let mut waves = self.by_lane(self.ready.iter().copied());
+        waves.retain_mut(|wave| {
+            let lane = self.lanes.get(&(wave.target.clone(), wave.step.clone())).copied().unwrap_or_default();
+            let room = batch(&wave.step).max(IN_FLIGHT).saturating_sub(lane.in_flight);
+            wave.changes.truncate(room);
+            !lane.looking && room > 0
+        });
+        waves
+    }
+
+    fn by_lane(&self, changes: impl Iterator<Item = Index>) -> Vec<Wave> {
         let mut waves: BTreeMap<(&Target, &StepId), Vec<ChangeId>> = BTreeMap::new();
-        for index in &self.ready {
-            let change = &self.tracked[*index].change;
+        for index in changes {
+            let change = &self.tracked[index].change;
             waves.entry((&change.target, &change.step)).or_default().push(change.id.clone());
         }
-        let mut startable = Vec::new();
-        for ((target, step), mut changes) in waves {
-            let lane = self.lanes.get(&(target.clone(), step.clone())).copied().unwrap_or_default();
-            let room = batch(step).max(IN_FLIGHT).saturating_sub(lane.in_flight);
-            if lane.looking || room == 0 {
-                continue;
-            }
-            changes.truncate(room);
-            startable.push(Wave { target: target.clone(), step: step.clone(), changes });
-        }
-        startable
+        let wave = |((target, step), changes): ((&Target, &StepId), _)| Wave {
+            target: target.clone(),
+            step: step.clone(),
+            changes,
+        };
+        waves.into_iter().map(wave).collect()
     }
 
     /// The changes that must not be made because something they need failed, with the words for it.

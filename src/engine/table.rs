@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::action::{Action, Ctx, Decision, Found, Item, Source, View};
+use super::action::{Action, Ctx, Decision, Found, Item, LookBefore, Source, View};
 use super::ports::Boxed;
 use crate::model::{
     ActionError, ActionSpec, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource, SourceSpec, Tier, Verdict,
@@ -25,6 +25,8 @@ pub trait DynAction: Send + Sync {
     fn spec(&self) -> ActionSpec;
     /// See [`Action::BATCH`].
     fn batch(&self) -> usize;
+    /// See [`Action::LOOK_BEFORE`].
+    fn look_before(&self) -> LookBefore;
     /// Whether `with` has the right form.
     fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
     /// See [`Action::discover`].
@@ -164,6 +166,10 @@ impl<A: Action> DynAction for A {
 
     fn batch(&self) -> usize {
         A::BATCH
+    }
+
+    fn look_before(&self) -> LookBefore {
+        A::LOOK_BEFORE
     }
 
     fn check(&self, with: &Map<String, Value>) -> Result<(), String> {

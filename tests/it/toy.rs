@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use quell::engine::Engine;
-use quell::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, Source, View};
+use quell::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, Source, View};
 use quell::engine::ports::{
     Access, Account, Approver, Boxed, Lane, Reply, Reporter, Sessions, SharedClock, TokioClock, Traffic,
 };
@@ -36,6 +36,8 @@ pub struct World {
     pub switched: Vec<(String, usize)>,
     /// How many looks at a machine that was switched off still find it on its way.
     pub on_their_way: usize,
+    /// How long taking evidence takes beyond the request.
+    pub evidence_takes: Duration,
     /// Requests that asked for a change, carried out or not.
     pub writes: usize,
 }
@@ -211,6 +213,7 @@ impl Action for SwitchOff {
     const UNDO_PERMISSIONS: &'static [&'static str] = &[];
     const EXAMPLE: &'static str = "{ id: off, uses: toy.switch-off, on: machines }";
     const BATCH: usize = 8;
+    const LOOK_BEFORE: LookBefore = LookBefore::Ahead;
 
     async fn discover(
         &self,
@@ -304,6 +307,8 @@ impl Action for TakeEvidence {
 
     async fn apply(&self, cx: &Ctx, _: &Nothing, items: &[Item<Option<String>>]) -> Result<Vec<Effect>, ActionError> {
         request(&self.0, &cx.target).await;
+        let takes = self.0.lock().unwrap().evidence_takes;
+        sleep(takes).await;
         let mut world = self.0.lock().unwrap();
         world.writes += 1;
         let item = &items[0];

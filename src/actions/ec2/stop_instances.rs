@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use super::{FILTER_VALUES, Flag, PAGE, filter};
-use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
+use crate::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
 /// How long a rollback waits for a machine that is still stopping.
@@ -70,6 +70,7 @@ impl Action for StopInstances {
     const UNDO_PERMISSIONS: &'static [&'static str] = &["ec2:StartInstances"];
     const EXAMPLE: &'static str = "{ id: stop, uses: ec2.stop-instances, on: rogue, at_most: 500 }";
     const BATCH: usize = 50;
+    const LOOK_BEFORE: LookBefore = LookBefore::Ahead;
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
