@@ -24,7 +24,7 @@ mod tier;
 pub use action_error::{ActionError, ErrorKind};
 pub use approval::{Answer, Approval};
 pub use caller::Caller;
-pub use catalog::{ActionSpec, Catalog, FieldSpec, FieldType, KindSpec, Scope, SourceSpec};
+pub use catalog::{ActionSpec, Catalog, FieldSpec, FieldType, KindSpec, Scope, SourceSpec, is_of_caller};
 pub use change::{AttachedPolicy, Change, Effect, PolicyHolder, Undo};
 pub use coverage::{Coverage, CoverageCounts, CoverageEntry, CoverageStatus};
 pub use event::{Event, EventKind, Outcome, Phase, Verdict};

@@ -11,8 +11,7 @@ use super::prepare::prepare;
 use super::screen::{Output, Screen};
 use super::session;
 use crate::engine::ports::{Access, Lane, Sessions};
-use crate::engine::table::Table;
-use crate::model::{ActionError, Caller, ErrorKind, Finding, Runbook, Target, Targets};
+use crate::model::{ActionError, Caller, Catalog, ErrorKind, Finding, Runbook, Target, Targets};
 use crate::report::style::{Colour, laid_out, table};
 use crate::report::text::{counted, shown};
 
@@ -53,11 +52,16 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let (engine, caller) = session::open(&args.aws, &new_run(now), screen).await?;
     let targets = runbook.as_ref().map_or_else(Targets::default, |runbook| runbook.targets.clone());
     let lanes = lanes(engine.sessions.as_ref(), &targets).await?;
-    let permissions = runbook.as_ref().map(|runbook| permissions(runbook, &actions)).unwrap_or_default();
+    let permissions = runbook.as_ref().map(|runbook| permissions(runbook, &actions.catalog())).unwrap_or_default();
     let mut findings = Vec::new();
     for (target, state) in &lanes {
         if target.region.is_global() && state.is_ok() && !permissions.is_empty() {
-            findings.extend(engine.sessions.lacking(target, &permissions).await);
+            for finding in engine.sessions.lacking(target, &permissions).await {
+                // What the caller lacks in its own account is found again for every account that needs it.
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
+            }
         }
     }
     let diagnosis = Diagnosis { caller, lanes, findings };
@@ -86,11 +90,10 @@ async fn lanes(sessions: &dyn Sessions, targets: &Targets) -> Result<Vec<Lane>, 
 }
 
 /// All that the runbook's steps and sets need.
-fn permissions(runbook: &Runbook, table: &Table) -> Vec<&'static str> {
-    let steps = runbook.steps.iter().filter_map(|step| table.action(step.uses.as_str()));
-    let sets = runbook.sets.values().filter_map(|set| table.source(set.from.as_str()));
-    let mut all: BTreeSet<&'static str> = steps.flat_map(|action| action.spec().permissions).copied().collect();
-    all.extend(sets.flat_map(|source| source.spec().permissions));
+fn permissions(runbook: &Runbook, catalog: &Catalog) -> Vec<&'static str> {
+    let sets = runbook.sets.values().filter_map(|set| catalog.sources.get(set.from.as_str()));
+    let mut all: BTreeSet<&'static str> = sets.flat_map(|source| source.permissions).copied().collect();
+    all.extend(runbook.steps.iter().flat_map(|step| catalog.permissions(runbook, step)));
     all.into_iter().collect()
 }
 

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::model::{Accounts, Catalog, Runbook};
+use crate::model::{Accounts, Catalog, Runbook, Step, is_of_caller};
 
 /// Print the least IAM policy with which a runbook can be carried out
 ///
-/// For the principal that runs quell and for the role it assumes: what it must be able to read, what it must be able to
-/// change, and, on demand, what taking it back needs. RUNBOOK is a file or the name of a shipped runbook.
+/// What must be read, what must be changed, and, on demand, what taking it back needs. RUNBOOK is a file or the name of a
+/// shipped runbook. The policy is for a principal that works in its own account; where the runbook enters other accounts by
+/// a role, --for caller and --for role print what each of the two needs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// A file, or the name of a shipped runbook
@@ -18,6 +19,21 @@ pub struct Args {
     /// Include the permissions that only a rollback needs
     #[arg(long)]
     pub with_rollback: bool,
+    /// Whose policy
+    #[arg(long = "for", value_enum, value_name = "WHOM", default_value_t)]
+    pub holder: Holder,
+}
+
+/// Who is to have a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Holder {
+    /// Who calls and does all the work itself, or does both parts.
+    #[default]
+    Both,
+    /// Who calls: enters the accounts, and speaks to Organizations.
+    Caller,
+    /// The role that is entered in every account.
+    Role,
 }
 
 /// Verbs of operations that change nothing.
@@ -26,7 +42,7 @@ const READING: &[&str] = &["Describe", "Get", "List", "Lookup", "Simulate"];
 /// Prints the policy of a runbook that was loaded.
 pub fn run(args: &Args, runbook: &Runbook, catalog: &Catalog, out: &mut dyn Write) -> io::Result<u8> {
     let rollback = if args.with_rollback { Rollback::Included } else { Rollback::Left };
-    writeln!(out, "{:#}", policy(runbook, catalog, rollback))?;
+    writeln!(out, "{:#}", policy(runbook, catalog, rollback, args.holder))?;
     Ok(0)
 }
 
@@ -39,31 +55,30 @@ pub enum Rollback {
     Left,
 }
 
-/// The least policy for a runbook: the permissions of its actions and sources, and what quell itself asks AWS.
-pub fn policy(runbook: &Runbook, catalog: &Catalog, rollback: Rollback) -> Value {
-    let actions: Vec<_> = runbook.steps.iter().filter_map(|step| catalog.actions.get(step.uses.as_str())).collect();
+/// The least policy for a runbook: the permissions of its steps and sets, and what quell itself asks AWS.
+pub fn policy(runbook: &Runbook, catalog: &Catalog, rollback: Rollback, holder: Holder) -> Value {
+    let of_steps = |of: fn(&Catalog, &Runbook, &Step) -> Vec<&'static str>| {
+        let all = runbook.steps.iter().flat_map(move |step| of(catalog, runbook, step));
+        all.filter(|permission| holder.has(permission)).collect::<BTreeSet<_>>()
+    };
     let sources = runbook.sets.values().filter_map(|set| catalog.sources.get(set.from.as_str()));
-    let needed: BTreeSet<&str> = actions
-        .iter()
-        .flat_map(|action| action.permissions)
-        .chain(sources.flat_map(|source| source.permissions))
-        .copied()
-        .chain(basics(runbook))
-        .collect();
+    let of_sets = sources.flat_map(|source| source.permissions).copied().filter(|permission| holder.has(permission));
+    let mut needed = of_steps(Catalog::permissions);
+    needed.extend(of_sets.chain(basics(runbook, holder)));
     let (reads, changes): (BTreeSet<_>, BTreeSet<_>) = needed.iter().partition(|permission| is_read(permission));
 
     let mut statements = vec![statement("QuellReads", &reads)];
     if !changes.is_empty() {
         statements.push(statement("QuellContains", &changes));
     }
-    let undo: BTreeSet<&str> = actions.iter().flat_map(|action| action.undo_permissions).copied().collect();
+    let undo = of_steps(Catalog::undo_permissions);
     let only_undo: BTreeSet<&str> = undo.difference(&needed).copied().collect();
     if rollback == Rollback::Included && !only_undo.is_empty() {
         statements.push(statement("QuellRollsBack", &only_undo));
     }
-    if let Some(role) = &runbook.targets.role {
+    if let Some(role) = runbook.targets.role.as_ref().filter(|_| holder != Holder::Role) {
         // What a template stands for is not known here.
-        let name = if role.name.contains("${{") { "*" } else { role.name.as_str() };
+        let name = if role.name.contains("${{") { "*" } else { role.name.trim_start_matches('/') };
         statements.push(json!({
             "Sid": "QuellEntersAccounts",
             "Effect": "Allow",
@@ -74,23 +89,37 @@ pub fn policy(runbook: &Runbook, catalog: &Catalog, rollback: Rollback) -> Value
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
-/// What quell asks AWS whatever the runbook does. `sts:GetCallerIdentity` needs no permission, but an explicit one does no
-/// harm and survives a boundary.
-fn basics(runbook: &Runbook) -> impl Iterator<Item = &'static str> {
-    let accounts: &[&str] = match runbook.targets.accounts {
-        Accounts::Own | Accounts::Listed(_) => &[],
-        Accounts::OfKey(_) => &["sts:GetAccessKeyInfo"],
-        Accounts::Organization => &["organizations:ListAccounts"],
-        Accounts::Ou(_) => &["organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"],
-    };
-    let always = [
-        "account:ListRegions",
-        "ec2:DescribeRegions",
-        "iam:ListAccountAliases",
-        "iam:SimulatePrincipalPolicy",
-        "sts:GetCallerIdentity",
-    ];
-    always.into_iter().chain(accounts.iter().copied())
+impl Holder {
+    fn has(self, permission: &str) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Caller => is_of_caller(permission),
+            Self::Role => !is_of_caller(permission),
+        }
+    }
+}
+
+/// What quell asks AWS whatever the runbook does.
+fn basics(runbook: &Runbook, holder: Holder) -> Vec<&'static str> {
+    // Permissions are simulated for the caller and for the role alike.
+    let mut basics = vec!["iam:SimulatePrincipalPolicy"];
+    if holder != Holder::Caller {
+        basics.extend(["account:ListRegions", "ec2:DescribeRegions"]);
+    }
+    if holder != Holder::Role {
+        // A caller that is a role is simulated by the role's ARN, whose path no session tells. `sts:GetCallerIdentity` needs
+        // no permission, but an explicit one does no harm and survives a boundary.
+        basics.extend(["iam:GetRole", "sts:GetCallerIdentity"]);
+        basics.extend(match runbook.targets.accounts {
+            Accounts::Own | Accounts::Listed(_) => &[][..],
+            Accounts::OfKey(_) => &["sts:GetAccessKeyInfo"],
+            Accounts::Organization => &["organizations:ListAccounts"],
+            Accounts::Ou(_) => {
+                &["organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"]
+            }
+        });
+    }
+    basics
 }
 
 fn is_read(permission: &str) -> bool {
@@ -116,6 +145,7 @@ mod tests {
             undo: "",
             permissions: &["ec2:StopInstances", "ec2:DescribeInstances"],
             undo_permissions: &["ec2:StartInstances", "ec2:DescribeInstances"],
+            only_on: &[],
             params: schemars::Schema::default(),
             example: "",
         };
@@ -133,12 +163,12 @@ mod tests {
 
     #[test]
     fn a_policy_allows_what_the_runbook_needs_and_no_more() {
-        let policy = policy(&runbook(), &catalog(), Rollback::Left);
+        let policy = policy(&runbook(), &catalog(), Rollback::Left, Holder::Both);
         assert_eq!(
             policy["Statement"],
             json!([
                 { "Sid": "QuellReads", "Effect": "Allow", "Resource": "*", "Action": [
-                    "account:ListRegions", "ec2:DescribeInstances", "ec2:DescribeRegions", "iam:ListAccountAliases",
+                    "account:ListRegions", "ec2:DescribeInstances", "ec2:DescribeRegions", "iam:GetRole",
                     "iam:SimulatePrincipalPolicy", "sts:GetAccessKeyInfo", "sts:GetCallerIdentity",
                 ] },
                 { "Sid": "QuellContains", "Effect": "Allow", "Resource": "*", "Action": ["ec2:StopInstances"] },
@@ -150,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_rollback_needs_more() {
-        let policy = policy(&runbook(), &catalog(), Rollback::Included);
+        let policy = policy(&runbook(), &catalog(), Rollback::Included, Holder::Both);
         assert_eq!(policy["Statement"][2]["Sid"], "QuellRollsBack");
         assert_eq!(policy["Statement"][2]["Action"], json!(["ec2:StartInstances"]));
     }

@@ -8,7 +8,7 @@ use super::screen::Screen;
 use crate::cloud::{CloudSessions, Options};
 use crate::engine::Engine;
 use crate::engine::ports::{Sessions as _, SharedClock, WallClock};
-use crate::model::{Caller, RunId};
+use crate::model::{ActionError, Caller, ErrorKind, RunId};
 use crate::report::text::shown;
 
 /// An engine on the real AWS, or on what an endpoint override points to, and who calls.
@@ -29,13 +29,26 @@ pub async fn open(options: &AwsOptions, case: &RunId, screen: &Screen) -> Result
     if let Some(endpoint) = sessions.endpoint() {
         trust(endpoint, options, screen).await?;
     }
-    let caller = sessions.caller().await?;
+    let caller = sessions.caller().await.map_err(|error| of_profile(options, error))?;
     screen.remark(&format!("caller {}", shown(&caller.arn)));
     if caller.is_root() {
         return Err(Failure::refused(format!("the caller is the root user of account {}", caller.account))
             .hint("no policy can bound root, and no guard could; use the responder role (--profile)"));
     }
     Ok((Engine { sessions: Arc::new(sessions), table: crate::actions::table(), clock }, caller))
+}
+
+/// Names the profile that was asked for where no credentials came from it: the SDK's chain does not.
+fn of_profile(options: &AwsOptions, error: ActionError) -> Failure {
+    let profile = options.profile.clone().or_else(|| std::env::var("AWS_PROFILE").ok());
+    match profile {
+        Some(profile) if error.kind == ErrorKind::Credentials && error.code.is_none() => {
+            let message = format!("profile `{}`: {}", shown(&profile), error.message);
+            Failure::from(ActionError { message, ..error })
+                .hint("`aws configure list-profiles` names the profiles that there are")
+        }
+        _ => error.into(),
+    }
 }
 
 /// Shows an endpoint that is not AWS's, and asks whether it is meant.

@@ -30,6 +30,7 @@ use crate::engine::action::{Ctx, View};
 use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
 use crate::model::{
     AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target, Targets,
+    is_of_caller,
 };
 use crate::runbook::did_you_mean;
 
@@ -303,11 +304,23 @@ impl CloudSessions {
         let Ok(cx) = self.context(&Target::global(target.account.clone()), Access::Read).await else {
             return Vec::new();
         };
-        let arn = match self.assumed_role(&target.account) {
-            Some(arn) => arn,
-            None => preflight::principal(&cx.sdk, target, &cx.view.caller).await,
+        let caller = &cx.view.caller;
+        let own = Target::global(caller.account.clone());
+        let Some(role) = self.assumed_role(&target.account) else {
+            let arn = preflight::principal(&cx.home, &own, caller).await;
+            return preflight::lacking(&cx.home, &own, &arn, permissions).await;
         };
-        preflight::lacking(&cx.sdk, target, &arn, permissions).await
+        let (of_caller, of_role): (Vec<_>, Vec<_>) = permissions.iter().partition(|name| is_of_caller(name));
+        let here = preflight::lacking(&cx.sdk, target, &role, &of_role);
+        let at_home = async {
+            if of_caller.is_empty() {
+                return Vec::new();
+            }
+            let arn = preflight::principal(&cx.home, &own, caller).await;
+            preflight::lacking(&cx.home, &own, &arn, &of_caller).await
+        };
+        let (here, at_home) = futures::join!(here, at_home);
+        here.into_iter().chain(at_home).collect()
     }
 
     #[cfg(not(feature = "iam"))]

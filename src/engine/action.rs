@@ -165,6 +165,8 @@ pub trait Action: Send + Sync + 'static {
     const PERMISSIONS: &'static [&'static str];
     /// IAM permissions that only undo needs.
     const UNDO_PERMISSIONS: &'static [&'static str];
+    /// The permissions, of both lists, that only members of one kind need: the kind and its permissions.
+    const ONLY_ON: &'static [(&'static str, &'static [&'static str])] = &[];
     /// A step that uses it, in YAML.
     const EXAMPLE: &'static str;
     /// How many changes one `apply` may carry. More than one only where one *request* carries them all: when such a

@@ -9,7 +9,7 @@ use super::action::Item;
 use super::lockout;
 use super::patience::ask_all;
 use super::ports::Access;
-use crate::model::{ActionError, Change, Finding, Plan, Region, Severity, Step, Target};
+use crate::model::{ActionError, Change, Finding, Plan, Region, Severity, Step, StepId, Target};
 
 /// Adds to the plan what the checks find.
 pub async fn preflight(engine: &Engine, plan: &mut Plan) {
@@ -65,21 +65,29 @@ async fn dry_run(
 
 /// IAM's simulation of all permissions that the plan needs, once per account.
 async fn lacking(engine: &Engine, plan: &Plan) -> Vec<Finding> {
+    let catalog = engine.table.catalog();
+    let of_step = |step: &Step| (step.id.clone(), catalog.permissions(&plan.runbook, step));
+    let by_step: BTreeMap<StepId, Vec<&'static str>> = plan.runbook.steps.iter().map(of_step).collect();
     let mut needed: BTreeMap<Target, BTreeSet<&'static str>> = BTreeMap::new();
     for change in &plan.changes {
-        let Some(action) = engine.table.action(change.action.as_str()) else { continue };
         let lane = Target::new(change.target.account.clone(), Region::global());
-        needed.entry(lane).or_default().extend(action.permissions());
+        needed.entry(lane).or_default().extend(by_step.get(&change.step).into_iter().flatten());
     }
     let needed: Vec<(Target, Vec<&'static str>)> =
         needed.into_iter().map(|(target, permissions)| (target, permissions.into_iter().collect())).collect();
     let questions =
         needed.iter().map(|(target, permissions)| (target.clone(), engine.sessions.lacking(target, permissions)));
     let answers = ask_all(engine.sessions.as_ref(), questions).await;
-    let pairs = needed.iter().zip(answers);
-    pairs
-        .flat_map(|((target, _), answer)| answer.unwrap_or_else(|| vec![unchecked(None, target, "no answer")]))
-        .collect()
+    let mut findings = Vec::new();
+    for ((target, _), answer) in needed.iter().zip(answers) {
+        for finding in answer.unwrap_or_else(|| vec![unchecked(None, target, "no answer")]) {
+            // What the caller lacks in its own account is found again for every account that needs it.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    findings
 }
 
 fn unchecked(step: Option<&Step>, target: &Target, why: &str) -> Finding {

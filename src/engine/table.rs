@@ -19,8 +19,6 @@ pub trait DynAction: Send + Sync {
     fn name(&self) -> &'static str;
     /// See [`Action::TIER`].
     fn tier(&self) -> Tier;
-    /// See [`Action::PERMISSIONS`].
-    fn permissions(&self) -> &'static [&'static str];
     /// What runbooks see of it. Builds the schema of its parameters anew.
     fn spec(&self) -> ActionSpec;
     /// See [`Action::BATCH`].
@@ -145,10 +143,6 @@ impl<A: Action> DynAction for A {
         A::TIER
     }
 
-    fn permissions(&self) -> &'static [&'static str] {
-        A::PERMISSIONS
-    }
-
     fn spec(&self) -> ActionSpec {
         ActionSpec {
             name: A::NAME,
@@ -159,6 +153,7 @@ impl<A: Action> DynAction for A {
             undo: A::UNDO,
             permissions: A::PERMISSIONS,
             undo_permissions: A::UNDO_PERMISSIONS,
+            only_on: A::ONLY_ON,
             params: schemars::schema_for!(A::Params),
             example: A::EXAMPLE,
         }

@@ -2,7 +2,7 @@ use indexmap::IndexMap;
 use schemars::Schema;
 use serde::Serialize;
 
-use super::Tier;
+use super::{Runbook, Step, Tier};
 
 /// What runbooks can be made of, as data: made from the table of actions, read by the checker, the schema and the help.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -13,6 +13,41 @@ pub struct Catalog {
     pub sources: IndexMap<String, SourceSpec>,
     /// The kinds of resources, by name.
     pub kinds: IndexMap<String, KindSpec>,
+}
+
+impl Catalog {
+    /// The permissions that carrying out a step takes, without those for kinds of members that its set cannot have.
+    pub fn permissions(&self, runbook: &Runbook, step: &Step) -> Vec<&'static str> {
+        self.needed(runbook, step, |action| action.permissions)
+    }
+
+    /// The permissions that only taking a step back takes, as [`Catalog::permissions`].
+    pub fn undo_permissions(&self, runbook: &Runbook, step: &Step) -> Vec<&'static str> {
+        self.needed(runbook, step, |action| action.undo_permissions)
+    }
+
+    fn needed(
+        &self,
+        runbook: &Runbook,
+        step: &Step,
+        of: impl Fn(&ActionSpec) -> &'static [&'static str],
+    ) -> Vec<&'static str> {
+        let Some(action) = self.actions.get(step.uses.as_str()) else { return Vec::new() };
+        let set = step.on.as_ref().and_then(|set| runbook.sets.get(set));
+        let kind = set.and_then(|set| self.sources.get(set.from.as_str())).map(|source| source.kind);
+        let concerns = |permission: &&str| {
+            let mut only = action.only_on.iter().filter(|(_, permissions)| permissions.contains(permission)).peekable();
+            only.peek().is_none() || kind.is_none_or(|kind| only.any(|(only, _)| *only == kind))
+        };
+        of(action).iter().copied().filter(concerns).collect()
+    }
+}
+
+/// Whether a permission is the caller's to have, whatever account the work is in: only the management account and delegated
+/// administrators may speak to Organizations, and a role is entered by whoever does not have it yet. All else is done by the
+/// role that was entered.
+pub fn is_of_caller(permission: &str) -> bool {
+    permission.starts_with("organizations:") || permission.starts_with("sts:")
 }
 
 /// An action, as a runbook sees it.
@@ -34,6 +69,8 @@ pub struct ActionSpec {
     pub permissions: &'static [&'static str],
     /// The IAM permissions that only a rollback needs.
     pub undo_permissions: &'static [&'static str],
+    /// The permissions, of both lists, that only members of one kind need: the kind and its permissions.
+    pub only_on: &'static [(&'static str, &'static [&'static str])],
     /// The JSON Schema of `with`.
     pub params: Schema,
     /// A step that uses it, in YAML.

@@ -31,6 +31,7 @@ fn action(name: &'static str, tier: Tier, kinds: &'static [&'static str], params
         undo: "Takes it back.",
         permissions: &["ec2:DescribeInstances", "ec2:StopInstances"],
         undo_permissions: &["ec2:StartInstances"],
+        only_on: &[],
         params,
         example: "{ id: a, uses: b }",
     }

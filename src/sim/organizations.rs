@@ -260,8 +260,20 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         _ => return Err(call.unknown()),
     };
     let action = format!("organizations:{}", call.operation);
-    let found: Vec<_> = targets.iter().filter_map(|name| arn(name)).map(|arn| Permission::new(&action, arn)).collect();
-    Ok(if found.is_empty() { vec![Permission::new(action, "*")] } else { found })
+    let found = targets.iter().filter_map(|name| arn(name)).map(|arn| Permission::new(&action, arn));
+    let mut needed: Vec<_> = found.collect();
+    if needed.is_empty() {
+        needed.push(Permission::new(action, "*"));
+    }
+    // AWS Organizations API Reference, CreatePolicy: a policy that is made with tags needs the right to tag, too.
+    let tags = match &call.params {
+        Params::Json(json) => json.get("Tags").and_then(Value::as_array),
+        Params::Form(_) => None,
+    };
+    if call.operation == "CreatePolicy" && tags.is_some_and(|tags| !tags.is_empty()) {
+        needed.push(Permission::new("organizations:TagResource", "*"));
+    }
+    Ok(needed)
 }
 
 /// Carries the call out. Organizations' own reads see a change at once, authorisation after

@@ -25,6 +25,7 @@ fn action(name: &'static str, kinds: &'static [&'static str], params: Value) -> 
         undo: "Starts them again.",
         permissions: &["ec2:DescribeInstances", "ec2:StopInstances"],
         undo_permissions: &["ec2:StartInstances"],
+        only_on: &[],
         params: schemars::Schema::try_from(params).unwrap(),
         example: "- id: stop\n  uses: ec2.stop-instances\n  on: rogue",
     }

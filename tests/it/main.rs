@@ -25,8 +25,12 @@ mod drill;
 mod independent;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod interrupt;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod least_privilege;
 #[cfg(feature = "ec2")]
 mod one_region;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod profiles;
 #[cfg(feature = "aws")]
 mod python;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]

@@ -1,6 +1,6 @@
 //! The shipped runbooks, against the table that they are carried out with.
 
-use quell::cli::policy::{Rollback, policy};
+use quell::cli::policy::{Holder, Rollback, policy};
 use quell::{actions, runbook};
 
 #[test]
@@ -51,7 +51,7 @@ fn the_policy_of_a_shipped_runbook_never_allows_everything() {
     let catalog = actions::table().catalog();
     for (name, text) in runbook::shipped() {
         let (runbook, _) = runbook::load(name, text, &catalog).unwrap();
-        let policy = policy(&runbook, &catalog, Rollback::Included);
+        let policy = policy(&runbook, &catalog, Rollback::Included, Holder::Both);
         let statements = policy["Statement"].as_array().unwrap();
         let actions = statements.iter().filter_map(|statement| statement["Action"].as_array()).flatten();
         for action in actions {

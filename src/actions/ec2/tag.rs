@@ -68,6 +68,8 @@ impl Action for Tag {
     const UNDO: &'static str = "Takes the tags away that were not there, and puts overwritten values back.";
     const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeInstances", "ec2:DescribeVolumes", "ec2:CreateTags"];
     const UNDO_PERMISSIONS: &'static [&'static str] = &["ec2:DeleteTags"];
+    const ONLY_ON: &'static [(&'static str, &'static [&'static str])] =
+        &[("ec2.instance", &["ec2:DescribeInstances"]), ("ec2.volume", &["ec2:DescribeVolumes"])];
     const EXAMPLE: &'static str = "{ id: mark, uses: ec2.tag, on: rogue, with: { tags: { \"ir:state\": contained } } }";
     const BATCH: usize = 200;
 

@@ -78,6 +78,36 @@ impl Action for DenyAll {
         "iam:DeleteUserPermissionsBoundary",
         "iam:DeleteRolePermissionsBoundary",
     ];
+    const ONLY_ON: &'static [(&'static str, &'static [&'static str])] = &[
+        (
+            "iam.user",
+            &[
+                "iam:GetUser",
+                "iam:ListAttachedUserPolicies",
+                "iam:GetUserPolicy",
+                "iam:AttachUserPolicy",
+                "iam:PutUserPolicy",
+                "iam:PutUserPermissionsBoundary",
+                "iam:DetachUserPolicy",
+                "iam:DeleteUserPolicy",
+                "iam:DeleteUserPermissionsBoundary",
+            ],
+        ),
+        (
+            "iam.role",
+            &[
+                "iam:GetRole",
+                "iam:ListAttachedRolePolicies",
+                "iam:GetRolePolicy",
+                "iam:AttachRolePolicy",
+                "iam:PutRolePolicy",
+                "iam:PutRolePermissionsBoundary",
+                "iam:DetachRolePolicy",
+                "iam:DeleteRolePolicy",
+                "iam:DeleteRolePermissionsBoundary",
+            ],
+        ),
+    ];
     const EXAMPLE: &'static str = "{ id: deny, uses: iam.deny-all, on: intruder, needs: [keys] }";
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {

@@ -53,6 +53,10 @@ impl Action for RevokeSessions {
     const PERMISSIONS: &'static [&'static str] =
         &["iam:GetUserPolicy", "iam:GetRolePolicy", "iam:PutUserPolicy", "iam:PutRolePolicy"];
     const UNDO_PERMISSIONS: &'static [&'static str] = &["iam:DeleteUserPolicy", "iam:DeleteRolePolicy"];
+    const ONLY_ON: &'static [(&'static str, &'static [&'static str])] = &[
+        ("iam.user", &["iam:GetUserPolicy", "iam:PutUserPolicy", "iam:DeleteUserPolicy"]),
+        ("iam.role", &["iam:GetRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy"]),
+    ];
     const EXAMPLE: &'static str = "{ id: revoke, uses: iam.revoke-sessions, on: intruder, needs: [keys] }";
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
