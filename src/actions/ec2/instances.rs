@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::Instance;
-use futures::future::join_all;
+use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -64,13 +64,13 @@ impl Source for Instances {
     async fn list(&self, cx: &Ctx, _: &Params, wanted: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let instances = super::described(&client, None).await?;
-        let owners = if wanted.contains(&IMAGE_OWNER) { Some(image_owners(&client, &instances).await) } else { None };
+        let owners = if wanted.contains(&IMAGE_OWNER) { Some(image_owners(&client, &instances).await?) } else { None };
         Ok(instances.iter().filter_map(|instance| member(cx, instance, owners.as_ref())).collect())
     }
 }
 
-/// Who owns the AMIs. An AMI that was deregistered, is private, or may not be looked at stays unknown.
-async fn image_owners(client: &Client, instances: &[Instance]) -> HashMap<String, String> {
+/// Who owns the AMIs. One that was deregistered or is private stays unknown.
+async fn image_owners(client: &Client, instances: &[Instance]) -> Result<HashMap<String, String>, ActionError> {
     let mut images: Vec<&str> = instances.iter().filter_map(Instance::image_id).collect();
     images.sort_unstable();
     images.dedup();
@@ -78,9 +78,9 @@ async fn image_owners(client: &Client, instances: &[Instance]) -> HashMap<String
         let ids = filter("image-id", ids.iter().copied());
         client.describe_images().include_deprecated(true).include_disabled(true).filters(ids).send()
     });
-    let answers = join_all(portions).await.into_iter().flatten();
-    let images = answers.flat_map(|answer| answer.images.unwrap_or_default());
-    images.filter_map(|image| Some((image.image_id?, image.owner_id?))).collect()
+    let answers = try_join_all(portions).await?;
+    let images = answers.into_iter().flat_map(|answer| answer.images.unwrap_or_default());
+    Ok(images.filter_map(|image| Some((image.image_id?, image.owner_id?))).collect())
 }
 
 fn member(cx: &Ctx, instance: &Instance, owners: Option<&HashMap<String, String>>) -> Option<Resource> {
