@@ -124,12 +124,10 @@ impl HttpClient for Client {
         SharedHttpConnector::new(Connector { client: self.clone(), inner })
     }
 
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        HttpClient::validate_base_client_config(&self.inner, components, config)
+    /// Asks nothing of what connects: the SDK's own client would load and parse the TLS roots and throw them away, for every
+    /// service client that is made. The first request finds out the same, once.
+    fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+        Ok(())
     }
 
     fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
@@ -213,5 +211,28 @@ mod tests {
         send(&wire, Access::Write, Some((200, ""))).await.unwrap();
         assert_eq!(wire.traffic().throttled, 1);
         assert!(start.elapsed() >= Duration::from_millis(400));
+    }
+
+    /// Refuses to be made part of a client.
+    #[derive(Debug)]
+    struct Costly;
+
+    impl HttpClient for Costly {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            SharedHttpConnector::new(Fixed(None))
+        }
+
+        fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
+            panic!("asked while a client is made")
+        }
+    }
+
+    #[test]
+    fn a_client_is_made_without_asking_what_connects() {
+        let inner = SharedHttpClient::new(Costly);
+        let http = Client { inner, wire: Arc::default(), account: "111122223333".into(), access: Access::Read };
+        let behavior = aws_config::BehaviorVersion::v2026_01_12();
+        let config = aws_sdk_sts::Config::builder().behavior_version(behavior).http_client(http).build();
+        assert!(aws_sdk_sts::Client::from_conf(config).config().region().is_none());
     }
 }
