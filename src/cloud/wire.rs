@@ -38,7 +38,6 @@ pub(super) struct NoAnswer {
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     budgets: Budgets,
-    /// When each account and region last answered.
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,
