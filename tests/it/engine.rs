@@ -166,7 +166,7 @@ async fn what_somebody_takes_back_is_not_proven_any_more() {
     let intruder = Arc::clone(&world);
     tokio::spawn(async move {
         // After the first sweep, before the second.
-        tokio::time::sleep(Duration::from_millis(1000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         intruder.lock().unwrap().machines.get_mut(&(lane("eu-west-1"), "eu-west-1-0".into())).unwrap().on = true;
     });
     let mut seen = Seen::default();
