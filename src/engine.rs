@@ -18,13 +18,15 @@ pub mod table;
 #[cfg(test)]
 mod test_plans;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use crate::model::{Phase, Plan, RunId, Runbook};
+use self::action::Found;
+use crate::model::{ChangeId, Phase, Plan, RunId, Runbook};
 
 /// What a run is carried out with. Cheap to clone.
 #[derive(Clone)]
@@ -44,6 +46,18 @@ pub struct Planned {
     pub plan: Plan,
     /// The phases that led to it, with their seconds.
     pub timed: Vec<(Phase, f64)>,
+    /// What the survey saw of each change, and when: if nothing is waited for, that is the look right before it.
+    pub seen: Looks,
+}
+
+/// What looks saw of changes, and when.
+pub type Looks = HashMap<ChangeId, (Instant, Found<Value>)>;
+
+impl From<Plan> for Planned {
+    /// A plan from a file or a journal: nobody has looked since.
+    fn from(plan: Plan) -> Self {
+        Self { plan, timed: Vec::new(), seen: Looks::new() }
+    }
 }
 
 impl Engine {
@@ -70,6 +84,18 @@ impl Engine {
             (Phase::Plan, seconds(surveyed, planned)),
             (Phase::Preflight, seconds(planned, checked)),
         ];
-        Ok(Planned { plan, timed })
+        let seen = looks(survey, begun, &plan);
+        Ok(Planned { plan, timed, seen })
     }
+}
+
+/// What a survey saw of the changes of its plan. Its beginning counts as the time of all its looks.
+fn looks(survey: survey::Survey, begun: Instant, plan: &Plan) -> Looks {
+    let changes: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    let lanes =
+        survey.found.into_iter().flat_map(|(step, lanes)| lanes.into_iter().map(move |lane| (step.clone(), lane)));
+    let found = lanes.flat_map(|(step, (target, found))| {
+        found.into_iter().map(move |found| (ChangeId::of(&step, &target, &found.resource), (begun, found)))
+    });
+    found.filter(|(id, _)| changes.contains(id)).collect()
 }

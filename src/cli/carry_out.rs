@@ -113,7 +113,7 @@ pub async fn start(
     engine: Engine,
     state: &Path,
     run: RunId,
-    (plan, timed): (Plan, &[(Phase, f64)]),
+    planned: Planned,
     approver: Arc<dyn Approver>,
     screen: &Screen,
 ) -> Result<Ended, Failure> {
@@ -121,7 +121,7 @@ pub async fn start(
     let mut reporters = screen.reporters();
     let stop = stop_on_interrupt(&run, screen);
     let id = run.clone();
-    let started = Run::start(engine, journal, run, plan, timed, (approver, &mut reporters, stop))?;
+    let started = Run::start(engine, journal, run, planned, (approver, &mut reporters, stop))?;
     finish(started, state, &id).await
 }
 

@@ -108,7 +108,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     show_plan(&planned.plan, screen)?;
     check_guards(&planned.plan)?;
     let approver = approver(&args.approval.approve, screen);
-    let ended = start(engine, &screen.state()?, case, (planned.plan, &planned.timed), approver, screen).await?;
+    let ended = start(engine, &screen.state()?, case, planned, approver, screen).await?;
     report(&stage, &ended, screen)
 }
 

@@ -54,6 +54,6 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     show_plan(&plan, screen)?;
     check_guards(&plan)?;
     let approver = approver(&args.approval.approve, screen);
-    let ended = start(engine, &folder, run, (plan, &[]), approver, screen).await?;
+    let ended = start(engine, &folder, run, plan.into(), approver, screen).await?;
     report(&ended, screen)
 }

@@ -7,7 +7,8 @@ use super::plan_file::PlanFile;
 use super::prepare::prepare;
 use super::screen::Screen;
 use super::session;
-use crate::engine::Engine;
+use crate::engine::{Engine, Planned};
+use crate::model::RunId;
 
 /// Carry out a runbook: plan, ask, contain, prove
 ///
@@ -37,33 +38,33 @@ pub struct Args {
 
 /// Carries the command out.
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
-    let (engine, file) = match (&args.plan, &args.runbook) {
-        (Some(path), _) => planned(path, &args.aws, screen).await?,
-        (None, Some(runbook)) => plan(runbook, args, screen).await?,
+    let (engine, run, planned) = match (&args.plan, &args.runbook) {
+        (Some(path), _) => from_file(path, &args.aws, screen).await?,
+        (None, Some(runbook)) => made_now(runbook, args, screen).await?,
         (None, None) => return Err(Failure::usage("give a RUNBOOK, or a plan by --plan FILE")),
     };
-    let PlanFile { run, plan, timed, .. } = file;
-    show_plan(&plan, screen)?;
-    check_guards(&plan)?;
+    show_plan(&planned.plan, screen)?;
+    check_guards(&planned.plan)?;
     let approver = approver(&args.approval.approve, screen);
-    let ended = start(engine, &screen.state()?, run, (plan, &timed), approver, screen).await?;
+    let ended = start(engine, &screen.state()?, run, planned, approver, screen).await?;
     report(&ended, screen)
 }
 
 /// Takes a plan from its file.
-async fn planned(path: &Path, aws: &AwsOptions, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+async fn from_file(path: &Path, aws: &AwsOptions, screen: &Screen) -> Result<(Engine, RunId, Planned), Failure> {
     let file = PlanFile::read(path)?;
     let (engine, caller) = session::open(aws, &file.run, screen).await?;
     file.check_caller(&caller)?;
-    Ok((engine, file))
+    let PlanFile { run, plan, timed, .. } = file;
+    Ok((engine, run, Planned { timed, ..Planned::from(plan) }))
 }
 
 /// Makes a plan now.
-async fn plan(runbook: &str, args: &Args, screen: &Screen) -> Result<(Engine, PlanFile), Failure> {
+async fn made_now(runbook: &str, args: &Args, screen: &Screen) -> Result<(Engine, RunId, Planned), Failure> {
     let now = jiff::Timestamp::now();
     let case = new_run(now);
     let prepared = prepare(runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
     let (engine, _) = session::open(&args.aws, &case, screen).await?;
     let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
-    Ok((engine, PlanFile::new(case, planned.timed, planned.plan)))
+    Ok((engine, case, planned))
 }

@@ -1,6 +1,5 @@
 //! The main loop: ask, apply, prove. A resumed run is this same loop, entered with a state folded from the journal.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -8,12 +7,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-use super::Engine;
 use super::action::{FRESH, Found, LookBefore};
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
 use super::prove::{self, Looked};
 use super::state::{State, Wave};
+use super::table::Table;
+use super::{Engine, Looks, Planned};
 use crate::journal::{Journal, JournalError};
 use crate::model::{
     Answer, Approval, Caller, Change, ChangeId, Coverage, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan,
@@ -29,7 +29,7 @@ pub struct Run<'a> {
     reporter: &'a mut dyn Reporter,
     stop: watch::Receiver<bool>,
     /// What looks ahead saw, and when.
-    foreseen: HashMap<ChangeId, (Instant, Found<Value>)>,
+    foreseen: Looks,
 }
 
 /// What ends a run before its time. What merely happens in a run is an event.
@@ -52,13 +52,13 @@ pub enum RunError {
 type FromLanes = mpsc::UnboundedReceiver<(Target, StepId, LaneEvent)>;
 
 impl<'a> Run<'a> {
-    /// Begins a run: its plan becomes the first line of the journal. `timed` are the phases that led to the plan.
+    /// Begins a run: its plan becomes the first line of the journal. What the survey saw counts as a look before those
+    /// changes that no other step can have touched since.
     pub fn start(
         engine: Engine,
         mut journal: Journal,
         run: RunId,
-        plan: Plan,
-        timed: &[(Phase, f64)],
+        Planned { plan, timed, seen }: Planned,
         ports: (Arc<dyn Approver>, &'a mut dyn Reporter, watch::Receiver<bool>),
     ) -> Result<Self, RunError> {
         let digest = plan.digest();
@@ -71,10 +71,10 @@ impl<'a> Run<'a> {
         engine.sessions.assume(state.plan().runbook.targets.role.as_ref());
         let (approver, reporter, stop) = ports;
         reporter.event(&first);
-        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: HashMap::new() };
-        for (phase, seconds) in timed {
-            run.record([EventKind::PhaseEnded { phase: *phase, seconds: *seconds }])?;
-        }
+        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: seen };
+        let (state, table) = (&run.state, &run.engine.table);
+        run.foreseen.retain(|id, _| state.waits_for_nothing(id) || looks_ahead(table, state, id));
+        run.record(timed.into_iter().map(|(phase, seconds)| EventKind::PhaseEnded { phase, seconds }))?;
         Ok(run)
     }
 
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
         for event in events {
             reporter.event(event);
         }
-        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: HashMap::new() };
+        let mut run = Self { engine, journal, state, approver, reporter, stop, foreseen: Looks::new() };
         run.record([EventKind::RunResumed { caller }])?;
         Ok(run)
     }
@@ -204,11 +204,11 @@ impl<'a> Run<'a> {
     /// What can be looked at now, ahead of its turn.
     fn shards_ahead(&mut self) -> Vec<Shard> {
         let mut next = self.state.take_next();
-        next.retain(|wave| {
-            let step = self.state.plan().runbook.step(&wave.step);
-            let action = step.and_then(|step| self.engine.table.action(step.uses.as_str()));
-            action.is_some_and(|action| action.look_before() == LookBefore::Ahead)
-        });
+        let fresh = |id: &ChangeId| self.foreseen.get(id).is_some_and(|(at, _)| at.elapsed() <= FRESH / 2);
+        for wave in &mut next {
+            wave.changes.retain(|id| looks_ahead(&self.engine.table, &self.state, id) && !fresh(id));
+        }
+        next.retain(|wave| !wave.changes.is_empty());
         next.iter().map(|wave| self.shard(wave)).collect()
     }
 
@@ -408,6 +408,12 @@ enum Seen {
     All,
     /// A later look may see more.
     Pending,
+}
+
+/// Whether the look before a change may be taken ahead of its turn.
+fn looks_ahead(table: &Table, state: &State, id: &ChangeId) -> bool {
+    let action = state.change(id).and_then(|tracked| table.action(tracked.change.action.as_str()));
+    action.is_some_and(|action| action.look_before() == LookBefore::Ahead)
 }
 
 /// Resolves when a person asks to stop.

@@ -271,6 +271,11 @@ impl State {
         self.by_lane(waiting)
     }
 
+    /// Whether a change can be made now.
+    pub fn waits_for_nothing(&self, id: &ChangeId) -> bool {
+        self.index.get(id).is_some_and(|index| self.ready.contains(index))
+    }
+
     /// A lane looks at the resources of a wave ahead of its turn: until it has, no other wave of the step begins there.
     pub fn looks_ahead(&mut self, target: &Target, step: &StepId) {
         self.lanes.entry((target.clone(), step.clone())).or_default().looking = true;

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use quell::engine::ports::{Approver, Boxed, Reply};
 use quell::engine::rollback;
 use quell::engine::run::Run;
 use quell::engine::state::{Progress, State};
 use quell::journal::{self, Journal};
 use quell::model::{
-    CoverageStatus, ErrorKind, EventKind, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier, Verdict,
+    Answer, CoverageStatus, ErrorKind, EventKind, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier, Verdict,
 };
 use serde_json::Map;
 use tokio::sync::watch;
@@ -43,7 +44,7 @@ async fn carry_out(world: &Shared, state: &Path, name: &str, plan: Plan, seen: &
     let journal = Journal::create(state, &run).unwrap();
     let (_stop, stopped) = watch::channel(false);
     let ports = (Always::yes() as _, seen as _, stopped);
-    Run::start(engine(world), journal, run, plan, &[], ports).unwrap().execute().await.unwrap()
+    Run::start(engine(world), journal, run, plan.into(), ports).unwrap().execute().await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,6 +159,39 @@ async fn a_look_ahead_that_is_old_is_taken_anew() {
     assert!(world.lock().unwrap().machines[&key].on, "nobody approved to switch off anna's machine");
 }
 
+/// Says yes after a while, in which somebody else takes a machine over.
+struct Slow(Shared);
+
+impl Approver for Slow {
+    fn ask<'a>(&'a self, _: &'a Plan, _: Tier) -> Boxed<'a, Reply> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            self.0.lock().unwrap().machines.get_mut(&(lane("eu-west-1"), "eu-west-1-0".into())).unwrap().owner =
+                "anna".into();
+            Reply { answer: Answer::Approved, by: "a test".into(), through: "test".into() }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_look_of_the_survey_counts_while_it_is_fresh() {
+    let run_with = async |world: &Shared, approver: Arc<dyn Approver>| {
+        let (state, run) = (tempfile::tempdir().unwrap(), run_id("r1"));
+        let planned = engine(world).plan(&runbook(), &Map::new(), &run, now(), &mut |_| {}).await.unwrap();
+        let journal = Journal::create(state.path(), &run).unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let mut seen = Seen::default();
+        let run = Run::start(engine(world), journal, run, planned, (approver, &mut seen, stopped));
+        run.unwrap().execute().await.unwrap()
+    };
+    let at_once = run_with(&world(&["eu-west-1"], 2), Always::yes()).await;
+    assert!((at_once.seconds.apply - 2.0 * 0.08).abs() < 0.005, "{:?}", at_once.seconds);
+    let world = world(&["eu-west-1"], 2);
+    let late = run_with(&world, Arc::new(Slow(Arc::clone(&world)))).await;
+    assert!((late.seconds.apply - 3.0 * 0.08).abs() < 0.005, "{:?}", late.seconds);
+    assert_eq!((late.changes.done, late.changes.drifted), (3, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_somebody_takes_back_is_not_proven_any_more() {
     let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
@@ -213,7 +247,7 @@ async fn one_no_and_nothing_is_changed() {
     let (_stop, stopped) = watch::channel(false);
     let (approver, mut seen) = (Always::no(), Seen::default());
     let ports = (Arc::clone(&approver) as _, &mut seen as _, stopped);
-    let summary = Run::start(engine(&world), journal, run, plan, &[], ports).unwrap().execute().await.unwrap();
+    let summary = Run::start(engine(&world), journal, run, plan.into(), ports).unwrap().execute().await.unwrap();
     assert_eq!((summary.outcome, world.lock().unwrap().writes), (RunOutcome::Refused, 0));
     assert_eq!(*approver.1.lock().unwrap(), [Tier::Reversible], "after one no, nothing more is asked");
 }
@@ -257,7 +291,7 @@ async fn cut_off_after(world: &Shared, state: &Path, plan: Plan, events: usize) 
     let (count, mut counted) = watch::channel(0);
     let mut seen = Seen { count: Some(count), ..Seen::default() };
     let ports = (Always::yes() as _, &mut seen as _, stopped);
-    let run = Run::start(engine(world), journal, run, plan, &[], ports).unwrap();
+    let run = Run::start(engine(world), journal, run, plan.into(), ports).unwrap();
     let whole = tokio::select! {
         biased;
         _ = counted.wait_for(|count| *count >= events) => false,
@@ -314,7 +348,7 @@ async fn a_stopped_run_ends_what_is_in_flight_and_can_go_on() {
     let (stop, stopped) = watch::channel(false);
     let mut seen = Seen::default();
     let ports = (Always::yes() as _, &mut seen as _, stopped);
-    let run = Run::start(engine(&world), journal, run, plan, &[], ports).unwrap();
+    let run = Run::start(engine(&world), journal, run, plan.into(), ports).unwrap();
     let press = async {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         stop.send_replace(true);

@@ -128,7 +128,7 @@ impl Lab {
         let (_never, stop) = watch::channel(false);
         let approver = Arc::new(Flags::new([Tier::Reversible, Tier::Disruptive], "test"));
         let (engine, mut silent) = (self.engine(case).await, Silent);
-        let run = Run::start(engine, journal, run.clone(), plan, &[], (approver, &mut silent, stop)).unwrap();
+        let run = Run::start(engine, journal, run.clone(), plan.into(), (approver, &mut silent, stop)).unwrap();
         run.execute().await.unwrap()
     }
 

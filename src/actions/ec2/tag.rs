@@ -79,8 +79,11 @@ impl Action for Tag {
         params: &Params,
         members: &[Resource],
     ) -> Result<Vec<Found<Prior>>, ActionError> {
+        // A survey has just listed its members with their tags.
+        let (listed, members): (Vec<_>, Vec<_>) =
+            members.iter().cloned().partition(|member| member.fields.contains_key("tags"));
         let (volumes, instances): (Vec<_>, Vec<_>) =
-            members.iter().cloned().partition(|member| member.kind.0 == "ec2.volume");
+            members.into_iter().partition(|member| member.kind.0 == "ec2.volume");
         let (client, wished) = (super::client(cx), params.wished(&cx.view));
         let instances = async {
             let found = super::instances(&client, &instances).await?;
@@ -99,7 +102,11 @@ impl Action for Tag {
             Ok(tags.collect::<Vec<_>>())
         };
         let (instances, volumes) = super::both(instances, volumes).await?;
-        let found = instances.into_iter().chain(volumes).filter_map(|(id, tags)| {
+        let listed = listed.into_iter().map(|member| {
+            let tags = member.fields.get("tags").and_then(|tags| BTreeMap::deserialize(tags).ok());
+            (member.id.to_string(), tags.unwrap_or_default())
+        });
+        let found = listed.chain(instances).chain(volumes).filter_map(|(id, tags)| {
             let id = ResourceId::new(id).ok()?;
             Some(Found { member: id.clone(), resource: id, prior: Prior::of(tags, &wished) })
         });
