@@ -26,7 +26,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use self::action::Found;
-use crate::model::{ChangeId, Phase, Plan, RunId, Runbook};
+use self::survey::Purpose;
+use crate::model::{Change, ChangeId, Phase, Plan, RunId, Runbook};
 
 /// What a run is carried out with. Cheap to clone.
 #[derive(Clone)]
@@ -72,11 +73,12 @@ impl Engine {
         progress: &mut (dyn FnMut(survey::Progress) + Send),
     ) -> Result<Planned, survey::SurveyError> {
         let begun = Instant::now();
-        let survey = survey::survey(self, runbook, inputs, (case, now), &survey::Known::new(), progress).await?;
+        let survey = survey::survey(self, runbook, inputs, (case, now), &Purpose::Plan, progress).await?;
         let surveyed = Instant::now();
         let mut plan = planner::plan(&self.table, runbook, inputs, &survey);
         let planned = Instant::now();
-        preflight::preflight(self, &mut plan).await;
+        add_findings(&survey, &mut plan);
+        plan.findings.extend(lockout::findings(&plan));
         let checked = Instant::now();
         let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
         let timed = vec![
@@ -86,6 +88,21 @@ impl Engine {
         ];
         let seen = looks(survey, begun, &plan);
         Ok(Planned { plan, timed, seen })
+    }
+}
+
+/// Adds what the checks of permissions found: of accounts in which something is to be changed, and each finding once, as what
+/// the caller lacks at home is found again for every account that needs it.
+fn add_findings(survey: &survey::Survey, plan: &mut Plan) {
+    for finding in &survey.findings {
+        let concerns = |change: &Change| match (&finding.step, &finding.target) {
+            (Some(step), _) => change.step == *step,
+            (None, Some(target)) if target.account != plan.caller.account => change.target.account == target.account,
+            (None, _) => true,
+        };
+        if plan.changes.iter().any(concerns) && !plan.findings.contains(finding) {
+            plan.findings.push(finding.clone());
+        }
     }
 }
 

@@ -8,11 +8,17 @@ use super::screen::Screen;
 use crate::cloud::{CloudSessions, Options};
 use crate::engine::Engine;
 use crate::engine::ports::{Sessions as _, SharedClock, WallClock};
-use crate::model::{ActionError, Caller, ErrorKind, RunId};
+use crate::model::{ActionError, Caller, ErrorKind, RunId, Targets};
 use crate::report::text::shown;
 
-/// An engine on the real AWS, or on what an endpoint override points to, and who calls.
-pub async fn open(options: &AwsOptions, case: &RunId, screen: &Screen) -> Result<(Engine, Caller), Failure> {
+/// An engine on the real AWS, or on what an endpoint override points to, and who calls. If a runbook is to be planned next,
+/// its targets let the first question of its survey be asked at the same time.
+pub async fn open(
+    options: &AwsOptions,
+    case: &RunId,
+    next: Option<&Targets>,
+    screen: &Screen,
+) -> Result<(Engine, Caller), Failure> {
     let clock: SharedClock = Arc::new(WallClock);
     let sessions = CloudSessions::new(Options {
         profile: options.profile.clone(),
@@ -29,7 +35,11 @@ pub async fn open(options: &AwsOptions, case: &RunId, screen: &Screen) -> Result
     if let Some(endpoint) = sessions.endpoint() {
         trust(endpoint, options, screen).await?;
     }
-    let caller = sessions.caller().await.map_err(|error| of_profile(options, error))?;
+    let caller = match next {
+        Some(targets) => sessions.caller_with_regions(targets).await,
+        None => sessions.caller().await,
+    };
+    let caller = caller.map_err(|error| of_profile(options, error))?;
     screen.remark(&format!("caller {}", shown(&caller.arn)));
     if caller.is_root() {
         return Err(Failure::refused(format!("the caller is the root user of account {}", caller.account))

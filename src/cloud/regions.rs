@@ -1,10 +1,9 @@
 //! Which regions an account has enabled.
 
+use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_types::SdkConfig;
 
-#[cfg(any(feature = "account", feature = "ec2"))]
-use super::retry;
-use crate::model::{ActionError, ErrorKind, Region, Target};
+use crate::model::{ActionError, ErrorKind, Region};
 
 /// The regions that an account of the `aws` partition may have switched on.
 pub(super) const OPT_IN: [&str; 17] = [
@@ -39,14 +38,26 @@ pub(super) fn home(partition: &str) -> &'static str {
     }
 }
 
+/// The partition that a region belongs to, by its name.
+pub(super) fn partition_of(region: &str) -> &'static str {
+    const BY_PREFIX: [(&str, &str); 5] = [
+        ("cn-", "aws-cn"),
+        ("us-gov-", "aws-us-gov"),
+        ("eusc-", "aws-eusc"),
+        ("us-isob-", "aws-iso-b"),
+        ("us-iso-", "aws-iso"),
+    ];
+    BY_PREFIX.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
+}
+
 /// A region, and whether the account has it: `Err` says what its state is.
 pub(super) type Listed = Vec<(Region, Result<(), ActionError>)>;
 
 /// Asks the account itself: Account Management first, EC2 when that is not to be had.
-pub(super) async fn of(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
-    match by_account(sdk, target).await {
+pub(super) async fn of(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
+    match by_account(sdk, partition.clone()).await {
         Ok(listed) if !listed.is_empty() => Ok(listed),
-        _ => by_ec2(sdk, target).await,
+        _ => by_ec2(sdk, partition).await,
     }
 }
 
@@ -56,10 +67,10 @@ fn disabled(region: &str, state: &str) -> ActionError {
 }
 
 #[cfg(feature = "account")]
-async fn by_account(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
+async fn by_account(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
     use aws_sdk_account::types::RegionOptStatus as Status;
 
-    let config = aws_sdk_account::config::Builder::from(sdk).retry_partition(retry::partition(target)).build();
+    let config = aws_sdk_account::config::Builder::from(sdk).retry_partition(partition).build();
     let mut regions =
         aws_sdk_account::Client::from_conf(config).list_regions().max_results(50).into_paginator().items().send();
     let mut listed = Vec::new();
@@ -76,13 +87,13 @@ async fn by_account(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionEr
 }
 
 #[cfg(not(feature = "account"))]
-async fn by_account(_: &SdkConfig, _: &Target) -> Result<Listed, ActionError> {
+async fn by_account(_: &SdkConfig, _: RetryPartition) -> Result<Listed, ActionError> {
     Ok(Vec::new())
 }
 
 #[cfg(feature = "ec2")]
-async fn by_ec2(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError> {
-    let config = aws_sdk_ec2::config::Builder::from(sdk).retry_partition(retry::partition(target)).build();
+async fn by_ec2(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
+    let config = aws_sdk_ec2::config::Builder::from(sdk).retry_partition(partition).build();
     let answer = aws_sdk_ec2::Client::from_conf(config).describe_regions().all_regions(true).send().await?;
     let listed = answer.regions().iter().filter_map(|region| {
         let name = Region::new(region.region_name()?).ok()?;
@@ -96,6 +107,6 @@ async fn by_ec2(sdk: &SdkConfig, target: &Target) -> Result<Listed, ActionError>
 }
 
 #[cfg(not(feature = "ec2"))]
-async fn by_ec2(_: &SdkConfig, _: &Target) -> Result<Listed, ActionError> {
+async fn by_ec2(_: &SdkConfig, _: RetryPartition) -> Result<Listed, ActionError> {
     Err(ActionError::new(ErrorKind::Unsupported, "this quell was built without EC2 and cannot list regions"))
 }

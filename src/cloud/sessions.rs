@@ -16,6 +16,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 use aws_types::service_config::ServiceConfigKey;
+use futures::future::join;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use tokio::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use super::preflight;
 use super::time::SdkTime;
 use super::wire::{self, Wire};
 use super::{regions, retry};
-use crate::engine::action::{Ctx, View};
+use crate::engine::action::{Ctx, FRESH, View};
 use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
 use crate::model::{
     AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target, Targets,
@@ -71,6 +72,8 @@ pub struct CloudSessions {
     case: RunId,
     now: Timestamp,
     caller: OnceCell<Caller>,
+    /// The regions of the caller's own account, if they were asked for ahead, and when.
+    own_regions: Mutex<Option<(Instant, regions::Listed)>>,
     role: Mutex<Option<Role>>,
     entered: Mutex<HashMap<AccountId, Entered>>,
 }
@@ -137,9 +140,26 @@ impl CloudSessions {
             case: options.case,
             now: options.now,
             caller: OnceCell::new(),
+            own_regions: Mutex::default(),
             role: Mutex::default(),
             entered: Mutex::default(),
         })
+    }
+
+    /// Finds out who calls and, where `targets` is the caller's own account, asks for its regions at the same time: that
+    /// question is the same whoever it is.
+    pub async fn caller_with_regions(&self, targets: &Targets) -> Result<Caller, ActionError> {
+        if targets.accounts != Accounts::Own {
+            return self.who().await.cloned();
+        }
+        let home = regions::home(regions::partition_of(self.region()));
+        let sdk = self.sdk("caller", home, Access::Read, &self.own);
+        let begun = Instant::now();
+        let (caller, listed) = join(self.who(), regions::of(&sdk, retry::partition_of_caller())).await;
+        if let Ok(listed) = listed {
+            *self.own_regions.lock().unwrap_or_else(PoisonError::into_inner) = Some((begun, listed));
+        }
+        caller.cloned()
     }
 
     /// The endpoint that replaces AWS's, if one is configured. Known before anything is sent.
@@ -289,13 +309,22 @@ impl CloudSessions {
         let global = Target::global(account.clone());
         let regions = match self.context(&global, Access::Read).await {
             Err(error) => assumed(caller, wanted, |_| Err(error.clone())),
-            Ok(cx) => match (regions::of(&cx.sdk, &global).await, wanted) {
+            Ok(cx) => match (self.listed(&cx, &global).await, wanted) {
                 (Ok(listed), Regions::Enabled) => listed,
                 (Ok(listed), Regions::Listed(names)) => chosen(account, &listed, names)?,
                 (Err(error), _) => assumed(caller, wanted, |opt_in| if opt_in { Err(unsure(&error)) } else { Ok(()) }),
             },
         };
         Ok(regions.into_iter().map(|(region, state)| (Target::new(account.clone(), region), state)).collect())
+    }
+
+    /// The regions of an account: as just asked for ahead, or as asked for now.
+    async fn listed(&self, cx: &Ctx, global: &Target) -> Result<regions::Listed, ActionError> {
+        let ahead = self.own_regions.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match ahead.filter(|(at, _)| at.elapsed() <= FRESH && global.account == cx.view.caller.account) {
+            Some((_, listed)) => Ok(listed),
+            None => regions::of(&cx.sdk, retry::partition(global)).await,
+        }
     }
 
     #[cfg(feature = "iam")]

@@ -175,7 +175,8 @@ pub trait Action: Send + Sync + 'static {
     /// When the look right before a change is taken.
     const LOOK_BEFORE: LookBefore = LookBefore::AtItsTurn;
 
-    /// Looks. Every member of `members` is in `cx.target`. A member that is gone is simply not found.
+    /// Looks. Every member of `members` is in `cx.target`. A member that is gone is simply not found. In a survey the members
+    /// come with their fields as just listed, in all later looks without any.
     fn discover(
         &self,
         cx: &Ctx,
@@ -259,6 +260,23 @@ pub trait Action: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ActionError>> + Send;
 }
 
+/// What is wanted of the members of a set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The fields that the set's predicate reads.
+    pub fields: Vec<&'static str>,
+    /// Members that the run knows already: only whether they still belong to the set is of interest.
+    pub known: Vec<&'a ResourceId>,
+}
+
+impl Wanted<'_> {
+    /// Whether a member that the run knows may come without its fields.
+    pub fn only_whether_it_is_there(&self, member: impl Fn(&ResourceId) -> bool) -> Option<ResourceId> {
+        let known = self.known.iter().find(|id| member(id)).filter(|_| self.fields.is_empty())?;
+        Some((*known).clone())
+    }
+}
+
 /// A source of sets: a named query.
 pub trait Source: Send + Sync + 'static {
     /// The type of `with`.
@@ -273,13 +291,13 @@ pub trait Source: Send + Sync + 'static {
     /// The IAM permissions it needs.
     const PERMISSIONS: &'static [&'static str];
 
-    /// Lists the members in `cx.target`, each with every field of its kind. A field that takes a request of its own may be
-    /// left out where it is not `wanted`: where the set's predicate does not read it.
+    /// Lists the members in `cx.target`, each with every field of its kind. What takes a request of its own may be left out
+    /// where it is not `wanted`.
     fn list(
         &self,
         cx: &Ctx,
         params: &Self::Params,
-        wanted: &[&'static str],
+        wanted: &Wanted<'_>,
     ) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
 
     /// Why this caller must not go on at all, for a source that names who is compromised. Asked for the caller's own

@@ -1,5 +1,7 @@
 //! Proof: looking again after the last change, and looking for newcomers.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tokio::time::Duration;
 
@@ -8,7 +10,7 @@ use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
-use super::survey::{Known, SurveyError, survey};
+use super::survey::{Purpose, SurveyError, survey};
 use super::{Engine, lockout, planner};
 use crate::model::{
     ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Verdict,
@@ -119,10 +121,14 @@ pub struct Swept {
 pub async fn sweep(engine: &Engine, state: &State) -> Result<Swept, SurveyError> {
     let plan = state.plan();
     let changes = state.changes().iter().filter(|tracked| was_made(tracked)).map(|tracked| &tracked.change);
-    let known: Known<'_> = changes.map(|change| (&change.step, &change.target, &change.member)).collect();
+    let known = changes.map(|change| (&change.step, &change.target, &change.member)).collect();
+    let disabled = plan.coverage.entries().filter(|entry| entry.status == CoverageStatus::Disabled);
+    let disabled: BTreeSet<Target> = disabled.map(|entry| entry.target).collect();
+    let lanes = plan.targets.iter().filter(|lane| !lane.region.is_global() && !disabled.contains(lane)).collect();
+    let purpose = Purpose::Sweep { known, lanes };
     let case = (state.run(), plan.created);
     let mut unwatched = |_| {};
-    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &known, &mut unwatched);
+    let survey = survey(engine, &plan.runbook, &plan.inputs, case, &purpose, &mut unwatched);
     let (mut looked, survey) = futures::join!(all(engine, state), survey);
     let mut survey = survey?;
     for (step, target, found) in std::mem::take(&mut looked.beside) {

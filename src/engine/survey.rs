@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::future::{join, join_all, ready};
+use futures::future::{join, join_all, join3, ready};
 use futures::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -15,12 +15,13 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 use super::Engine;
-use super::action::{Found, View};
+use super::action::{Found, View, Wanted};
 use super::patience::{ask_all, ask_each};
 use super::ports::{Access, Boxed, Lane};
+use super::preflight;
 use crate::model::{
-    AccountId, ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Kind, Resource, ResourceId, RunId, Runbook,
-    Scope, SetName, SetSpec, Step, StepId, Target,
+    AccountId, ActionError, Caller, Coverage, CoverageStatus, ErrorKind, Finding, Kind, Resource, ResourceId, RunId,
+    Runbook, Scope, SetName, SetSpec, Step, StepId, Target,
 };
 use crate::runbook::predicate::{Fault, Predicate};
 
@@ -39,6 +40,8 @@ pub struct Survey {
     pub coverage: Coverage,
     /// What could not be looked at, in words.
     pub gaps: Vec<(Target, String)>,
+    /// What AWS says of the permissions that the changes need.
+    pub findings: Vec<Finding>,
 }
 
 /// What one step's action found in one lane.
@@ -85,16 +88,27 @@ pub enum Progress {
     Lane(Target, Result<usize, String>),
 }
 
-/// Members that a survey need not look at for a step, because something else does.
-pub type Known<'a> = BTreeSet<(&'a StepId, &'a Target, &'a ResourceId)>;
+/// What a survey is made for.
+#[derive(Debug)]
+pub enum Purpose<'a> {
+    /// A plan. AWS is asked at once, lane by lane, whether what would be changed may be.
+    Plan,
+    /// A sweep.
+    Sweep {
+        /// Members that need not be looked at for a step, because something else does.
+        known: BTreeSet<(&'a StepId, &'a Target, &'a ResourceId)>,
+        /// The lanes that are known already.
+        lanes: Vec<&'a Target>,
+    },
+}
 
-/// Surveys all lanes of a runbook. A member that is `known` is listed, and not asked about for that step.
+/// Surveys all lanes of a runbook.
 pub async fn survey(
     engine: &Engine,
     runbook: &Runbook,
     inputs: &Map<String, Value>,
     (case, now): (&RunId, Timestamp),
-    known: &Known<'_>,
+    purpose: &Purpose<'_>,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Survey, SurveyError> {
     let (caller, accounts) = join(engine.sessions.caller(), engine.sessions.accounts(&runbook.targets)).await;
@@ -103,7 +117,7 @@ pub async fn survey(
     let view = View { case: case.clone(), caller, now };
     let accounts = accounts.map_err(SurveyError::Targets)?;
     let (ends, mut ended) = mpsc::unbounded_channel();
-    let look = Look::new(engine, runbook, inputs, view, known, ends, progress)?;
+    let look = Look::new(engine, runbook, inputs, view, purpose, ends, progress)?;
     tokio::select! {
         () = look.everywhere(accounts) => {}
         Some(error) = ended.recv() => return Err(error),
@@ -119,7 +133,7 @@ struct Look<'a> {
     runbook: &'a Runbook,
     inputs: &'a Map<String, Value>,
     view: View,
-    known: &'a Known<'a>,
+    purpose: &'a Purpose<'a>,
     predicates: HashMap<&'a SetName, Predicate>,
     /// Takes what ends the survey before its time.
     ends: mpsc::UnboundedSender<SurveyError>,
@@ -131,6 +145,8 @@ struct Seen<'a> {
     survey: Survey,
     /// What was asked and is not answered yet: where, which service, for which set or step.
     open: BTreeSet<(Target, &'a str, &'a str)>,
+    /// The permissions that were asked for and are not known yet: where, and for which step.
+    unchecked: BTreeSet<(Target, Option<&'a StepId>)>,
     /// What a source says does not exist.
     absent: Vec<(&'a SetName, ActionError)>,
     progress: &'a mut (dyn FnMut(Progress) + Send),
@@ -142,7 +158,7 @@ impl<'a> Look<'a> {
         runbook: &'a Runbook,
         inputs: &'a Map<String, Value>,
         view: View,
-        known: &'a Known<'a>,
+        purpose: &'a Purpose<'a>,
         ends: mpsc::UnboundedSender<SurveyError>,
         progress: &'a mut (dyn FnMut(Progress) + Send),
     ) -> Result<Self, SurveyError> {
@@ -157,9 +173,16 @@ impl<'a> Look<'a> {
             found: runbook.steps.iter().map(|step| (step.id.clone(), Vec::new())).collect(),
             coverage: Coverage::default(),
             gaps: Vec::new(),
+            findings: Vec::new(),
         };
-        let seen = Mutex::new(Seen { survey, open: BTreeSet::new(), absent: Vec::new(), progress });
-        Ok(Self { engine, runbook, inputs, view, known, predicates, ends, seen })
+        let seen = Mutex::new(Seen {
+            survey,
+            open: BTreeSet::new(),
+            unchecked: BTreeSet::new(),
+            absent: Vec::new(),
+            progress,
+        });
+        Ok(Self { engine, runbook, inputs, view, purpose, predicates, ends, seen })
     }
 
     /// Looks at all lanes of these accounts: at the global ones at once, at the regional ones as soon as they are known.
@@ -172,9 +195,16 @@ impl<'a> Look<'a> {
                 open.push(account);
             }
         }
-        let global = stream::iter(open.clone()).map(Target::global);
-        let regional = stream::once(self.regions(open)).flat_map(stream::iter);
-        let lanes = global.chain(regional).filter(|lane| ready(!self.services(lane).is_empty()));
+        let known: Vec<Target> = match self.purpose {
+            Purpose::Plan => Vec::new(),
+            Purpose::Sweep { lanes, .. } => {
+                lanes.iter().filter(|lane| open.contains(&lane.account)).map(|lane| (*lane).clone()).collect()
+            }
+        };
+        let is_new = |lane: &Target| ready(!known.contains(lane));
+        let at_once = open.iter().cloned().map(Target::global).chain(known.iter().cloned());
+        let regional = stream::once(self.regions(open.clone())).flat_map(stream::iter).filter(is_new);
+        let lanes = stream::iter(at_once).chain(regional).filter(|lane| ready(self.has_questions(lane)));
         let questions = lanes.map(|lane| {
             let question: Boxed<'_, ()> = Box::pin(self.at(lane.clone()));
             (lane, question)
@@ -244,7 +274,7 @@ impl<'a> Look<'a> {
         let sets = join_all(sets.map(|(name, set)| self.set(&lane, name, set)));
         let steps = self.runbook.steps.iter().filter(|step| step.on.is_none() && lane.region.is_global());
         let steps = join_all(steps.map(|step| self.step(&lane, step, vec![account(&lane)])));
-        join(sets, steps).await;
+        join3(sets, steps, self.lacking(&lane)).await;
         let seen = &mut *self.seen();
         let members = seen.survey.sets.values().flatten().filter(|resource| resource.target == lane).count();
         let gap = seen.survey.gaps.iter().find(|(target, _)| *target == lane).map(|(_, why)| why.clone());
@@ -255,7 +285,8 @@ impl<'a> Look<'a> {
     async fn set(&self, lane: &Target, name: &'a SetName, set: &'a SetSpec) {
         let Some(source) = self.engine.table.source(set.from.as_str()) else { return };
         let predicate = self.predicates.get(name);
-        let wanted = predicate.map(Predicate::fields).unwrap_or_default();
+        let fields = predicate.map(Predicate::fields).unwrap_or_default();
+        let wanted = Wanted { fields, known: self.known(lane, name) };
         let ask = async {
             let cx = self.engine.sessions.enter(lane, Access::Read).await?;
             source.list(&cx, &set.with, &wanted).await
@@ -283,7 +314,10 @@ impl<'a> Look<'a> {
         self.seen().survey.sets[name].extend(members.iter().cloned());
         let steps = self.runbook.steps.iter().filter(|step| step.on.as_ref() == Some(name));
         let steps = steps.map(|step| {
-            let is_new = |member: &&Resource| !self.known.contains(&(&step.id, lane, &member.id));
+            let is_new = |member: &&Resource| match self.purpose {
+                Purpose::Plan => true,
+                Purpose::Sweep { known, .. } => !known.contains(&(&step.id, lane, &member.id)),
+            };
             self.step(lane, step, members.iter().filter(is_new).cloned().collect())
         });
         join_all(steps).await;
@@ -317,8 +351,37 @@ impl<'a> Look<'a> {
         };
         if let Ok(mut found) = self.asked(lane, service(step.uses.as_str()), step.id.as_str(), ask).await {
             found.sort_by(|a, b| (&a.member, &a.resource).cmp(&(&b.member, &b.resource)));
-            self.seen().survey.found[&step.id].push((lane.clone(), found));
+            self.seen().survey.found[&step.id].push((lane.clone(), found.clone()));
+            if let Purpose::Plan = self.purpose {
+                self.checked(lane, Some(&step.id), preflight::dry_run(self.engine, lane, step, &found)).await;
+            }
         }
+    }
+
+    /// Asks which permissions the runbook's steps lack in an account.
+    async fn lacking(&self, lane: &Target) {
+        if let Purpose::Plan = self.purpose
+            && lane.region.is_global()
+        {
+            self.checked(lane, None, preflight::lacking(self.engine, lane, self.runbook)).await;
+        }
+    }
+
+    /// Notes what a check of permissions finds.
+    async fn checked(&self, lane: &Target, step: Option<&'a StepId>, check: impl Future<Output = Vec<Finding>>) {
+        self.seen().unchecked.insert((lane.clone(), step));
+        let findings = check.await;
+        let seen = &mut *self.seen();
+        seen.unchecked.remove(&(lane.clone(), step));
+        seen.survey.findings.extend(findings);
+    }
+
+    /// The members of a set in a lane that the run knows already.
+    fn known(&self, lane: &Target, name: &SetName) -> Vec<&'a ResourceId> {
+        let Purpose::Sweep { known, .. } = self.purpose else { return Vec::new() };
+        let of_set = |step: &StepId| self.runbook.step(step).is_some_and(|step| step.on.as_ref() == Some(name));
+        let here = known.iter().filter(|(step, target, _)| *target == lane && of_set(step));
+        here.map(|(_, _, member)| *member).collect()
     }
 
     /// Asks, and notes in the ledger how it went. A source that says that what was asked for is not there has answered.
@@ -342,7 +405,8 @@ impl<'a> Look<'a> {
 
     /// What was seen, when nothing more is waited for.
     fn finish(self) -> Result<Survey, SurveyError> {
-        let Seen { mut survey, open, absent, .. } = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Seen { mut survey, open, unchecked, absent, .. } =
+            self.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
         for (lane, service, _) in open {
             gap(&mut survey, lane, service, &no_answer());
         }
@@ -352,6 +416,10 @@ impl<'a> Look<'a> {
         {
             return Err(SurveyError::Set { set: set.clone(), error });
         }
+        survey
+            .findings
+            .extend(unchecked.into_iter().map(|(lane, step)| preflight::unchecked(step, &lane, "no answer")));
+        survey.findings.sort_by(|a, b| (&a.target, &a.step).cmp(&(&b.target, &b.step)));
         survey.lanes.sort_by(|a, b| a.account.cmp(&b.account));
         for members in survey.sets.values_mut() {
             members.sort_by(|a, b| (&a.target, &a.id).cmp(&(&b.target, &b.id)));
@@ -360,6 +428,12 @@ impl<'a> Look<'a> {
             found.sort_by(|(a, _), (b, _)| a.cmp(b));
         }
         Ok(survey)
+    }
+
+    /// Whether there is anything to ask in a lane. One without questions must not count as one that has answered.
+    fn has_questions(&self, lane: &Target) -> bool {
+        let checks_permissions = matches!(self.purpose, Purpose::Plan) && lane.region.is_global();
+        checks_permissions || !self.services(lane).is_empty()
     }
 
     /// The services that the runbook needs of a lane.

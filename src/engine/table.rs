@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::action::{Action, Ctx, Decision, Found, Item, LookBefore, Source, View};
+use super::action::{Action, Ctx, Decision, Found, Item, LookBefore, Source, View, Wanted};
 use super::ports::Boxed;
 use crate::model::{
     ActionError, ActionSpec, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource, SourceSpec, Tier, Verdict,
@@ -91,7 +91,7 @@ pub trait DynSource: Send + Sync {
         &'a self,
         cx: &'a Ctx,
         params: &'a Map<String, Value>,
-        wanted: &'a [&'static str],
+        wanted: &'a Wanted<'a>,
     ) -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
     /// See [`Source::refuse`].
     fn refuse(
@@ -277,7 +277,7 @@ impl<S: Source> DynSource for S {
         &'a self,
         cx: &'a Ctx,
         with: &'a Map<String, Value>,
-        wanted: &'a [&'static str],
+        wanted: &'a Wanted<'a>,
     ) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
         Box::pin(async move { Source::list(self, cx, &params(with)?, wanted).await })
     }

@@ -171,8 +171,11 @@ fn the_intruder_cannot_be_the_responder() {
     let words = ["user/mara.weiss", "is the owner of the leaked key", "does not hold", "nothing was changed"];
     refused(&site, site.quell_as_intruder(&run), 4, &words);
     let log = site.simulator.log();
-    let asked = |request: &&Value| request["operation"] == "DescribeInstances";
-    assert_eq!(log.as_array().unwrap().iter().filter(asked).count(), 0, "machines were looked at");
+    let wrote = |request: &&Value| {
+        let operation = request["operation"].as_str().unwrap();
+        !["Describe", "Get", "List", "Simulate"].iter().any(|verb| operation.starts_with(verb))
+    };
+    assert_eq!(log.as_array().unwrap().iter().find(wrote), None);
 }
 
 #[test]

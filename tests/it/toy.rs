@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use quell::engine::Engine;
-use quell::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, Source, View};
+use quell::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, Source, View, Wanted};
 use quell::engine::ports::{
     Access, Account, Approver, Boxed, Lane, Reply, Reporter, Sessions, SharedClock, TokioClock, Traffic,
 };
@@ -174,7 +174,7 @@ impl Source for Machines {
     const TITLE: &'static str = "Lists toy machines.";
     const PERMISSIONS: &'static [&'static str] = &["toy:ListMachines"];
 
-    async fn list(&self, cx: &Ctx, _: &Nothing, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Nothing, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         request(&self.0, &cx.target).await;
         let world = self.0.lock().unwrap();
         let here = world.machines.iter().filter(|((lane, _), _)| *lane == cx.target);

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{FILTER_VALUES, filter};
 use crate::actions::field::{field, resource, time};
-use crate::engine::action::{Ctx, Source};
+use crate::engine::action::{Ctx, Source, Wanted};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
 /// Looked up by a request of its own, and only for a predicate that reads it.
@@ -61,10 +61,11 @@ impl Source for Instances {
     const TITLE: &'static str = "All instances of a region, also those that a service manages";
     const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeInstances", "ec2:DescribeImages"];
 
-    async fn list(&self, cx: &Ctx, _: &Params, wanted: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let instances = super::described(&client, None).await?;
-        let owners = if wanted.contains(&IMAGE_OWNER) { Some(image_owners(&client, &instances).await?) } else { None };
+        let owners =
+            if wanted.fields.contains(&IMAGE_OWNER) { Some(image_owners(&client, &instances).await?) } else { None };
         Ok(instances.iter().filter_map(|instance| member(cx, instance, owners.as_ref())).collect())
     }
 }

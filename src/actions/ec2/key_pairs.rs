@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::actions::field::{field, resource, time};
-use crate::engine::action::{Ctx, Source};
+use crate::engine::action::{Ctx, Source, Wanted};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
 /// Lists key pairs.
@@ -36,7 +36,7 @@ impl Source for KeyPairs {
     const TITLE: &'static str = "All key pairs of a region";
     const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeKeyPairs"];
 
-    async fn list(&self, cx: &Ctx, _: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let answer = super::client(cx).describe_key_pairs().send().await?;
         Ok(answer.key_pairs().iter().filter_map(|pair| member(cx, pair)).collect())
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::PAGE;
 use crate::actions::field::{field, resource, time};
-use crate::engine::action::{Ctx, Source};
+use crate::engine::action::{Ctx, Source, Wanted};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
 /// Lists volumes.
@@ -41,7 +41,7 @@ impl Source for Volumes {
     const TITLE: &'static str = "All EBS volumes of a region";
     const PERMISSIONS: &'static [&'static str] = &["ec2:DescribeVolumes"];
 
-    async fn list(&self, cx: &Ctx, _: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let request = super::client(cx).describe_volumes().include_managed_resources(true).max_results(PAGE);
         let mut volumes = request.into_paginator().items().send();
         let mut members = Vec::new();

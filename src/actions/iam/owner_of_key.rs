@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Map;
 
 use super::users;
 use crate::actions::principal::Principal;
-use crate::engine::action::{Ctx, Source, View};
-use crate::model::{AccessKeyId, ActionError, ErrorKind, KindSpec, Resource};
+use crate::engine::action::{Ctx, Source, View, Wanted};
+use crate::model::{AccessKeyId, ActionError, ErrorKind, Kind, KindSpec, Resource, ResourceId};
 
 /// Finds the owner of an access key.
 pub struct OwnerOfKey;
@@ -27,7 +28,7 @@ impl Source for OwnerOfKey {
     const TITLE: &'static str = "The user that an access key belongs to";
     const PERMISSIONS: &'static [&'static str] = &["iam:GetAccessKeyLastUsed", "iam:GetUser"];
 
-    async fn list(&self, cx: &Ctx, params: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let (key, account) = (&params.key, &cx.target.account);
         if key.as_str().starts_with("ASIA") {
             let message = format!(
@@ -50,6 +51,16 @@ impl Source for OwnerOfKey {
         };
         let owner = owner.filter(|owner| !owner.is_empty());
         let owner = owner.ok_or_else(|| ActionError::new(ErrorKind::NotFound, nobody(key, account)))?;
+        let is_owner = |id: &ResourceId| Principal::of(id).is_ok_and(|known| known == Principal::User(&owner));
+        if let Some(known) = wanted.only_whether_it_is_there(is_owner) {
+            let member = Resource {
+                kind: Kind::new(users::KIND.name),
+                id: known,
+                target: cx.target.clone(),
+                fields: Map::new(),
+            };
+            return Ok(vec![member]);
+        }
         let user = client.get_user().user_name(&owner).send().await?.user;
         let members = user.iter().filter_map(|user| users::member(cx, user, user.tags()));
         Ok(members.collect())

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::actions::field::{field, resource, time};
-use crate::engine::action::{Ctx, Source};
+use crate::engine::action::{Ctx, Source, Wanted};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
 /// Lists roles.
@@ -40,7 +40,7 @@ impl Source for Roles {
     const TITLE: &'static str = "All roles of an account";
     const PERMISSIONS: &'static [&'static str] = &["iam:GetAccountAuthorizationDetails"];
 
-    async fn list(&self, cx: &Ctx, _: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         // A list of roles (`ListRoles`) shows neither tags nor the last use.
         let request = super::client(cx).get_account_authorization_details().filter(EntityType::Role);
         let mut pages = request.into_paginator().send();

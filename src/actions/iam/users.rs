@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::actions::field::{field, resource, time};
-use crate::engine::action::{Ctx, Source};
+use crate::engine::action::{Ctx, Source, Wanted};
 use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 
 /// Lists users.
@@ -43,7 +43,7 @@ impl Source for Users {
     const TITLE: &'static str = "All users of an account";
     const PERMISSIONS: &'static [&'static str] = &["iam:ListUsers", "iam:GetAccountAuthorizationDetails"];
 
-    async fn list(&self, cx: &Ctx, _: &Params, _: &[&'static str]) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, _: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let (users, tags) = try_join(Box::pin(users(&client)), Box::pin(tags(&client))).await?;
         let none = Vec::new();
