@@ -1,0 +1,196 @@
+//! A pseudo-terminal with a person at it: quell writes on it, the person reads the screen and types.
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
+use std::process::{Child, Command};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use pty_process::blocking::Pty;
+use vt100::Screen;
+
+/// How long a text may let people wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What quell draws progress with.
+const DRAWN: &[char] = &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏', '█', '░'];
+
+pub struct Tty {
+    pty: Arc<Pty>,
+    process: Child,
+    seen: Arc<Seen>,
+    reader: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+struct State {
+    parser: vt100::Parser,
+    bytes: Vec<u8>,
+    is_over: bool,
+    /// The first screen on which progress was torn, if there was one.
+    torn: Option<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { parser: parser(24, 80), bytes: Vec::new(), is_over: false, torn: None }
+    }
+}
+
+fn parser(rows: u16, columns: u16) -> vt100::Parser {
+    vt100::Parser::new(at_least_one(rows), at_least_one(columns), 100_000)
+}
+
+fn at_least_one(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).expect("a terminal has lines and columns")
+}
+
+impl Tty {
+    /// Starts a command on a terminal of so many lines and columns.
+    pub fn start(command: Command, rows: u16, columns: u16) -> Self {
+        let (pty, terminal) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+        let command = pty_process::blocking::Command::from(command).env("TERM", "xterm-256color");
+        let process = command.spawn(terminal).unwrap();
+        let (pty, seen) = (Arc::new(pty), Arc::new(Seen::default()));
+        seen.state.lock().unwrap().parser = parser(rows, columns);
+        let reader = std::thread::spawn({
+            let (pty, seen) = (Arc::clone(&pty), Arc::clone(&seen));
+            move || read(&pty, &seen)
+        });
+        Self { pty, process, seen, reader: Some(reader) }
+    }
+
+    /// Types.
+    pub fn enter(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until the screen is as told.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Screen) -> bool) {
+        let is_over = self.until_or_end(what, is_so);
+        assert!(!is_over, "it ended without {what}:\n{}", self.seen.state.lock().unwrap().parser.screen().contents());
+    }
+
+    /// Waits until the screen shows a text.
+    pub fn until_shown(&self, text: &str) {
+        self.until(text, |screen| screen.contents().contains(text));
+    }
+
+    /// Waits until the screen is as told; returns whether the command ended without that.
+    pub fn until_or_end(&self, what: &str, is_so: impl Fn(&Screen) -> bool) -> bool {
+        let state = self.seen.state.lock().unwrap();
+        let waits = |state: &mut State| !is_so(state.parser.screen()) && !state.is_over;
+        let (state, waited) = self.seen.more.wait_timeout_while(state, PATIENCE, waits).unwrap();
+        assert!(!waited.timed_out(), "waited for {what}:\n{}", state.parser.screen().contents());
+        !is_so(state.parser.screen())
+    }
+
+    /// Makes the terminal larger or smaller.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        let mut state = self.seen.state.lock().unwrap();
+        state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+        self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+    }
+
+    /// Waits for the end. In every case the cursor is there again, and nothing of the progress is left or was torn.
+    pub fn end(mut self) -> Ended {
+        self.until_or_end("the end", |_| false);
+        let code = exit_code(&mut self.process);
+        let mut state = self.seen.state.lock().unwrap();
+        let all = history(state.parser.screen_mut());
+        let ended = Ended { code, text: all.join("\n"), bytes: state.bytes.clone() };
+        assert!(!state.parser.screen().hide_cursor(), "the cursor is gone:\n{}", ended.text);
+        assert_eq!(state.torn, None);
+        let left: Vec<_> = all.iter().filter(|line| line.contains(DRAWN)).collect();
+        assert!(left.is_empty(), "{left:#?} is left:\n{}", ended.text);
+        drop(state);
+        ended
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// What is left when a command has ended.
+pub struct Ended {
+    pub code: Option<i32>,
+    /// All lines that ever stood on the terminal, as a person who scrolls back sees them; broken ones are whole again.
+    pub text: String,
+    /// All that was written.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads until nobody holds the terminal open any more.
+fn read(pty: &Pty, seen: &Seen) {
+    let mut buffer = [0; 4096];
+    loop {
+        let count = (&*pty).read(&mut buffer).unwrap_or(0);
+        let Ok(mut state) = seen.state.lock() else { return };
+        state.bytes.extend_from_slice(&buffer[..count]);
+        state.parser.process(&buffer[..count]);
+        state.is_over = count == 0;
+        if state.torn.is_none() && is_torn(state.parser.screen()) {
+            state.torn = Some(state.parser.screen().contents());
+        }
+        seen.more.notify_all();
+        if count == 0 {
+            return;
+        }
+    }
+}
+
+/// Whether progress stands twice on the screen, or does not fit in its width.
+fn is_torn(screen: &Screen) -> bool {
+    let columns = screen.size().1.get();
+    let rows: Vec<(usize, String)> = screen.rows(0, columns).enumerate().collect();
+    let drawn: Vec<_> = rows.iter().filter(|(_, row)| row.contains(DRAWN)).collect();
+    let totals = drawn.iter().filter(|(_, row)| row.starts_with(DRAWN) && !row.starts_with(['█', '░'])).count();
+    totals > 1 || drawn.iter().any(|(at, _)| u16::try_from(*at).is_ok_and(|at| screen.row_wrapped(at)))
+}
+
+/// All lines, from the first that was scrolled away to the last on the screen.
+fn history(screen: &mut Screen) -> Vec<String> {
+    let (rows, columns) = (usize::from(screen.size().0.get()), screen.size().1.get());
+    let mut all: Vec<(String, bool)> = Vec::new();
+    let above = screen.scrollback_len();
+    for at in (0..=above).rev() {
+        screen.set_scrollback(at);
+        let visible = if at == 0 { rows } else { 1 };
+        for (row, text) in screen.rows(0, columns).take(visible).enumerate() {
+            all.push((text, u16::try_from(row).is_ok_and(|row| screen.row_wrapped(row))));
+        }
+    }
+    let mut lines = vec![String::new()];
+    for (text, goes_on) in all {
+        lines.last_mut().expect("it begins with one").push_str(&text);
+        if !goes_on {
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
+fn exit_code(process: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(begun.elapsed() < PATIENCE, "it has closed its terminal and does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
