@@ -212,7 +212,7 @@ fn by_part_of_the_world(lanes: Vec<Group>) -> Vec<Group> {
     for lane in lanes {
         match groups.last_mut() {
             Some(group) if part_of_the_world(&group.name) == part_of_the_world(&lane.name) => {
-                group.name = part_of_the_world(&lane.name).to_owned();
+                part_of_the_world(&lane.name).clone_into(&mut group.name);
                 group.add(&lane);
             }
             _ => groups.push(lane),

@@ -11,7 +11,7 @@ use pty_process::blocking::Pty;
 use vt100::Screen;
 
 /// How long a text may let people wait.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What quell draws progress with.
 const DRAWN: &[char] = &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏', '█', '░'];
