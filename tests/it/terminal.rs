@@ -20,6 +20,12 @@ fn is_asked(screen: &Screen) -> bool {
     screen.rows(0, screen.size().1.get()).any(|row| row.trim_end().ends_with("[y/N]:"))
 }
 
+/// How many yes-or-no questions on the screen have an answer behind them.
+fn answered(screen: &Screen) -> usize {
+    let rows = screen.rows(0, screen.size().1.get());
+    rows.filter(|row| row.split_once("[y/N]:").is_some_and(|(_, answer)| !answer.trim().is_empty())).count()
+}
+
 /// Answers every question by `answer`; returns how many there were.
 fn answer_all(tty: &Tty, answer: &str) -> usize {
     for count in 0.. {
@@ -27,7 +33,8 @@ fn answer_all(tty: &Tty, answer: &str) -> usize {
             return count;
         }
         tty.enter(answer);
-        tty.until_or_end("the question to go", |screen| !is_asked(screen));
+        // The next question may be there at once.
+        tty.until_or_end("the answer to be seen", |screen| answered(screen) > count);
     }
     unreachable!("the loop has no other end")
 }
