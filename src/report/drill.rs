@@ -254,7 +254,7 @@ mod tests {
           approval to last stop         10.00 s
           the least it could take       0.96 s (12 requests one after the other)
           1 machine without a price, not in the sum: p5.48xlarge
-          Prices: an estimate by rounded on-demand list prices of us-east-1; other regions differ.
+          Prices: estimated by on-demand prices of us-east-1; other regions differ.
         ");
     }
 

@@ -2,18 +2,21 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Write;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use console::{Term, measure_text_width, truncate_str};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 /// How often the lines are drawn.
 const TICK: Duration = Duration::from_millis(100);
 
 /// How many ticks are a second.
 pub const TICKS_IN_A_SECOND: usize = 10;
+
+/// Where the cursor waits: below the lines, so that what the terminal itself shows, such as `^C`, breaks none of them.
+const CURSOR_LINE: &str = "\r";
 
 /// How large a terminal is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,152 +28,140 @@ pub struct Size {
 }
 
 /// What is to be seen: the lines for a terminal of this size, after so many ticks.
-pub trait View: Send {
-    /// The lines, without line ends. Those that do not fit are left out, and cut off.
+pub trait View: Clone + Send + Sync + 'static {
+    /// The lines, without line ends and none of them blank. Those that do not fit are left out, and cut off.
     fn lines(&self, size: Size, tick: usize) -> Vec<String>;
 }
 
 /// A terminal at whose foot a [`View`] may be shown. Its clones are the same terminal.
 ///
-/// Everything that is written goes through it. While a view is shown, text waits for the next drawing: then the drawn lines
-/// go, the text comes, and the lines come again, all in one piece. So no text is ever torn by a line, and a flood of logs
-/// costs ten drawings a second.
-#[derive(Clone)]
-pub struct Live(Arc<Mutex<Foot>>);
-
-struct Foot {
-    out: Box<dyn Write + Send>,
-    size: Box<dyn Fn() -> Size + Send>,
-    view: Option<Box<dyn View>>,
-    tick: usize,
-    /// Text that waits for the next drawing.
-    waiting: String,
-    /// How wide each drawn line is.
-    drawn: Vec<usize>,
+/// To indicatif, which draws, a view is one progress bar of several lines; while none is shown, the bar is finished.
+/// Everything that is written goes through it, so text and lines never mix.
+#[derive(Debug, Clone)]
+pub struct Live {
+    bar: ProgressBar,
+    terminal: Arc<dyn TermLike>,
 }
 
 /// A view that is shown until this is dropped.
 #[derive(Debug)]
-pub struct Showing {
-    live: Live,
-    _ticks: Sender<()>,
-}
+pub struct Showing(Live);
 
 impl Live {
     /// Standard error.
     pub fn stderr() -> Self {
-        let size = || {
-            let (rows, columns) = Term::stderr().size();
-            Size { rows: rows.into(), columns: columns.into() }
-        };
-        Self::new(std::io::stderr(), size)
+        Self::new(Arc::new(Term::buffered_stderr()))
     }
 
     /// Any terminal.
-    pub fn new(out: impl Write + Send + 'static, size: impl Fn() -> Size + Send + 'static) -> Self {
-        let foot = Foot {
-            out: Box::new(out),
-            size: Box::new(size),
-            view: None,
-            tick: 0,
-            waiting: String::new(),
-            drawn: Vec::new(),
-        };
-        Self(Arc::new(Mutex::new(foot)))
+    pub fn new(terminal: Arc<dyn TermLike>) -> Self {
+        let foot = Foot { terminal: Arc::clone(&terminal), drawn: Mutex::default() };
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like_with_hz(Box::new(foot), 20));
+        bar.finish_and_clear();
+        Self { bar, terminal }
     }
 
     /// Shows a view, instead of the one before it, and draws it ten times a second.
-    pub fn show(&self, view: impl View + 'static) -> Showing {
-        self.foot().begin(Box::new(view));
-        let (ticks, ended) = channel();
-        let live = self.clone();
-        std::thread::spawn(move || {
-            while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                live.foot().turn();
-            }
-        });
-        Showing { live: self.clone(), _ticks: ticks }
+    pub fn show(&self, view: impl View) -> Showing {
+        let terminal = Arc::clone(&self.terminal);
+        let draw = move |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let size = Size { rows: terminal.height().into(), columns: terminal.width().into() };
+            let tick = state.elapsed().as_millis() / TICK.as_millis();
+            let lines = view.lines(size, usize::try_from(tick).unwrap_or_default());
+            let _ = fitting(&lines, size).try_for_each(|line| writeln!(out, "{line}"));
+            let _ = out.write_str(CURSOR_LINE);
+        };
+        let template = ProgressStyle::with_template("{view}").expect("it names one key");
+        self.bar.set_style(template.with_key("view", draw));
+        self.bar.reset();
+        self.bar.enable_steady_tick(TICK);
+        Showing(self.clone())
     }
 
-    /// Writes text above the view. It begins and ends on a line of its own.
+    /// Writes text above the view. It stands on lines of its own.
     pub fn write(&self, text: &str) {
-        self.foot().write(text);
+        // A screen that cannot be written to must not end a containment.
+        let _ = self.bar.suspend(|| {
+            self.terminal.write_line(text.strip_suffix('\n').unwrap_or(text))?;
+            self.terminal.flush()
+        });
     }
 
     /// Takes the view off for good: nothing is drawn any more.
     pub fn wipe(&self) {
-        self.foot().end();
-    }
-
-    /// A panic elsewhere must not silence the screen.
-    fn foot(&self) -> MutexGuard<'_, Foot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Live")
+        self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Showing {
     fn drop(&mut self) {
-        self.live.wipe();
+        self.0.wipe();
     }
 }
 
-impl Foot {
-    fn begin(&mut self, view: Box<dyn View>) {
-        self.view = Some(view);
-        self.tick = 0;
-        self.draw();
+/// The terminal as indicatif draws on it, except that lines end. indicatif fills each with blanks and lets the next begin
+/// where the terminal breaks the row: all would be one long line, torn by every change of the width.
+#[derive(Debug)]
+struct Foot {
+    terminal: Arc<dyn TermLike>,
+    /// How wide each drawn line is.
+    drawn: Mutex<Vec<usize>>,
+}
+
+impl TermLike for Foot {
+    fn width(&self) -> u16 {
+        self.terminal.width()
     }
 
-    fn turn(&mut self) {
-        if self.view.is_some() {
-            self.tick += 1;
-            self.draw();
+    fn height(&self) -> u16 {
+        self.terminal.height()
+    }
+
+    /// Goes to the first of the drawn lines. Where a terminal became narrower, it has broken those that no longer fit.
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        let columns = usize::from(self.width()).max(1);
+        let drawn = std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        let rows: usize = drawn.iter().map(|width| width.div_ceil(columns).max(1)).sum();
+        let broken = rows.saturating_sub(n + 1);
+        self.terminal.move_cursor_up(n + broken)?;
+        if broken > 0 { self.terminal.write_str("\x1b[J") } else { Ok(()) }
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.terminal.move_cursor_down(n)
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.terminal.move_cursor_right(n)
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.terminal.move_cursor_left(n)
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.terminal.write_line(line)
+    }
+
+    /// Writes a line, and nothing of what should fill it.
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        if text.trim_start_matches(' ').is_empty() {
+            return Ok(());
         }
-    }
-
-    fn end(&mut self) {
-        self.view = None;
-        self.draw();
-    }
-
-    fn write(&mut self, text: &str) {
-        self.waiting.push_str(text);
-        if self.view.is_none() {
-            self.draw();
-        } else if !text.ends_with('\n') {
-            self.waiting.push('\n');
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !drawn.is_empty() {
+            self.terminal.write_line("")?;
         }
+        drawn.push(measure_text_width(text));
+        self.terminal.write_str(text)
     }
 
-    /// Puts what waits where the drawn lines begin, and the lines below it.
-    fn draw(&mut self) {
-        let size = (self.size)();
-        let mut out = self.back_to_the_first_line(size);
-        out.push_str(&std::mem::take(&mut self.waiting));
-        let lines = self.view.as_ref().map(|view| view.lines(size, self.tick)).unwrap_or_default();
-        self.drawn.clear();
-        for line in fitting(&lines, size) {
-            self.drawn.push(measure_text_width(&line));
-            out.push_str(&line);
-            out.push('\n');
-        }
-        if !out.is_empty() {
-            // A screen that cannot be written to must not end a containment.
-            let _ = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
-        }
+    fn clear_line(&self) -> io::Result<()> {
+        self.terminal.clear_line()
     }
 
-    /// The way from below the drawn lines to their beginning, everything from there on erased. Where a terminal became
-    /// narrower, it has broken the lines that no longer fit.
-    fn back_to_the_first_line(&self, size: Size) -> String {
-        let rows: usize = self.drawn.iter().map(|width| width.div_ceil(size.columns.max(1)).max(1)).sum();
-        if rows == 0 { String::new() } else { format!("\r\x1b[{rows}A\x1b[J") }
+    fn flush(&self) -> io::Result<()> {
+        self.terminal.flush()
     }
 }
 
@@ -183,10 +174,13 @@ pub(super) fn fitting(lines: &[String], size: Size) -> impl Iterator<Item = Cow<
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::num::NonZeroU16;
+
     use super::*;
 
     /// Shows the same lines in every size.
+    #[derive(Clone)]
     struct Fixed(&'static [&'static str]);
 
     impl View for Fixed {
@@ -195,67 +189,143 @@ mod tests {
         }
     }
 
-    #[derive(Clone)]
-    struct Glass(Arc<Mutex<vt100::Parser>>);
+    /// A terminal of which everything can be seen.
+    #[derive(Debug)]
+    pub struct Glass(Mutex<Seen>);
 
-    impl Write for Glass {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            // What the line discipline of a terminal does.
-            let text = String::from_utf8_lossy(bytes).replace('\n', "\r\n");
-            self.0.lock().unwrap().process(text.as_bytes());
-            Ok(bytes.len())
-        }
+    struct Seen {
+        screen: vt100::Parser,
+        columns: u16,
+        written: String,
+    }
 
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
+    impl fmt::Debug for Seen {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(&self.screen.screen().contents())
         }
     }
 
     impl Glass {
-        fn new(rows: u16, columns: u16) -> (Self, Foot) {
-            let sizes = [rows, columns].map(|n| std::num::NonZeroU16::new(n).unwrap());
-            let glass = Self(Arc::new(Mutex::new(vt100::Parser::new(sizes[0], sizes[1], 100))));
-            let size = move || Size { rows: rows.into(), columns: columns.into() };
-            let (out, size) = (Box::new(glass.clone()), Box::new(size));
-            (glass, Foot { out, size, view: None, tick: 0, waiting: String::new(), drawn: Vec::new() })
+        pub fn new(rows: u16, columns: u16) -> Arc<Self> {
+            let [lines, width] = [rows, columns].map(|n| NonZeroU16::new(n).unwrap());
+            let screen = vt100::Parser::new(lines, width, 100);
+            Arc::new(Self(Mutex::new(Seen { screen, columns, written: String::new() })))
         }
 
         fn text(&self) -> String {
-            self.0.lock().unwrap().screen().contents()
+            self.0.lock().unwrap().screen.screen().contents().trim_end().to_owned()
+        }
+
+        fn write(&self, text: &str) -> io::Result<()> {
+            let mut seen = self.0.lock().unwrap();
+            seen.screen.process(text.as_bytes());
+            seen.written.push_str(text);
+            Ok(())
+        }
+
+        /// Moves nowhere where there is nowhere to go.
+        fn go(&self, n: usize, way: char) -> io::Result<()> {
+            if n == 0 { Ok(()) } else { self.write(&format!("\x1b[{n}{way}")) }
+        }
+    }
+
+    impl TermLike for Glass {
+        fn width(&self) -> u16 {
+            self.0.lock().unwrap().columns
+        }
+
+        fn height(&self) -> u16 {
+            self.0.lock().unwrap().screen.screen().size().0.get()
+        }
+
+        fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+            self.go(n, 'A')
+        }
+
+        fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+            self.go(n, 'B')
+        }
+
+        fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+            self.go(n, 'C')
+        }
+
+        fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+            self.go(n, 'D')
+        }
+
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write(&format!("{line}\r\n"))
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            // What the line discipline of a terminal does.
+            self.write(&text.replace('\n', "\r\n"))
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            self.write("\r\x1b[2K")
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
         }
     }
 
     #[test]
     fn text_passes_above_the_lines_and_the_lines_go_at_the_end() {
-        let (glass, mut foot) = Glass::new(6, 20);
-        foot.begin(Box::new(Fixed(&["one", "two"])));
-        foot.write("a log\n");
-        foot.write("another");
-        assert_eq!(glass.text(), "one\ntwo", "text waits for the next drawing");
-        foot.turn();
-        assert_eq!(glass.text(), "a log\nanother\none\ntwo");
-        foot.end();
-        foot.turn();
-        foot.write("the end\n");
-        assert_eq!(glass.text(), "a log\nanother\nthe end");
+        let glass = Glass::new(6, 20);
+        let live = Live::new(glass.clone());
+        live.write("before\n");
+        assert_eq!(glass.text(), "before");
+        let showing = live.show(Fixed(&["one", "two"]));
+        live.write("a log\n");
+        live.write("another");
+        assert_eq!(glass.text(), "before\na log\nanother\none\ntwo");
+        drop(showing);
+        live.write("the end\n");
+        assert_eq!(glass.text(), "before\na log\nanother\nthe end");
+    }
+
+    #[test]
+    fn a_view_may_be_shown_again() {
+        let glass = Glass::new(6, 20);
+        let live = Live::new(glass.clone());
+        drop(live.show(Fixed(&["one"])));
+        assert_eq!(glass.text(), "");
+        let _showing = live.show(Fixed(&["two"]));
+        live.write("a log");
+        assert_eq!(glass.text(), "a log\ntwo");
     }
 
     #[test]
     fn what_does_not_fit_is_left_out() {
-        let (glass, mut foot) = Glass::new(3, 10);
-        foot.begin(Box::new(Fixed(&["0123456789abc", "two", "three", "four"])));
+        let glass = Glass::new(3, 10);
+        let live = Live::new(glass.clone());
+        let _showing = live.show(Fixed(&["0123456789abc", "two", "three", "four"]));
         for _ in 0..5 {
-            foot.turn();
+            live.bar.suspend(|| ());
         }
         assert_eq!(glass.text(), "01234567…\ntwo");
-        assert_eq!(glass.0.lock().unwrap().screen().scrollback_len(), 0);
+        assert_eq!(glass.0.lock().unwrap().screen.screen().scrollback_len(), 0);
     }
 
     #[test]
     fn lines_that_a_narrower_terminal_broke_are_erased_as_well() {
-        let (_, mut foot) = Glass::new(10, 40);
-        foot.begin(Box::new(Fixed(&["twenty-five letters of it", "short"])));
-        assert!(foot.back_to_the_first_line(Size { rows: 10, columns: 40 }).contains("[2A"));
-        assert!(foot.back_to_the_first_line(Size { rows: 10, columns: 10 }).contains("[4A"));
+        let glass = Glass::new(10, 40);
+        let foot = Foot { terminal: glass.clone(), drawn: Mutex::default() };
+        let draw = || {
+            ["twenty-five letters of it", "  ", "short", "  ", CURSOR_LINE].map(|text| foot.write_str(text).unwrap())
+        };
+        let written = || std::mem::take(&mut glass.0.lock().unwrap().written);
+        draw();
+        assert_eq!(written(), "twenty-five letters of it\r\nshort\r\n\r");
+        foot.move_cursor_up(2).unwrap();
+        assert_eq!(written(), "\x1b[2A");
+        draw();
+        written();
+        glass.0.lock().unwrap().columns = 10;
+        foot.move_cursor_up(2).unwrap();
+        assert_eq!(written(), "\x1b[4A\x1b[J");
     }
 }

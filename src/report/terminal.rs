@@ -265,6 +265,7 @@ fn spinner(tick: usize) -> char {
 #[cfg(test)]
 mod tests {
     use super::super::live::fitting;
+    use super::super::live::tests::Glass;
     use super::*;
     use crate::model::{ActionError, Change, ChangeId, ErrorKind, Outcome, Target, example};
 
@@ -372,7 +373,7 @@ mod tests {
 
     #[test]
     fn lines_stand_only_while_the_run_works() {
-        let live = Live::new(std::io::sink(), || Size { rows: 24, columns: 80 });
+        let live = Live::new(Glass::new(24, 80));
         let mut terminal = Terminal::new(live, Colour::Plain);
         let shown: Vec<bool> = example::run()
             .iter()

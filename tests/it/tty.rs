@@ -92,9 +92,12 @@ impl Tty {
         !is_so(state.parser.screen())
     }
 
-    /// Makes the terminal larger or smaller.
+    /// Makes the terminal larger or smaller, between two drawings: one that is on its way was made for the old size.
     pub fn resize(&self, rows: u16, columns: u16) {
-        let mut state = self.seen.state.lock().unwrap();
+        let state = self.seen.state.lock().unwrap();
+        let draws = |state: &mut State| !state.bytes.ends_with(b"\n\r");
+        let (mut state, waited) = self.seen.more.wait_timeout_while(state, PATIENCE, draws).unwrap();
+        assert!(!waited.timed_out(), "no drawing ends:\n{}", state.parser.screen().contents());
         state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
         self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
     }
