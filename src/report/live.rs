@@ -61,7 +61,7 @@ impl Live {
         Self { bar, terminal }
     }
 
-    /// Shows a view, instead of the one before it, and draws it ten times a second.
+    /// Shows a view, instead of the one before it, and lets indicatif draw it ten times a second.
     pub fn show(&self, view: impl View) -> Showing {
         let terminal = Arc::clone(&self.terminal);
         let draw = move |state: &ProgressState, out: &mut dyn fmt::Write| {
@@ -216,16 +216,17 @@ pub(super) mod tests {
             self.0.lock().unwrap().screen.screen().contents().trim_end().to_owned()
         }
 
-        fn write(&self, text: &str) -> io::Result<()> {
+        fn write(&self, text: &str) {
             let mut seen = self.0.lock().unwrap();
             seen.screen.process(text.as_bytes());
             seen.written.push_str(text);
-            Ok(())
         }
 
         /// Moves nowhere where there is nowhere to go.
-        fn go(&self, n: usize, way: char) -> io::Result<()> {
-            if n == 0 { Ok(()) } else { self.write(&format!("\x1b[{n}{way}")) }
+        fn go(&self, n: usize, way: char) {
+            if n > 0 {
+                self.write(&format!("\x1b[{n}{way}"));
+            }
         }
     }
 
@@ -239,32 +240,39 @@ pub(super) mod tests {
         }
 
         fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-            self.go(n, 'A')
+            self.go(n, 'A');
+            Ok(())
         }
 
         fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-            self.go(n, 'B')
+            self.go(n, 'B');
+            Ok(())
         }
 
         fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-            self.go(n, 'C')
+            self.go(n, 'C');
+            Ok(())
         }
 
         fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-            self.go(n, 'D')
+            self.go(n, 'D');
+            Ok(())
         }
 
         fn write_line(&self, line: &str) -> io::Result<()> {
-            self.write(&format!("{line}\r\n"))
+            self.write(&format!("{line}\r\n"));
+            Ok(())
         }
 
         fn write_str(&self, text: &str) -> io::Result<()> {
             // What the line discipline of a terminal does.
-            self.write(&text.replace('\n', "\r\n"))
+            self.write(&text.replace('\n', "\r\n"));
+            Ok(())
         }
 
         fn clear_line(&self) -> io::Result<()> {
-            self.write("\r\x1b[2K")
+            self.write("\r\x1b[2K");
+            Ok(())
         }
 
         fn flush(&self) -> io::Result<()> {

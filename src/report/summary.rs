@@ -327,6 +327,25 @@ mod tests {
     }
 
     #[test]
+    fn the_figures_fit_a_small_terminal_even_after_an_hour() {
+        let mut record = Record::of(&example::run()).unwrap();
+        let long = 3599.0;
+        let phases = PhaseSeconds {
+            survey: long,
+            plan: long,
+            preflight: long,
+            approval: long,
+            apply: long,
+            prove: long,
+            ..PhaseSeconds::default()
+        };
+        record.summary.as_mut().unwrap().seconds = phases;
+        let text = figures(&record);
+        assert!(text.contains("prove 59 min 59 s"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
     fn a_run_that_was_cut_off_can_be_resumed() {
         let events = example::run();
         let record = Record::of(&events[..11]).unwrap();

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::process::{Child, Command};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use vt100::Screen;
 
 /// How long a text may let people wait.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How long nothing comes from a process that was stopped, once all that it wrote was read.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// What quell draws progress with.
 const DRAWN: &[char] = &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏', '█', '░'];
@@ -94,12 +97,37 @@ impl Tty {
 
     /// Makes the terminal larger or smaller, between two drawings: one that is on its way was made for the old size.
     pub fn resize(&self, rows: u16, columns: u16) {
-        let state = self.seen.state.lock().unwrap();
-        let draws = |state: &mut State| !state.bytes.ends_with(b"\n\r");
-        let (mut state, waited) = self.seen.more.wait_timeout_while(state, PATIENCE, draws).unwrap();
-        assert!(!waited.timed_out(), "no drawing ends:\n{}", state.parser.screen().contents());
-        state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
-        self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+        loop {
+            self.signal("STOP");
+            let mut state = self.all_read();
+            let has_drawn = state.bytes.ends_with(b"\n\r");
+            if has_drawn {
+                state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+                self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+            }
+            drop(state);
+            self.signal("CONT");
+            if has_drawn {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
+        assert!(status.success(), "SIG{name} was not sent");
+    }
+
+    /// Waits until nothing comes any more.
+    fn all_read(&self) -> MutexGuard<'_, State> {
+        let mut state = self.seen.state.lock().unwrap();
+        loop {
+            let (next, waited) = self.seen.more.wait_timeout(state, QUIET).unwrap();
+            if waited.timed_out() {
+                return next;
+            }
+            state = next;
+        }
     }
 
     /// Waits for the end. In every case the cursor is there again, and nothing of the progress is left or was torn.
