@@ -211,11 +211,12 @@ fn a_large_terminal_has_a_line_for_each_region() {
 #[test]
 fn a_terminal_that_becomes_narrow_in_the_middle_stays_in_order() {
     let home = tempfile::tempdir().unwrap();
-    let tty = Tty::start(everywhere(home.path(), &[]), 40, 120);
+    // Lines that the narrow terminal breaks must not scroll away: nobody could erase them.
+    let tty = Tty::start(everywhere(home.path(), &[]), 100, 120);
     tty.until("work", |screen| shows(screen, "applying", &["ap-east-1", "us-west-2"]));
-    tty.resize(40, 40);
+    tty.resize(100, 40);
     tty.until("all regions on forty columns", |screen| shows(screen, "proving", &["ap-east-1", "us-west-2"]));
-    tty.resize(40, 100);
+    tty.resize(100, 100);
     let Ended { code, text, .. } = tty.end();
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("rogue machines stopped"), "{text}");

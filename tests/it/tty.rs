@@ -19,6 +19,9 @@ const QUIET: Duration = Duration::from_millis(200);
 /// What quell draws progress with.
 const DRAWN: &[char] = &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏', '█', '░'];
 
+/// How each drawing ends: the cursor waits below it.
+const DRAWING_END: &[u8] = b"\n\r";
+
 pub struct Tty {
     pty: Arc<Pty>,
     process: Child,
@@ -36,13 +39,15 @@ struct State {
     parser: vt100::Parser,
     bytes: Vec<u8>,
     is_over: bool,
+    /// How many drawings are still to come before progress is judged again.
+    unjudged: usize,
     /// The first screen on which progress was torn, if there was one.
     torn: Option<String>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { parser: parser(24, 80), bytes: Vec::new(), is_over: false, torn: None }
+        Self { parser: parser(24, 80), bytes: Vec::new(), is_over: false, unjudged: 0, torn: None }
     }
 }
 
@@ -95,22 +100,20 @@ impl Tty {
         !is_so(state.parser.screen())
     }
 
-    /// Makes the terminal larger or smaller, between two drawings: one that is on its way was made for the old size.
+    /// Makes the terminal larger or smaller, and waits for a drawing that was made for it. The first after the change
+    /// may have been on its way, made for the old size: nothing that is drawn again and again can help that, but the
+    /// second has to be in order, and all after it.
     pub fn resize(&self, rows: u16, columns: u16) {
-        loop {
-            self.signal("STOP");
-            let mut state = self.all_read();
-            let has_drawn = state.bytes.ends_with(b"\n\r");
-            if has_drawn {
-                state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
-                self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
-            }
-            drop(state);
-            self.signal("CONT");
-            if has_drawn {
-                return;
-            }
-        }
+        self.signal("STOP");
+        let mut state = self.all_read();
+        state.parser.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+        state.unjudged = 2;
+        self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+        self.signal("CONT");
+        let waits = |state: &mut State| state.unjudged > 0 && !state.is_over;
+        let (state, waited) = self.seen.more.wait_timeout_while(state, PATIENCE, waits).unwrap();
+        let in_time = !waited.timed_out() && !state.is_over;
+        assert!(in_time, "not drawn for its new size:\n{}", state.parser.screen().contents());
     }
 
     fn signal(&self, name: &str) {
@@ -174,7 +177,10 @@ fn read(pty: &Pty, seen: &Seen) {
         state.bytes.extend_from_slice(&buffer[..count]);
         state.parser.process(&buffer[..count]);
         state.is_over = count == 0;
-        if state.torn.is_none() && is_torn(state.parser.screen()) {
+        if state.bytes.ends_with(DRAWING_END) {
+            state.unjudged = state.unjudged.saturating_sub(1);
+        }
+        if state.unjudged == 0 && state.torn.is_none() && is_torn(state.parser.screen()) {
             state.torn = Some(state.parser.screen().contents());
         }
         seen.more.notify_all();
