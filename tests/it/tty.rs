@@ -3,11 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::process::{Child, Command};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use pty_process::blocking::Pty;
+use tokio::signal::unix::{SignalKind, signal};
 use vt100::Screen;
 
 /// How long a text may let people wait.
@@ -21,6 +22,8 @@ const DRAWN: &[char] = &['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧',
 
 /// How each drawing ends: the cursor waits below it.
 const DRAWING_END: &[u8] = b"\n\r";
+
+static INTERRUPTIBLE: Once = Once::new();
 
 pub struct Tty {
     pty: Arc<Pty>,
@@ -59,9 +62,27 @@ fn at_least_one(n: u16) -> NonZeroU16 {
     NonZeroU16::new(n).expect("a terminal has lines and columns")
 }
 
+/// Ends the tests at Ctrl-C by a handler. A shell without job control has what it puts into the background ignore Ctrl-C,
+/// and each process hands that down to those it starts. A handler is not handed down: they end at Ctrl-C, as at a terminal.
+#[expect(clippy::exit, reason = "Ctrl-C ends the tests, as it does without a handler")]
+fn end_at_ctrl_c() {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut interrupts = signal(SignalKind::interrupt()).unwrap();
+            sender.send(()).unwrap();
+            interrupts.recv().await;
+        });
+        std::process::exit(130);
+    });
+    receiver.recv().expect("Ctrl-C can be handled");
+}
+
 impl Tty {
     /// Starts a command on a terminal of so many lines and columns.
     pub fn start(command: Command, rows: u16, columns: u16) -> Self {
+        INTERRUPTIBLE.call_once(end_at_ctrl_c);
         let (pty, terminal) = pty_process::blocking::open().unwrap();
         pty.resize(pty_process::Size::new(rows, columns)).unwrap();
         let command = pty_process::blocking::Command::from(command).env("TERM", "xterm-256color");
