@@ -6,4 +6,4 @@ mod terminal;
 
 pub use flags::Flags;
 pub use scripted::Scripted;
-pub use terminal::Terminal;
+pub use terminal::{Terminal, yes};

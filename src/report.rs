@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod drill;
 pub mod json_lines;
+pub mod live;
 pub mod plain;
 pub mod plan_json;
 pub mod plan_text;

@@ -86,12 +86,7 @@ impl Question {
             }
         }
         let agreed = match &self.consent {
-            Consent::Yes => dialoguer::Confirm::new()
-                .with_prompt(&self.prompt)
-                .default(false)
-                .wait_for_newline(true)
-                .interact_on(&term)
-                .unwrap_or(false),
+            Consent::Yes => yes(&self.prompt),
             Consent::AccountNumber(account) => dialoguer::Input::<String>::new()
                 .with_prompt(&self.prompt)
                 .allow_empty(true)
@@ -100,6 +95,20 @@ impl Question {
         };
         if agreed { Answer::Approved } else { Answer::Refused }
     }
+}
+
+/// Asks a yes-or-no question on standard error until it is answered; Enter alone, and a question broken off, are a no.
+///
+/// It is read as a line of text: what dialoguer has for such questions hides the cursor, and Ctrl-C leaves it hidden.
+pub fn yes(question: &str) -> bool {
+    let means_yes = |typed: &str| ["y", "yes"].iter().any(|yes| typed.trim().eq_ignore_ascii_case(yes));
+    let means_no = |typed: &str| ["", "n", "no"].iter().any(|no| typed.trim().eq_ignore_ascii_case(no));
+    dialoguer::Input::<String>::new()
+        .with_prompt(format!("{question} [y/N]"))
+        .allow_empty(true)
+        .validate_with(|typed: &String| if means_yes(typed) || means_no(typed) { Ok(()) } else { Err("answer y or n") })
+        .interact_text_on(&Term::stderr())
+        .is_ok_and(|typed| means_yes(&typed))
 }
 
 fn capitalised(text: &str) -> String {

@@ -174,7 +174,7 @@ pub fn stop_on_interrupt(run: &RunId, screen: &Screen) -> watch::Receiver<bool> 
         // Nobody listens any more when the run has ended by itself.
         let _ = sender.send(true);
         if tokio::signal::ctrl_c().await.is_ok() {
-            remark.write(&format!(
+            remark.end(&format!(
                 "left at once; the journal is whole: `quell resume {run}` looks what became of it and goes on"
             ));
             leave();

@@ -60,14 +60,7 @@ pub fn person() -> String {
 
 /// Asks a yes-or-no question on standard error; no answer is a no.
 pub async fn confirm(question: String) -> Result<bool, Failure> {
-    let ask = move || {
-        dialoguer::Confirm::new()
-            .with_prompt(question)
-            .default(false)
-            .wait_for_newline(true)
-            .interact_on(&console::Term::stderr())
-            .unwrap_or(false)
-    };
+    let ask = move || crate::approval::yes(&question);
     tokio::task::spawn_blocking(ask).await.map_err(|_| Failure::failed("the question could not be asked"))
 }
 

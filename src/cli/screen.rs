@@ -7,7 +7,6 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde_json::Value;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -21,6 +20,7 @@ use super::{Global, LogFormat};
 use crate::engine::ports::Reporter;
 use crate::model::{Event, Phase};
 use crate::report::json_lines::JsonLines;
+use crate::report::live::Live;
 use crate::report::plain::Plain;
 use crate::report::style::Colour;
 use crate::report::terminal::Terminal;
@@ -44,7 +44,7 @@ pub struct Screen {
     /// The form of results.
     pub output: Output,
     state: Option<PathBuf>,
-    lines: MultiProgress,
+    live: Live,
     out: std::io::Stdout,
     colour: Colour,
     attended: bool,
@@ -53,12 +53,10 @@ pub struct Screen {
 impl Screen {
     /// Opens the screen and begins to log.
     pub fn open(global: &Global) -> Self {
-        let target =
-            if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let screen = Self {
             output: global.output,
             state: global.state.clone(),
-            lines: MultiProgress::with_draw_target(target),
+            live: Live::stderr(),
             out: std::io::stdout(),
             colour: Colour::of_stdout(),
             attended: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
@@ -79,7 +77,7 @@ impl Screen {
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(Colour::of_stderr() == Colour::Ansi)
-            .with_writer(Logs(self.lines.clone()));
+            .with_writer(Logs(self.live.clone()));
         // At its most talkative the SDK logs whole answers, and those of STS hold credentials.
         let discreet = filter_fn(|of| of.target().starts_with("quell") || *of.level() <= Level::DEBUG);
         // A second call, as in tests, keeps the first subscriber.
@@ -123,12 +121,12 @@ impl Screen {
 
     /// Writes a remark for the person on standard error, above whatever is drawn there.
     pub fn remark(&self, text: &str) {
-        write_stderr(&self.lines, &format!("{}\n", text.trim_end_matches('\n')));
+        self.live.write(&format!("{}\n", text.trim_end_matches('\n')));
     }
 
     /// Writes remarks from elsewhere, such as a task.
     pub fn remarks(&self) -> Remarks {
-        Remarks(self.lines.clone())
+        Remarks(self.live.clone())
     }
 
     /// Shows why the command ends.
@@ -143,7 +141,7 @@ impl Screen {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{} {}", colour.bold("hint:"), shown(hint));
         }
-        write_stderr(&self.lines, &text);
+        self.live.write(&text);
     }
 
     /// Whether somebody can be asked: standard input and standard error are terminals.
@@ -159,8 +157,10 @@ impl Screen {
     /// What shows a run: progress on standard error and, as `jsonl`, events on standard output.
     pub fn reporters(&self) -> Reporters {
         let events = (self.output == Output::Jsonl).then(|| JsonLines::new(std::io::stdout()));
-        let progress = if std::io::stderr().is_terminal() {
-            Shown::Live(Box::new(Terminal::new(self.lines.clone(), Colour::of_stderr())))
+        // Events on the same terminal would go through the drawn lines.
+        let alone = events.is_none() || !std::io::stdout().is_terminal();
+        let progress = if std::io::stderr().is_terminal() && can_be_drawn_on() && alone {
+            Shown::Live(Box::new(Terminal::new(self.live.clone(), Colour::of_stderr())))
         } else {
             Shown::Plain(Box::new(Plain::new(std::io::stderr())))
         };
@@ -211,31 +211,42 @@ impl Reporter for Reporters {
 
 /// A way to write remarks.
 #[derive(Debug, Clone)]
-pub struct Remarks(MultiProgress);
+pub struct Remarks(Live);
 
 impl Remarks {
     /// Writes one.
     pub fn write(&self, text: &str) {
-        write_stderr(&self.0, &format!("{text}\n"));
+        self.0.write(&format!("{text}\n"));
+    }
+
+    /// Writes the last one: the drawn lines go, and do not come back.
+    pub fn end(&self, text: &str) {
+        self.0.wipe();
+        self.write(text);
     }
 }
 
-/// Logs that take the drawn lines off, write, and put the lines back.
+/// Whether the terminal understands how to go back to a line.
+fn can_be_drawn_on() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// Logs, above whatever is drawn.
 #[derive(Debug, Clone)]
-struct Logs(MultiProgress);
+struct Logs(Live);
 
 impl<'a> MakeWriter<'a> for Logs {
     type Writer = LogLine;
 
     fn make_writer(&'a self) -> LogLine {
-        LogLine { lines: self.0.clone(), text: Vec::new() }
+        LogLine { live: self.0.clone(), text: Vec::new() }
     }
 }
 
 /// One log entry, written as a whole when it is complete.
 #[derive(Debug)]
 struct LogLine {
-    lines: MultiProgress,
+    live: Live,
     text: Vec<u8>,
 }
 
@@ -253,14 +264,7 @@ impl Write for LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.text.is_empty() {
-            write_stderr(&self.lines, &String::from_utf8_lossy(&self.text));
+            self.live.write(&String::from_utf8_lossy(&self.text));
         }
     }
-}
-
-/// Writes on standard error while nothing is drawn there. Where standard error is closed there is nobody to tell.
-fn write_stderr(lines: &MultiProgress, text: &str) {
-    lines.suspend(|| {
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    });
 }

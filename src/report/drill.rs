@@ -244,7 +244,9 @@ mod tests {
         assert_eq!((score.legitimate, score.legitimate_touched), (1, 0));
         assert!((score.cost.before - 12.744).abs() < 0.001 && (score.cost.after - 6.372).abs() < 0.001);
         assert_eq!(score.cost.unpriced_types, ["p5.48xlarge"]);
-        insta::assert_snapshot!(render(&score, Colour::Plain), @r"
+        let text = render(&score, Colour::Plain);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(text, @r"
         Drill
           rogue machines stopped        2 of 3
           intruder's keys inactive      2 of 2
@@ -254,7 +256,7 @@ mod tests {
           approval to last stop         10.00 s
           the least it could take       0.96 s (12 requests one after the other)
           1 machine without a price, not in the sum: p5.48xlarge
-          Prices: an estimate by rounded on-demand list prices of us-east-1; other regions differ.
+          Prices: estimated by on-demand prices of us-east-1; other regions differ.
         ");
     }
 

@@ -1,7 +1,7 @@
 //! What machines cost per hour, to show what a breach costs and what containing it saves. Estimates, never bills.
 
 /// Where the figures come from, as every report that uses them says.
-pub const SOURCE: &str = "an estimate by rounded on-demand list prices of us-east-1; other regions differ";
+pub const SOURCE: &str = "estimated by on-demand prices of us-east-1; other regions differ";
 
 /// US dollars per vCPU and hour under Linux. Within these families a machine's price grows with its vCPUs.
 const FAMILIES: &[(&str, f64)] = &[

@@ -39,6 +39,40 @@ impl Count {
     }
 }
 
+/// What one line of the screen stands for: a region, or an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Its changes.
+    pub count: Count,
+    /// How many of them were seen to be in force.
+    pub proven: usize,
+    /// How many changes of each step are in flight.
+    in_flight: BTreeMap<StepId, usize>,
+}
+
+impl Lane {
+    /// Takes in the changes of another.
+    pub fn add(&mut self, other: &Self) {
+        self.count.planned += other.count.planned;
+        self.count.running += other.count.running;
+        self.count.good += other.count.good;
+        self.count.bad += other.count.bad;
+        self.count.skipped += other.count.skipped;
+        self.proven += other.proven;
+        for (step, running) in &other.in_flight {
+            *self.in_flight.entry(step.clone()).or_default() += running;
+        }
+    }
+
+    /// The steps in flight, the one with most changes first.
+    pub fn steps(&self) -> String {
+        let mut steps: Vec<_> = self.in_flight.iter().filter(|(_, running)| **running > 0).collect();
+        steps.sort_by_key(|(_, running)| std::cmp::Reverse(**running));
+        let names: Vec<_> = steps.into_iter().map(|(step, _)| step.as_str()).collect();
+        names.join(", ")
+    }
+}
+
 /// A step that has ended in one account and region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepEnded {
@@ -55,7 +89,7 @@ pub struct StepEnded {
 pub struct Progress {
     changes: HashMap<ChangeId, Place>,
     steps: HashMap<(StepId, Target), Count>,
-    lanes: BTreeMap<String, Count>,
+    lanes: BTreeMap<String, Lane>,
     total: Count,
     proven: HashSet<ChangeId>,
     grouping: Grouping,
@@ -100,10 +134,7 @@ impl Progress {
             EventKind::ChangeEnded { change, outcome } => self.end(change, outcome),
             EventKind::ChangeProven { change, verdict } => {
                 // A change is looked at again until it is seen: only the last look counts.
-                match verdict {
-                    Verdict::Proven => self.proven.insert(change.clone()),
-                    Verdict::Pending { .. } | Verdict::Unproven { .. } => self.proven.remove(change),
-                };
+                self.prove(change, matches!(verdict, Verdict::Proven));
                 None
             }
             _ => None,
@@ -120,19 +151,9 @@ impl Progress {
         self.proven.len()
     }
 
-    /// The counts of each line, by name.
-    pub fn lanes(&self) -> impl Iterator<Item = (&str, Count)> {
-        self.lanes.iter().map(|(name, count)| (name.as_str(), *count))
-    }
-
-    /// The line that a change belongs to.
-    pub fn lane_of(&self, change: &ChangeId) -> Option<String> {
-        self.changes.get(change).map(|place| self.lane(&place.target))
-    }
-
-    /// The step that a change belongs to.
-    pub fn step_of(&self, change: &ChangeId) -> Option<&StepId> {
-        self.changes.get(change).map(|place| &place.step)
+    /// Each line, by name.
+    pub fn lanes(&self) -> impl Iterator<Item = (&str, &Lane)> {
+        self.lanes.iter().map(|(name, lane)| (name.as_str(), lane))
     }
 
     fn lane(&self, target: &Target) -> String {
@@ -157,6 +178,17 @@ impl Progress {
         let place = place.clone();
         let lane = self.lane(&place.target);
         self.counts(&place, &lane, |count| count.running += 1);
+        *self.lanes.entry(lane).or_default().in_flight.entry(place.step).or_default() += 1;
+    }
+
+    fn prove(&mut self, change: &ChangeId, proven: bool) {
+        let Some(lane) = self.changes.get(change).map(|place| self.lane(&place.target)) else { return };
+        let lane = self.lanes.entry(lane).or_default();
+        if proven && self.proven.insert(change.clone()) {
+            lane.proven += 1;
+        } else if !proven && self.proven.remove(change) {
+            lane.proven -= 1;
+        }
     }
 
     fn end(&mut self, change: &ChangeId, outcome: &Outcome) -> Option<StepEnded> {
@@ -168,13 +200,16 @@ impl Progress {
             count.running -= usize::from(was_running);
             count.note(outcome);
         });
+        if was_running && let Some(running) = self.lanes.entry(lane).or_default().in_flight.get_mut(&place.step) {
+            *running -= 1;
+        }
         let count = self.steps[&(place.step.clone(), place.target.clone())];
         count.is_over().then_some(StepEnded { step: place.step, target: place.target, count })
     }
 
     fn counts(&mut self, place: &Place, lane: &str, change: impl Fn(&mut Count)) {
         change(self.steps.entry((place.step.clone(), place.target.clone())).or_default());
-        change(self.lanes.entry(lane.to_owned()).or_default());
+        change(&mut self.lanes.entry(lane.to_owned()).or_default().count);
         change(&mut self.total);
     }
 }
@@ -190,7 +225,7 @@ mod tests {
         let ended: Vec<_> = example::run().iter().filter_map(|event| progress.fold(event)).collect();
         assert_eq!(progress.total(), Count { planned: 5, running: 0, good: 4, bad: 1, skipped: 0 });
         assert_eq!(progress.proven(), 4);
-        let lanes: Vec<_> = progress.lanes().map(|(name, count)| (name, count.good, count.bad)).collect();
+        let lanes: Vec<_> = progress.lanes().map(|(name, lane)| (name, lane.count.good, lane.count.bad)).collect();
         assert_eq!(lanes, [("eu-west-1", 2, 0), ("global", 1, 0), ("us-east-1", 1, 1)]);
         let steps: Vec<_> = ended.iter().map(|ended| format!("{} {}", ended.step, ended.target.region)).collect();
         assert_eq!(
@@ -217,7 +252,7 @@ mod tests {
         }
         let mut progress = Progress::default();
         progress.fold(&events[0]);
-        let lanes: Vec<_> = progress.lanes().map(|(name, count)| (name.to_owned(), count.planned)).collect();
+        let lanes: Vec<_> = progress.lanes().map(|(name, lane)| (name.to_owned(), lane.count.planned)).collect();
         assert_eq!(lanes, [("111122223333".to_owned(), 4), ("444455556666".to_owned(), 1)]);
     }
 }

@@ -15,6 +15,9 @@ use crate::model::{
 /// How many open changes are named before the rest is only counted.
 const NAMED: usize = 20;
 
+/// How many phases fit in the eighty columns of a small terminal, even where each takes minutes.
+const PHASES_IN_A_LINE: usize = 3;
+
 /// Renders the closing screen.
 pub fn render(record: &Record, colour: Colour) -> String {
     format!("{}\n{}", of_drill(record, colour), next(record, colour))
@@ -234,7 +237,10 @@ fn figures(record: &Record) -> String {
     ];
     let phases: Vec<_> =
         named.iter().filter(|(_, s)| *s > 0.0).map(|(name, s)| format!("{name} {}", seconds(*s))).collect();
-    let _ = writeln!(text, "Time      {} ({})", seconds(summary.seconds.total), phases.join(" · "));
+    let _ = writeln!(text, "Time      {}", seconds(summary.seconds.total));
+    for phases in phases.chunks(PHASES_IN_A_LINE) {
+        let _ = writeln!(text, "          {}", phases.join(" · "));
+    }
     let _ = writeln!(
         text,
         "Traffic   {} · {} throttled · {} sent again",
@@ -308,7 +314,9 @@ mod tests {
           stop 111122223333/us-east-1 i-0b: failed: UnauthorizedOperation: You are not authorized to perform this operation.
 
         Evidence  2 snapshots
-        Time      11 s (survey 1.5 s · approval 2.0 s · apply 6.5 s · prove 1.0 s)
+        Time      11 s
+                  survey 1.5 s · approval 2.0 s · apply 6.5 s
+                  prove 1.0 s
         Traffic   41 requests · 0 throttled · 1 sent again
 
         Next
@@ -316,6 +324,25 @@ mod tests {
           quell rollback 20261123-145000-cryptojack                     takes the changes back
           quell show 20261123-145000-cryptojack                         tells every event and change
         ");
+    }
+
+    #[test]
+    fn the_figures_fit_a_small_terminal_even_after_an_hour() {
+        let mut record = Record::of(&example::run()).unwrap();
+        let long = 3599.0;
+        let phases = PhaseSeconds {
+            survey: long,
+            plan: long,
+            preflight: long,
+            approval: long,
+            apply: long,
+            prove: long,
+            ..PhaseSeconds::default()
+        };
+        record.summary.as_mut().unwrap().seconds = phases;
+        let text = figures(&record);
+        assert!(text.contains("prove 59 min 59 s"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]

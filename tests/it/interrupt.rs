@@ -12,7 +12,7 @@ use crate::binary;
 use crate::site::{Site, stderr};
 
 /// Keys, a deny and a tag on every machine, one after the other.
-const SLOW: &str = r#"quell: 1
+pub const SLOW: &str = r#"quell: 1
 name: slow
 title: One thing after the other
 inputs: { leaked_key: { type: access-key-id } }
@@ -33,7 +33,7 @@ fn interrupt(process: &Child) {
 }
 
 /// Makes switching a key off take so long; everything else is as fast as ever.
-fn slow_down(site: &Site, delay: &str) {
+pub fn slow_down(site: &Site, delay: &str) {
     let address = site.fact("/endpoint").trim_start_matches("http://");
     let rules =
         json!([{ "kind": "latency", "service": "iam", "operation": "UpdateAccessKey", "delay": delay }]).to_string();
@@ -85,7 +85,7 @@ fn count(events: &[Value], name: &str) -> usize {
 }
 
 /// Resumes the run, which ends as contained with every change made once.
-fn resumed(site: &Site) {
+pub fn resumed(site: &Site) {
     let resume = ["resume", &site.run(), "--trust-endpoint", "--output", "json"];
     let output = site.quell(&resume).output().unwrap();
     assert_eq!(binary::code(&output), 0, "{}", stderr(&output));

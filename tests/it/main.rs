@@ -45,3 +45,7 @@ mod sim_ec2;
 mod sim_iam;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod site;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod terminal;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod tty;
