@@ -45,8 +45,8 @@ pub enum Direction {
 pub struct Assigned {
     /// The change as approved.
     pub change: Change,
-    /// Whether its earlier attempt was cut off: it may have taken effect.
-    pub cut_off: bool,
+    /// Whether it was attempted before: it may be in force, by half or whole.
+    pub attempted: bool,
     /// What it made, when it is taken back.
     pub effect: Effect,
     /// What a look ahead saw of it, if it is fresh.
@@ -182,11 +182,11 @@ fn before_apply<'f>(
     let Some(now) = now else { return Err(drifted("it is not there any more".to_owned())) };
     match action.plan(&cx.view, &shard.step.with, now).map_err(failed)? {
         // Found as wished after an attempt that was cut off: that attempt's doing, and undone with it.
-        Decision::Already if assigned.cut_off => Err(Outcome::Done { effect: action.made(now).map_err(failed)? }),
+        Decision::Already if assigned.attempted => Err(Outcome::Done { effect: action.made(now).map_err(failed)? }),
         Decision::Already => Err(Outcome::Already),
         Decision::Skip(why) | Decision::Refuse(why) => Err(drifted(why)),
         // An attempt that was cut off may have been carried out by half: that is not somebody else's doing.
-        Decision::Change(_) if assigned.cut_off => Ok(now),
+        Decision::Change(_) if assigned.attempted => Ok(now),
         Decision::Change(_) => match action.drift(&assigned.change.prior, &now.prior).map_err(failed)? {
             Some(why) => Err(drifted(why)),
             None => Ok(now),
@@ -290,7 +290,7 @@ async fn undo(
     let change = &assigned.change;
     let failed = |error: ActionError| Outcome::Failed { error };
     if let Some(now) = now
-        && !assigned.cut_off
+        && !assigned.attempted
     {
         let drift = action.drift(&change.prior, &now.prior);
         match (action.plan(&cx.view, &shard.step.with, now), drift) {

@@ -10,14 +10,14 @@ use tokio::time::{Duration, Instant};
 use super::action::{FRESH, Found, LookBefore};
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
-use super::prove::{self, Looked};
+use super::prove::{self, Looked, Swept};
 use super::state::{State, Wave};
 use super::table::Table;
 use super::{Engine, Looks, Planned};
 use crate::journal::{Journal, JournalError};
 use crate::model::{
-    Answer, Approval, Caller, Change, ChangeId, Coverage, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan,
-    RunId, RunOutcome, StepId, Summary, Target, Tier, Verdict,
+    Answer, Approval, Caller, Change, ChangeId, Digest, Event, EventKind, Newcomers, Outcome, Phase, Plan, RunId,
+    RunOutcome, StepId, Summary, Target, Tier, Verdict,
 };
 
 /// A run that a process works on.
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
             let tracked = self.state.change(id).expect("a wave is made of the plan's changes");
             Assigned {
                 change: tracked.change.clone(),
-                cut_off: tracked.cut_off,
+                attempted: tracked.attempted,
                 effect: plan.effects.get(id).cloned().unwrap_or_default(),
                 seen: self.foreseen.get(id).filter(|(at, _)| at.elapsed() <= FRESH).map(|(_, found)| found.clone()),
             }
@@ -328,29 +328,44 @@ impl<'a> Run<'a> {
 
     /// Looks everywhere, and takes in what is there.
     async fn sweep(&mut self, newcomers: Newcomers) -> Result<Seen, RunError> {
-        let swept = prove::sweep(&self.engine, &self.state).await?;
-        let seen = self.note(swept.looked)?;
-        self.take_sweep(swept.newcomers, swept.coverage, newcomers).await?;
+        let Swept { looked, newcomers: found, coverage } = prove::sweep(&self.engine, &self.state).await?;
+        let reverted = self.reverted(&looked);
+        let seen = self.note(looked)?;
+        let sweep = self.state.sweeps() + 1;
+        self.record([EventKind::SweepEnded { sweep, newcomers: found.len(), reverted: reverted.len(), coverage }])?;
+        if !found.is_empty() {
+            self.extend(found)?;
+        }
+        if newcomers == Newcomers::Contain {
+            self.record(reverted.into_iter().map(|(change, why)| EventKind::ChangeReverted { change, why }))?;
+        }
+        if !prove::waiting(&self.state).is_empty() {
+            self.take_up(newcomers).await?;
+        }
         Ok(seen)
     }
 
-    /// What a sweep finds beyond the plan is contained where the runbook says so and the approvals given reach that far;
-    /// otherwise it is named, and the run does not end as contained.
-    async fn take_sweep(
-        &mut self,
-        found: Vec<Change>,
-        coverage: Coverage,
-        newcomers: Newcomers,
-    ) -> Result<(), RunError> {
-        let sweep = self.state.sweeps() + 1;
-        self.record([EventKind::SweepEnded { sweep, newcomers: found.len(), coverage }])?;
-        if found.is_empty() {
-            return Ok(());
-        }
+    /// The changes that were proven and are not in force any more.
+    fn reverted(&self, looked: &Looked) -> Vec<(ChangeId, String)> {
+        let proven = |change| self.state.change(change).is_some_and(|tracked| tracked.verdict == Some(Verdict::Proven));
+        let reverted = looked.verdicts.iter().filter_map(|(change, verdict)| match verdict {
+            Verdict::Unproven { why } if proven(change) => Some((change.clone(), why.clone())),
+            _ => None,
+        });
+        reverted.collect()
+    }
+
+    /// Makes what a sweep found part of the plan.
+    fn extend(&mut self, found: Vec<Change>) -> Result<(), RunError> {
         let mut plan = self.state.plan().clone();
         plan.changes.extend(found.iter().cloned());
         let digest: Digest = plan.digest();
-        self.record([EventKind::PlanExtended { changes: found, digest }])?;
+        self.record([EventKind::PlanExtended { changes: found, digest }])
+    }
+
+    /// What a sweep finds is contained where the runbook says so and the approvals given reach that far; otherwise it is
+    /// named, and the run does not end as contained.
+    async fn take_up(&mut self, newcomers: Newcomers) -> Result<(), RunError> {
         match newcomers {
             Newcomers::Contain => {
                 self.approve().await?;

@@ -39,8 +39,9 @@ pub struct Tracked {
     pub started: Option<Timestamp>,
     /// When its outcome was recorded, last.
     pub ended: Option<Timestamp>,
-    /// Whether a process began it and was cut off: it may have taken effect.
-    pub cut_off: bool,
+    /// Whether it was attempted before: by a process that was cut off, or until somebody took it back. It may be in force, by
+    /// half or whole.
+    pub attempted: bool,
 }
 
 /// Changes of one step in one lane that can be made now.
@@ -154,9 +155,10 @@ impl State {
                     self.tracked[*index].verdict = Some(verdict.clone());
                 }
             }
-            EventKind::SweepEnded { newcomers, coverage, .. } => {
+            EventKind::ChangeReverted { change, why } => self.reopen_change(change, why),
+            EventKind::SweepEnded { newcomers, reverted, coverage, .. } => {
                 self.sweeps += 1;
-                self.clean_sweeps = if *newcomers == 0 { self.clean_sweeps + 1 } else { 0 };
+                self.clean_sweeps = if newcomers + reverted == 0 { self.clean_sweeps + 1 } else { 0 };
                 self.take_sweep(coverage);
             }
             EventKind::PlanExtended { changes, digest } => {
@@ -182,7 +184,7 @@ impl State {
                 verdict: None,
                 started: None,
                 ended: None,
-                cut_off: false,
+                attempted: false,
             });
         }
     }
@@ -228,13 +230,22 @@ impl State {
         for tracked in &mut self.tracked {
             match &tracked.progress {
                 Progress::Started | Progress::Ended(Outcome::Failed { .. }) => {
-                    tracked.cut_off = true;
+                    tracked.attempted = true;
                     tracked.progress = Progress::Waiting;
                 }
                 Progress::Ended(Outcome::Skipped { .. }) => tracked.progress = Progress::Waiting,
                 Progress::Waiting | Progress::Ended(_) => {}
             }
         }
+        self.connect();
+    }
+
+    fn reopen_change(&mut self, change: &ChangeId, why: &str) {
+        let Some(&index) = self.index.get(change) else { return };
+        let tracked = &mut self.tracked[index];
+        tracked.attempted = true;
+        tracked.progress = Progress::Waiting;
+        tracked.verdict = Some(Verdict::Unproven { why: why.to_owned() });
         self.connect();
     }
 

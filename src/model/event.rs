@@ -80,12 +80,23 @@ pub enum EventKind {
         /// What was seen.
         verdict: Verdict,
     },
+    /// A change that was proven is not in force any more: somebody took it back. It is made again, under the approval that it
+    /// has.
+    ChangeReverted {
+        /// Which.
+        change: ChangeId,
+        /// What was seen.
+        why: String,
+    },
     /// A sweep looked for newcomers.
     SweepEnded {
         /// Counts from 1.
         sweep: u32,
         /// How many resources the sets have that no plan named before.
         newcomers: usize,
+        /// How many proven changes somebody had taken back.
+        #[serde(default)]
+        reverted: usize,
         /// What the sweep saw.
         coverage: Coverage,
     },

@@ -64,7 +64,10 @@ pub fn line(event: &Event, total: Count) -> Option<String> {
             };
             Some(format!("{} {answer} by {} ({})", approval.tier, shown(&approval.by), shown(&approval.through)))
         }
-        EventKind::SweepEnded { sweep, newcomers, .. } => Some(format!("sweep {sweep}: {newcomers} newcomers")),
+        EventKind::SweepEnded { sweep, newcomers, reverted, .. } => {
+            let taken_back = if *reverted > 0 { format!(", {reverted} taken back") } else { String::new() };
+            Some(format!("sweep {sweep}: {newcomers} newcomers{taken_back}"))
+        }
         EventKind::PlanExtended { changes, .. } => Some(format!("the plan has {} more changes", changes.len())),
         EventKind::StopRequested => Some("stopping: what is in flight ends, nothing else begins".to_owned()),
         EventKind::PhaseStarted { .. }
@@ -72,6 +75,7 @@ pub fn line(event: &Event, total: Count) -> Option<String> {
         | EventKind::ChangeStarted { .. }
         | EventKind::ChangeEnded { .. }
         | EventKind::ChangeProven { .. }
+        | EventKind::ChangeReverted { .. }
         | EventKind::RunEnded { .. } => None,
     }
 }

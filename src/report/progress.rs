@@ -30,11 +30,11 @@ impl Count {
         self.ended() == self.planned
     }
 
-    fn note(&mut self, outcome: &Outcome) {
+    fn of(&mut self, outcome: &Outcome) -> &mut usize {
         match outcome {
-            Outcome::Done { .. } | Outcome::Already => self.good += 1,
-            Outcome::Failed { .. } | Outcome::Drifted { .. } => self.bad += 1,
-            Outcome::Skipped { .. } => self.skipped += 1,
+            Outcome::Done { .. } | Outcome::Already => &mut self.good,
+            Outcome::Failed { .. } | Outcome::Drifted { .. } => &mut self.bad,
+            Outcome::Skipped { .. } => &mut self.skipped,
         }
     }
 }
@@ -100,6 +100,7 @@ struct Place {
     step: StepId,
     target: Target,
     running: bool,
+    ended: Option<Outcome>,
 }
 
 /// What one line stands for.
@@ -165,7 +166,7 @@ impl Progress {
 
     fn plan(&mut self, changes: &[Change]) {
         for change in changes {
-            let place = Place { step: change.step.clone(), target: change.target.clone(), running: false };
+            let place = Place { step: change.step.clone(), target: change.target.clone(), running: false, ended: None };
             let lane = self.lane(&change.target);
             self.counts(&place, &lane, |count| count.planned += 1);
             self.changes.insert(change.id.clone(), place);
@@ -175,9 +176,16 @@ impl Progress {
     fn begin(&mut self, change: &ChangeId) {
         let Some(place) = self.changes.get_mut(change).filter(|place| !place.running) else { return };
         place.running = true;
+        // A change that is made once more (after a resume, or because somebody took it back) has not ended any more.
+        let before = place.ended.take();
         let place = place.clone();
         let lane = self.lane(&place.target);
-        self.counts(&place, &lane, |count| count.running += 1);
+        self.counts(&place, &lane, |count| {
+            count.running += 1;
+            if let Some(before) = &before {
+                *count.of(before) -= 1;
+            }
+        });
         *self.lanes.entry(lane).or_default().in_flight.entry(place.step).or_default() += 1;
     }
 
@@ -194,11 +202,15 @@ impl Progress {
     fn end(&mut self, change: &ChangeId, outcome: &Outcome) -> Option<StepEnded> {
         let place = self.changes.get_mut(change)?;
         let was_running = std::mem::take(&mut place.running);
+        let before = place.ended.replace(outcome.clone());
         let place = place.clone();
         let lane = self.lane(&place.target);
         self.counts(&place, &lane, |count| {
             count.running -= usize::from(was_running);
-            count.note(outcome);
+            if let Some(before) = &before {
+                *count.of(before) -= 1;
+            }
+            *count.of(outcome) += 1;
         });
         if was_running && let Some(running) = self.lanes.entry(lane).or_default().in_flight.get_mut(&place.step) {
             *running -= 1;
@@ -254,5 +266,28 @@ mod tests {
         progress.fold(&events[0]);
         let lanes: Vec<_> = progress.lanes().map(|(name, lane)| (name.to_owned(), lane.count.planned)).collect();
         assert_eq!(lanes, [("111122223333".to_owned(), 4), ("444455556666".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_change_that_is_made_once_more_counts_once() {
+        let events = example::run();
+        let mut progress = Progress::default();
+        for event in &events {
+            progress.fold(event);
+        }
+        let (before, change) = (
+            progress.total(),
+            events.iter().find_map(|event| match &event.kind {
+                EventKind::ChangeEnded { change, outcome: Outcome::Done { .. } } => Some(change.clone()),
+                _ => None,
+            }),
+        );
+        let change = change.unwrap();
+        let event = |kind| Event { seq: 0, at: events[0].at, kind };
+        progress.fold(&event(EventKind::ChangeStarted { change: change.clone() }));
+        assert_eq!((progress.total().good, progress.total().running), (before.good - 1, before.running + 1));
+        let outcome = Outcome::Done { effect: serde_json::Value::Null };
+        progress.fold(&event(EventKind::ChangeEnded { change, outcome }));
+        assert_eq!(progress.total(), before);
     }
 }

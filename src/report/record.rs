@@ -102,6 +102,7 @@ impl Record {
             EventKind::RunEnded { summary, .. } => self.summary = Some(summary.as_ref().clone()),
             EventKind::RunResumed { .. } => self.summary = None,
             EventKind::RunStarted { .. }
+            | EventKind::ChangeReverted { .. }
             | EventKind::PhaseStarted { .. }
             | EventKind::ApprovalAsked { .. }
             | EventKind::StopRequested => {}

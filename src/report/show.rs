@@ -107,8 +107,15 @@ pub fn said(event: &Event, plan: &Plan) -> String {
         EventKind::ChangeStarted { change } => format!("{}: begins", change_words(change)),
         EventKind::ChangeEnded { change, outcome } => format!("{}: {}", change_words(change), outcome_words(outcome)),
         EventKind::ChangeProven { change, verdict } => format!("{}: {}", change_words(change), verdict_words(verdict)),
-        EventKind::SweepEnded { sweep, newcomers, .. } => {
+        EventKind::ChangeReverted { change, why } => {
+            format!("{}: somebody took it back ({}); it is made again", change_words(change), shown(why))
+        }
+        EventKind::SweepEnded { sweep, newcomers, reverted: 0, .. } => {
             format!("sweep {sweep} found {}", counted(*newcomers, "newcomer"))
+        }
+        EventKind::SweepEnded { sweep, newcomers, reverted, .. } => {
+            let newcomers = counted(*newcomers, "newcomer");
+            format!("sweep {sweep} found {newcomers} and {} taken back", counted(*reverted, "change"))
         }
         EventKind::PlanExtended { changes, digest } => {
             format!("the plan has {} more ({})", counted(changes.len(), "change"), digest.short())

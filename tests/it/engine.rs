@@ -9,7 +9,8 @@ use quell::engine::run::Run;
 use quell::engine::state::{Progress, State};
 use quell::journal::{self, Journal};
 use quell::model::{
-    Answer, CoverageStatus, ErrorKind, EventKind, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier, Verdict,
+    Answer, CoverageStatus, ErrorKind, EventKind, Newcomers, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier,
+    Verdict,
 };
 use serde_json::Map;
 use tokio::sync::watch;
@@ -192,24 +193,46 @@ async fn the_look_of_the_survey_counts_while_it_is_fresh() {
     assert_eq!((late.changes.done, late.changes.drifted), (3, 1));
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_somebody_takes_back_is_not_proven_any_more() {
+/// Carries a plan out while an intruder switches a machine on again after the first sweep.
+async fn with_an_intruder(newcomers: Newcomers) -> (Summary, Vec<quell::model::Event>, bool) {
     let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
     let mut plan = planned(&world).await;
     plan.runbook.until.clean_sweeps = 2;
-    let intruder = Arc::clone(&world);
+    plan.runbook.until.at_most = 6;
+    plan.runbook.until.newcomers = newcomers;
+    let (intruder, key) = (Arc::clone(&world), (lane("eu-west-1"), "eu-west-1-0".to_owned()));
+    let again = key.clone();
     tokio::spawn(async move {
-        // After the first sweep, before the second.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        intruder.lock().unwrap().machines.get_mut(&(lane("eu-west-1"), "eu-west-1-0".into())).unwrap().on = true;
+        intruder.lock().unwrap().machines.get_mut(&again).unwrap().on = true;
     });
     let mut seen = Seen::default();
     let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    let on = world.lock().unwrap().machines[&key].on;
     let first = seen.events.iter().position(|event| matches!(event.kind, EventKind::SweepEnded { .. })).unwrap();
     let proven =
         |event: &&quell::model::Event| matches!(&event.kind, EventKind::ChangeProven { verdict: Verdict::Proven, .. });
     assert_eq!(seen.events[..first].iter().filter(proven).count(), 4, "all was proven once");
-    assert_eq!((summary.outcome, summary.changes.unproven), (RunOutcome::Incomplete, 1));
+    (summary, seen.events, on)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_takes_back_is_made_again() {
+    let (summary, events, on) = with_an_intruder(Newcomers::Contain).await;
+    assert_eq!(
+        (summary.outcome, summary.changes.done, summary.changes.unproven, on),
+        (RunOutcome::Contained, 4, 0, false)
+    );
+    let reverted = events.iter().filter(|event| matches!(event.kind, EventKind::ChangeReverted { .. })).count();
+    let sweeps = events.iter().filter(|event| matches!(event.kind, EventKind::SweepEnded { .. })).count();
+    assert_eq!((reverted, sweeps), (1, 4), "two clean sweeps after the one that was not");
+    assert_eq!(State::fold_all(&events).unwrap().outcome(), RunOutcome::Contained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_takes_back_is_not_proven_any_more() {
+    let (summary, _, on) = with_an_intruder(Newcomers::List).await;
+    assert_eq!((summary.outcome, summary.changes.unproven, on), (RunOutcome::Incomplete, 1, true));
 }
 
 #[tokio::test(start_paused = true)]
