@@ -13,7 +13,7 @@ use super::state::{Progress, State, Tracked};
 use super::survey::{Purpose, SurveyError, survey};
 use super::{Engine, lockout, planner};
 use crate::model::{
-    ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Verdict,
+    ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Tier, Verdict,
 };
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
@@ -147,5 +147,21 @@ pub async fn sweep(engine: &Engine, state: &State) -> Result<Swept, SurveyError>
         let service = step.uses.as_str().split('.').next().unwrap_or_default();
         coverage.note(target, service, CoverageStatus::Unknown, Some(message));
     }
-    Ok(Swept { looked, newcomers, coverage })
+    Ok(Swept { looked, newcomers: bounded(state, newcomers), coverage })
+}
+
+/// A step's `at_most` counts its changes over all sweeps: what is beyond it needs the highest approval.
+fn bounded(state: &State, mut newcomers: Vec<Change>) -> Vec<Change> {
+    for step in &state.plan().runbook.steps {
+        let Some(at_most) = step.at_most else { continue };
+        let before = state.changes().iter().filter(|tracked| tracked.change.step == step.id).count();
+        let beyond = newcomers
+            .iter_mut()
+            .filter(|change| change.step == step.id)
+            .skip((at_most as usize).saturating_sub(before));
+        for change in beyond {
+            change.tier = Tier::Destructive;
+        }
+    }
+    newcomers
 }

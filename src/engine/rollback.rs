@@ -63,7 +63,7 @@ fn reverse(runbook: &Runbook) -> Runbook {
     let back = |step: &Step| Step { needs: needed_by(step), on_failure: Some(OnFailure::Continue), ..step.clone() };
     Runbook {
         steps: runbook.steps.iter().rev().map(back).collect(),
-        until: Until { clean_sweeps: 0, newcomers: Newcomers::List, ..runbook.until.clone() },
+        until: Until { clean_sweeps: 0, newcomers: Newcomers::Report, ..runbook.until.clone() },
         ..runbook.clone()
     }
 }

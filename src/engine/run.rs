@@ -1,5 +1,6 @@
 //! The main loop: ask, apply, prove. A resumed run is this same loop, entered with a state folded from the journal.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -128,14 +129,20 @@ impl<'a> Run<'a> {
     }
 
     async fn ask(&mut self, tier: Tier) -> Result<(), RunError> {
-        let changes = self.state.plan().changes.iter().filter(|change| change.tier == tier).count();
+        let plan = self.state.plan().clone();
+        self.ask_about(&plan, tier).await.map(drop)
+    }
+
+    /// Asks about the changes of one tier in `plan`: the run's own, or what was found since. There is no answer when a person
+    /// asks to stop instead.
+    async fn ask_about(&mut self, plan: &Plan, tier: Tier) -> Result<Option<Answer>, RunError> {
+        let changes = plan.changes.iter().filter(|change| change.tier == tier).count();
         self.record([EventKind::ApprovalAsked { tier, changes }])?;
         let approver = Arc::clone(&self.approver);
-        let plan = self.state.plan().clone();
         let kind = tokio::select! {
             biased;
             () = stopped(&mut self.stop) => EventKind::StopRequested,
-            reply = approver.ask(&plan, tier) => EventKind::ApprovalAnswered {
+            reply = approver.ask(plan, tier) => EventKind::ApprovalAnswered {
                 approval: Approval {
                     plan: self.state.digest().clone(),
                     tier,
@@ -146,7 +153,37 @@ impl<'a> Run<'a> {
                 },
             },
         };
-        self.record([kind])
+        let answer = match &kind {
+            EventKind::ApprovalAnswered { approval } => Some(approval.answer),
+            _ => None,
+        };
+        self.record([kind])?;
+        Ok(answer)
+    }
+
+    /// Asks about what a sweep found. What is not approved is left alone; what was approved before stays so.
+    async fn ask_about_newcomers(&mut self) -> Result<(), RunError> {
+        let waiting: HashSet<ChangeId> = prove::waiting(&self.state).into_iter().collect();
+        let mut found = self.state.plan().clone();
+        found.changes.retain(|change| waiting.contains(&change.id));
+        for tier in found.tiers() {
+            match self.ask_about(&found, tier).await? {
+                Some(Answer::Approved) => {}
+                Some(Answer::Refused) => {
+                    let of_tier = found.changes.iter().filter(|change| change.tier == tier);
+                    let of_tier = of_tier.map(|change| change.id.clone()).collect();
+                    self.leave(of_tier, "found after the plan was approved, and not approved")?;
+                }
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends changes that are not to be made.
+    fn leave(&mut self, changes: Vec<ChangeId>, why: &str) -> Result<(), RunError> {
+        let outcome = Outcome::Skipped { why: why.to_owned() };
+        self.record(changes.into_iter().map(|change| EventKind::ChangeEnded { change, outcome: outcome.clone() }))
     }
 
     /// Makes all changes that can be made, and waits for all that were begun.
@@ -336,7 +373,7 @@ impl<'a> Run<'a> {
         if !found.is_empty() {
             self.extend(found)?;
         }
-        if newcomers == Newcomers::Contain {
+        if newcomers != Newcomers::Report {
             self.record(reverted.into_iter().map(|(change, why)| EventKind::ChangeReverted { change, why }))?;
         }
         if !prove::waiting(&self.state).is_empty() {
@@ -367,25 +404,18 @@ impl<'a> Run<'a> {
     /// named, and the run does not end as contained.
     async fn take_up(&mut self, newcomers: Newcomers) -> Result<(), RunError> {
         match newcomers {
-            Newcomers::Contain => {
-                self.approve().await?;
-                if self.state.refusal().is_none() && !self.state.stopping() {
-                    self.apply().await?;
-                    self.verify().await?;
-                }
-                Ok(())
-            }
-            Newcomers::List => {
-                let waiting = prove::waiting(&self.state);
-                let why = "found after the plan was approved; the runbook lists newcomers, it does not contain them";
-                self.record(
-                    waiting.into_iter().map(|change| EventKind::ChangeEnded {
-                        change,
-                        outcome: Outcome::Skipped { why: why.to_owned() },
-                    }),
-                )
+            Newcomers::Contain => self.approve().await?,
+            Newcomers::Ask => self.ask_about_newcomers().await?,
+            Newcomers::Report => {
+                let why = "found after the plan was approved; the runbook reports newcomers, it does not contain them";
+                self.leave(prove::waiting(&self.state), why)?;
             }
         }
+        if self.state.refusal().is_none() && !self.state.stopping() && !prove::waiting(&self.state).is_empty() {
+            self.apply().await?;
+            self.verify().await?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, phase: Phase) -> Result<Instant, RunError> {

@@ -145,9 +145,7 @@ impl State {
             EventKind::RunStarted { .. } | EventKind::ApprovalAsked { .. } | EventKind::PhaseStarted { .. } => {}
             EventKind::RunResumed { caller } => self.reopen(caller),
             EventKind::PhaseEnded { phase, seconds } => self.add_seconds(*phase, *seconds),
-            EventKind::ApprovalAnswered { approval } => {
-                self.approvals.insert(approval.tier, approval.clone());
-            }
+            EventKind::ApprovalAnswered { approval } => self.answer(approval),
             EventKind::ChangeStarted { change } => self.start(change, event.at),
             EventKind::ChangeEnded { change, outcome } => self.end(change, outcome, event.at),
             EventKind::ChangeProven { change, verdict } => {
@@ -172,6 +170,14 @@ impl State {
                 self.ended = Some(*outcome);
                 self.summary = Some((**summary).clone());
             }
+        }
+    }
+
+    /// A no to newcomers takes back nothing that was approved before.
+    fn answer(&mut self, approval: &Approval) {
+        let approved = self.approvals.get(&approval.tier).is_some_and(|known| known.answer == Answer::Approved);
+        if approval.answer == Answer::Approved || !approved {
+            self.approvals.insert(approval.tier, approval.clone());
         }
     }
 

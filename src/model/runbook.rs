@@ -225,7 +225,7 @@ pub struct Until {
 
 impl Default for Until {
     fn default() -> Self {
-        Self { clean_sweeps: 1, every: Span::seconds(20), at_most: 10, newcomers: Newcomers::List }
+        Self { clean_sweeps: 1, every: Span::seconds(20), at_most: 10, newcomers: Newcomers::Report }
     }
 }
 
@@ -235,8 +235,11 @@ impl Default for Until {
 pub enum Newcomers {
     /// They get the same steps, under the approvals already given, up to each step's `at_most`.
     Contain,
+    /// They are asked about as the plan was, and what is approved is contained. An approval given beforehand by `--approve`
+    /// answers this question too.
+    Ask,
     /// They are named, and the run does not end as contained.
-    List,
+    Report,
 }
 
 impl Runbook {

@@ -343,7 +343,7 @@ mod tests {
             &[
                 "0 | a run without a sweep is never proven | after the last change quell looks again",
                 "soon | `soon` is not a length of time (such as 500ms, 20s, 5m, 12h, 14d) | -",
-                "all | `newcomers` is one of `contain`, `list`, and this is a text | there are `contain`, `list`",
+                "all | `newcomers` is one of `contain`, `ask`, `report`, and this is a text | there are `contain`, `ask`, `report`",
             ],
         );
         finds(

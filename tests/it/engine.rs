@@ -231,7 +231,7 @@ async fn what_somebody_takes_back_is_made_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_somebody_takes_back_is_not_proven_any_more() {
-    let (summary, _, on) = with_an_intruder(Newcomers::List).await;
+    let (summary, _, on) = with_an_intruder(Newcomers::Report).await;
     assert_eq!((summary.outcome, summary.changes.unproven, on), (RunOutcome::Incomplete, 1, true));
 }
 
@@ -245,6 +245,66 @@ async fn newcomers_are_contained() {
     let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
     assert_eq!((summary.outcome, summary.changes.done), (RunOutcome::Contained, 6));
     assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on));
+}
+
+/// Says yes so many times, then no.
+struct YesThenNo(std::sync::Mutex<Vec<Tier>>, usize);
+
+impl Approver for YesThenNo {
+    fn ask<'a>(&'a self, _: &'a Plan, tier: Tier) -> Boxed<'a, Reply> {
+        let mut asked = self.0.lock().unwrap();
+        asked.push(tier);
+        let answer = if asked.len() > self.1 { Answer::Refused } else { Answer::Approved };
+        Box::pin(async move { Reply { answer, by: "a test".into(), through: "test".into() } })
+    }
+}
+
+/// Carries a plan out while a machine turns up that it does not name.
+async fn with_a_newcomer(newcomers: Newcomers, at_most: Option<u32>, approver: Arc<YesThenNo>) -> (Summary, bool) {
+    let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+    let mut plan = planned(&world).await;
+    plan.runbook.until.newcomers = newcomers;
+    plan.runbook.steps[1].at_most = at_most;
+    let late = (lane("eu-west-1"), "late".to_owned());
+    world.lock().unwrap().machines.insert(late.clone(), crate::toy::Machine::running());
+    let (run, mut seen) = (run_id("r1"), Seen::default());
+    let journal = Journal::create(state.path(), &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let run = Run::start(engine(&world), journal, run, plan.into(), (approver, &mut seen, stopped));
+    let summary = run.unwrap().execute().await.unwrap();
+    let on = world.lock().unwrap().machines[&late].on;
+    (summary, on)
+}
+
+#[tokio::test(start_paused = true)]
+async fn newcomers_are_asked_about_where_the_runbook_says_so() {
+    let two_yes = || Arc::new(YesThenNo(std::sync::Mutex::default(), 2));
+    let refused = two_yes();
+    let (summary, on) = with_a_newcomer(Newcomers::Ask, None, Arc::clone(&refused)).await;
+    let asked = [Tier::Reversible, Tier::Disruptive, Tier::Reversible, Tier::Disruptive];
+    assert_eq!(*refused.0.lock().unwrap(), asked);
+    assert_eq!(
+        (summary.outcome, summary.changes.done, summary.changes.skipped, on),
+        (RunOutcome::Incomplete, 4, 2, true)
+    );
+
+    let approved = Arc::new(YesThenNo(std::sync::Mutex::default(), 4));
+    let (summary, on) = with_a_newcomer(Newcomers::Ask, None, approved).await;
+    assert_eq!((summary.outcome, summary.changes.done, on), (RunOutcome::Contained, 6, false));
+
+    let (summary, on) = with_a_newcomer(Newcomers::Contain, None, two_yes()).await;
+    assert_eq!((summary.outcome, on), (RunOutcome::Contained, false), "nobody is asked again");
+    let (summary, on) = with_a_newcomer(Newcomers::Report, None, two_yes()).await;
+    assert_eq!((summary.outcome, on), (RunOutcome::Incomplete, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_counts_newcomers_too() {
+    let approver = Arc::new(YesThenNo(std::sync::Mutex::default(), 2));
+    let (summary, on) = with_a_newcomer(Newcomers::Contain, Some(2), Arc::clone(&approver)).await;
+    let asked = approver.0.lock().unwrap().clone();
+    assert_eq!(asked, [Tier::Reversible, Tier::Disruptive, Tier::Destructive], "a third one was not bargained for");
+    assert_eq!((summary.outcome, on), (RunOutcome::Refused, true));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,8 @@ use crate::model::{Newcomers, Span, Until};
 use crate::runbook::diagnostic::Mistakes;
 use crate::runbook::load::Node;
 
-const NEWCOMERS: &[(&str, Newcomers)] = &[("contain", Newcomers::Contain), ("list", Newcomers::List)];
+const NEWCOMERS: &[(&str, Newcomers)] =
+    &[("contain", Newcomers::Contain), ("ask", Newcomers::Ask), ("report", Newcomers::Report)];
 
 pub(super) fn read(node: &Node, mistakes: &mut Mistakes) -> Option<Until> {
     let fields = Fields::read(node, "`until`", &["clean_sweeps", "every", "at_most", "newcomers"], mistakes)?;
