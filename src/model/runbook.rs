@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AccountId, ActionName, InvalidId, SetName, Span, StepId, Tier};
+use super::{AccessKeyId, AccountId, ActionName, InvalidId, SetName, Span, StepId, Tier};
 
 /// A runbook: what to do about a kind of breach. See `quell schema` for the file format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,7 +94,7 @@ pub struct Targets {
     pub role: Option<Role>,
 }
 
-/// Which accounts: `self`, `organization`, `[ids]`, `{ ou: ou-… }` or `{ of_key: AKIA… }`.
+/// Which accounts: `self`, `organization`, `{ ou: ou-… }`, `{ of_key: AKIA… }`, or a list of several.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Accounts {
@@ -108,7 +108,8 @@ pub enum Accounts {
     OfKey(String),
     /// Every active account below an organisational unit.
     Ou(String),
-    /// These; `self` among them is the caller's own.
+    /// All of these together. An item is an account id, `self`, `organization`, a unit or root (`ou-…`, `r-…`), or an
+    /// access key id, which stands for its account.
     #[serde(untagged)]
     Listed(Vec<String>),
 }
@@ -116,10 +117,23 @@ pub enum Accounts {
 impl Accounts {
     /// How the caller's own account is written.
     pub const OWN: &str = "self";
+    /// How the whole organisation is written.
+    pub const ORGANIZATION: &str = "organization";
 
-    /// Whether `text` can stand in a list of accounts: an account id, or `self`.
+    /// Whether `text` names one account: an account id, or `self`.
     pub fn check(text: &str) -> Result<(), InvalidId> {
         if text == Self::OWN { Ok(()) } else { AccountId::new(text).map(drop) }
+    }
+
+    /// What one item of a list stands for. An account id stands for itself: a list of one.
+    pub fn item(text: &str) -> Result<Self, InvalidId> {
+        match text {
+            Self::OWN => Ok(Self::Own),
+            Self::ORGANIZATION => Ok(Self::Organization),
+            unit if unit.starts_with("ou-") || unit.starts_with("r-") => Ok(Self::Ou(unit.to_owned())),
+            key if key.starts_with('A') && AccessKeyId::new(key).is_ok() => Ok(Self::OfKey(key.to_owned())),
+            id => AccountId::new(id).map(|id| Self::Listed(vec![id.to_string()])),
+        }
     }
 }
 
@@ -171,6 +185,9 @@ pub struct Step {
     /// The set; without one, the step works on the target accounts themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<SetName>,
+    /// Of the target accounts, only those in which one of these sets has a member; all of them when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts_of: Vec<SetName>,
     /// The action's parameters.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub with: Map<String, Value>,
@@ -237,6 +254,13 @@ pub enum Newcomers {
     Contain,
     /// They are named, and the run does not end as contained.
     List,
+}
+
+impl Step {
+    /// Whether it works on every target account, whatever is found there.
+    pub fn is_on_every_account(&self) -> bool {
+        self.on.is_none() && self.accounts_of.is_empty()
+    }
 }
 
 impl Runbook {

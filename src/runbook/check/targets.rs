@@ -51,8 +51,8 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                 if let Data::Scalar { text, value: serde_json::Value::Number(_), .. } = &item.data {
                     return account(item, text, mistakes);
                 }
-                let types = &[InputType::AccountId, InputType::String, InputType::StringList];
-                let id = text(item, "an account id", types, scope, mistakes)?;
+                let types = &[InputType::AccountId, InputType::AccessKeyId, InputType::String, InputType::StringList];
+                let id = text(item, "an account", types, scope, mistakes)?;
                 if id.contains("${{") { Some(id) } else { account(item, &id, mistakes) }
             });
             let ids: Vec<_> = ids.collect();
@@ -109,8 +109,8 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
 }
 
 fn account(node: &Node, id: &str, mistakes: &mut Mistakes) -> Option<String> {
-    match Accounts::check(id) {
-        Ok(()) => Some(id.to_owned()),
+    match Accounts::item(id) {
+        Ok(_) => Some(id.to_owned()),
         Err(error) => {
             mistakes.error(&node.at, error.to_string(), "not an account id");
             None
