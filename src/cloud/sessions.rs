@@ -234,7 +234,8 @@ impl CloudSessions {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
         let known = entered.entry(account.clone()).or_insert_with(|| {
             let region = self.base.region().map_or(regions::home(caller.partition()), |region| region.as_ref());
-            let partition = retry::partition(&Target::global(caller.account.clone()));
+            // Attempts to enter one account must not use up what the others may need.
+            let partition = retry::partition(&Target::global(account.clone()));
             let sts = sts(&self.sdk(caller.account.as_str(), region, Access::Read, &self.own), partition);
             let name: String = format!("quell-{}", self.case).chars().take(64).collect();
             let clock = self.clock.clone();

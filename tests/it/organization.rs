@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use quell::actions;
 use quell::cloud::{CloudSessions, Options};
-use quell::engine::ports::{Account, Sessions as _, TokioClock};
-use quell::model::{Accounts, RunId, Targets};
+use quell::engine::action::Wanted;
+use quell::engine::ports::{Access, Account, Sessions as _, TokioClock};
+use quell::model::{Accounts, ActionError, ErrorKind, Region, Role, RunId, Target, Targets};
 use quell::sim::Sim;
+use quell::sim::faults::Fault;
 use quell::sim::scenario::{Built, Scenario};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::binary::{changed, code, json, quell};
 use crate::site::stderr;
@@ -93,6 +96,24 @@ impl Stage {
         Self { sessions: CloudSessions::new(options).await.unwrap(), built, sim }
     }
 
+    fn lane(&self, account: &str) -> Target {
+        Target::new(self.built.accounts[account].clone(), Region::new("eu-west-1").unwrap())
+    }
+
+    /// Lists the machines of a lane.
+    async fn look(&self, account: &str) -> Result<usize, ActionError> {
+        let cx = self.sessions.enter(&self.lane(account), Access::Read).await?;
+        let source = actions::table();
+        let source = source.source("ec2.instances").unwrap();
+        Ok(source.list(&cx, &Map::new(), &Wanted::default()).await?.len())
+    }
+
+    /// What goes wrong from now on.
+    fn fault(&self, text: &str, times: Option<u32>) {
+        let fault: Fault = text.parse().unwrap();
+        self.sim.set_faults(vec![Fault { times, ..fault }]);
+    }
+
     /// The accounts that a list stands for, by their names in the scenario.
     async fn accounts(&self, items: &[&str]) -> Vec<(String, bool)> {
         let listed = Accounts::Listed(items.iter().map(ToString::to_string).collect());
@@ -135,4 +156,37 @@ async fn what_the_organisation_says_of_an_account_is_never_left_out() {
     let found = stage.accounts(&[finance.as_str(), "organization"]).await;
     assert_eq!((found.len(), &found[0]), (40, &("finance".to_owned(), false)));
     assert_eq!(found.iter().filter(|(_, open)| !open).count(), 1);
+}
+
+/// How many requests of which every answer is "too fast" use up all of a retry partition's tokens, and more: it has 500, and
+/// each of these requests takes five of them for good.
+const ENOUGH: usize = 120;
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_account_takes_no_repeat_from_another() {
+    let stage = Stage::set().await;
+    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+    let throttled = format!("{}/ec2:DescribeInstances=throttle", stage.built.accounts["shop-dev"]);
+    stage.fault(&throttled, None);
+    for _ in 0..ENOUGH {
+        assert_eq!(stage.look("shop-dev").await.unwrap_err().kind, ErrorKind::Throttled);
+    }
+    stage.fault("ec2:DescribeInstances=throttle", Some(2));
+    assert!(stage.look("shop-dev").await.is_err(), "it has at most one repeat left");
+    stage.fault("ec2:DescribeInstances=throttle", Some(2));
+    assert_eq!(stage.look("finance").await.unwrap(), 0, "another account has all of its own repeats");
+}
+
+#[tokio::test(start_paused = true)]
+async fn entering_one_account_takes_no_repeat_from_entering_another() {
+    let stage = Stage::set().await;
+    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+    stage.fault("sts:AssumeRole=throttle", None);
+    for _ in 0..ENOUGH {
+        assert!(stage.look("shop-dev").await.is_err());
+    }
+    stage.fault("sts:AssumeRole=throttle", Some(2));
+    assert!(stage.look("shop-dev").await.is_err(), "it has at most one repeat left");
+    stage.fault("sts:AssumeRole=throttle", Some(2));
+    assert_eq!(stage.look("finance").await.unwrap(), 0, "another account has all of its own repeats");
 }
