@@ -119,10 +119,19 @@ fn basics(runbook: &Runbook, holder: Holder) -> Vec<&'static str> {
     basics
 }
 
+/// What finding out the accounts of any choice may take.
+const ANY: [&str; 4] = [
+    "organizations:ListAccounts",
+    "organizations:ListAccountsForParent",
+    "organizations:ListOrganizationalUnitsForParent",
+    "sts:GetAccessKeyInfo",
+];
+
 /// What finding out the accounts of a choice takes.
 fn of_accounts(accounts: &Accounts) -> &'static [&'static str] {
     match accounts {
         Accounts::Own | Accounts::Listed(_) => &[],
+        Accounts::File(_) => &ANY,
         Accounts::OfKey(_) => &["sts:GetAccessKeyInfo"],
         Accounts::Organization => &["organizations:ListAccounts"],
         Accounts::Ou(_) => &["organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"],
@@ -135,12 +144,11 @@ fn of_item(runbook: &Runbook, item: &str) -> Vec<&'static str> {
         return of_accounts(&accounts).to_vec();
     }
     let input = input_of(item).and_then(|name| runbook.inputs.get(name));
-    let choices: &[Accounts] = match input.map(|input| input.input_type) {
-        Some(InputType::AccountId) => &[],
-        Some(InputType::AccessKeyId) => &[Accounts::OfKey(String::new())],
-        _ => &[Accounts::OfKey(String::new()), Accounts::Organization, Accounts::Ou(String::new())],
-    };
-    choices.iter().flat_map(of_accounts).copied().collect()
+    match input.map(|input| input.input_type) {
+        Some(InputType::AccountId) => Vec::new(),
+        Some(InputType::AccessKeyId) => of_accounts(&Accounts::OfKey(String::new())).to_vec(),
+        _ => ANY.to_vec(),
+    }
 }
 
 fn is_read(permission: &str) -> bool {

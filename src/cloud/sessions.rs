@@ -303,6 +303,11 @@ impl CloudSessions {
             }
             Accounts::Organization => self.organization(None).await,
             Accounts::Ou(unit) => self.organization(Some(unit)).await,
+            Accounts::File(path) => {
+                let message =
+                    format!("targets.accounts: the file {path} was not read before the accounts were asked for");
+                Err(ActionError::new(ErrorKind::Other, message))
+            }
         }
     }
 

@@ -94,7 +94,7 @@ pub struct Targets {
     pub role: Option<Role>,
 }
 
-/// Which accounts: `self`, `organization`, `{ ou: ou-… }`, `{ of_key: AKIA… }`, or a list of several.
+/// Which accounts: `self`, `organization`, `{ ou: ou-… }`, `{ of_key: AKIA… }`, `{ file: PATH }`, or a list of several.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Accounts {
@@ -108,6 +108,9 @@ pub enum Accounts {
     OfKey(String),
     /// Every active account below an organisational unit.
     Ou(String),
+    /// Those that a file names, an item of a list on each line; what follows a `#` is a remark. The path is seen from where
+    /// quell is started.
+    File(String),
     /// All of these together. An item is an account id, `self`, `organization`, a unit or root (`ou-…`, `r-…`), or an
     /// access key id, which stands for its account.
     #[serde(untagged)]
@@ -123,6 +126,20 @@ impl Accounts {
     /// Whether `text` names one account: an account id, or `self`.
     pub fn check(text: &str) -> Result<(), InvalidId> {
         if text == Self::OWN { Ok(()) } else { AccountId::new(text).map(drop) }
+    }
+
+    /// The items of a list as a file holds them: one on each line, without what follows a `#`. An error comes with the number
+    /// of its line.
+    pub fn in_file(text: &str) -> Result<Self, (usize, InvalidId)> {
+        let mut items = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let item = line.split('#').next().unwrap_or_default().trim();
+            if !item.is_empty() {
+                Self::item(item).map_err(|error| (number, error))?;
+                items.push(item.to_owned());
+            }
+        }
+        Ok(Self::Listed(items))
     }
 
     /// What one item of a list stands for. An account id stands for itself: a list of one.
@@ -280,5 +297,19 @@ impl Runbook {
             Edge::PerMember => OnFailure::Hold,
             Edge::Barrier => OnFailure::Continue,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_accounts_has_an_item_on_each_line() {
+        let text = "# the shop\n111122223333  # production\n\n  ou-ab12-11111111\norganization\r\n";
+        let items = ["111122223333", "ou-ab12-11111111", "organization"].map(String::from);
+        assert_eq!(Accounts::in_file(text), Ok(Accounts::Listed(items.into())));
+        let (line, error) = Accounts::in_file("self\n\n1111-2222-3333\n").unwrap_err();
+        assert_eq!((line, error.text.as_str()), (3, "1111-2222-3333"));
     }
 }

@@ -247,9 +247,16 @@ mod tests {
         finds(
             "targets: { accounts: organisation }",
             &[
-                "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }",
+                "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }, { file: PATH }",
             ],
         );
+        finds(
+            "targets: { accounts: { ou: r-ab12, file: accounts.txt }, role: ir/R }",
+            &[
+                "{ ou: r-ab12, file: accounts.txt } | `of_key`, `ou` and `file` exclude each other | a list holds keys, units and ids together",
+            ],
+        );
+        finds("targets: { accounts: { file: accounts.txt }, role: ir/R }", &[]);
         finds(
             "targets: { accounts: organization }",
             &[

@@ -55,6 +55,7 @@ impl Fill<'_> {
                 Accounts::OfKey(checked(place, key, |key| AccessKeyId::new(key).map(drop))?)
             }
             Accounts::Ou(ou) => Accounts::Ou(self.text(place, ou)?),
+            Accounts::File(path) => Accounts::File(self.text(place, path)?),
             Accounts::Listed(ids) => {
                 let ids = self.texts(place, ids)?.into_iter();
                 let checked = ids.map(|id| checked(place, id, |id| Accounts::item(id).map(drop)));

@@ -65,6 +65,32 @@ fn a_runbook_that_would_lock_the_responder_out_is_refused_before_anything_happen
     }
 }
 
+#[test]
+fn a_file_names_the_accounts_to_look_in() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "quell: 1\nname: look\ntitle: Look\ntargets: { accounts: { file: \"${{ inputs.list }}\" }, role: ir/IRResponder }\n\
+                inputs: { list: { type: string } }\nsets: { all: { from: ec2.instances, where: state == \"gone\" } }\n\
+                steps: [{ id: stop, uses: ec2.stop-instances, on: all }]\n";
+    let runbook = home.path().join("look.yaml");
+    std::fs::write(&runbook, text).unwrap();
+    let list = home.path().join("accounts.txt");
+    let ended = |listed: &str| {
+        std::fs::write(&list, listed).unwrap();
+        let mut command = quell(home.path());
+        command.args(["drill", "organization", "--runbook"]).arg(&runbook).args(APPROVED);
+        command.args(["--input", &format!("list={}", list.display())]).output().unwrap()
+    };
+    let output = ended("self  # where the responder is\n\n613007856343\n");
+    let summary = json(&output);
+    assert_eq!((code(&output), summary["accounts"]["clean"].as_u64()), (0, Some(2)), "{summary:#}");
+    let output = ended("self\nfinance\n");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stderr(&output).contains("line 2: `finance` is not an account id"), "{}", stderr(&output));
+    let output = ended("# nobody\n");
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stderr(&output).contains("names no account"), "{}", stderr(&output));
+}
+
 /// The organisation, without any drill.
 struct Stage {
     built: Built,
@@ -143,6 +169,20 @@ async fn a_list_of_accounts_is_all_of_its_items_together_each_account_once() {
         named(&["shop-dev", "security", "brightcart", "brightcart-legacy", "finance"])
     );
     assert_eq!(stage.accounts(&[&key, "organization"]).await.len(), 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_is_all_accounts_below_it_however_deep() {
+    let stage = Stage::set().await;
+    let (corporate, finance) = (stage.unit("corporate"), stage.built.accounts["finance"].clone());
+    stage.sim.change(|world| {
+        let organization = world.organization.as_mut().unwrap();
+        let below = organization.add_unit(&mut world.rng, "payments", &corporate);
+        organization.members.get_mut(&finance).unwrap().parent = below;
+    });
+    let found = stage.accounts(&[&corporate]).await;
+    let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["finance", "legal", "people", "support", "website"].into());
 }
 
 #[tokio::test(start_paused = true)]
