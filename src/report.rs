@@ -3,6 +3,7 @@
 //!
 //! All text that comes from AWS (names, tags, messages) passes [`text`] before it reaches a terminal.
 
+pub mod accounts;
 pub mod chain;
 pub mod drill;
 pub mod json_lines;
@@ -19,3 +20,4 @@ pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+mod unseen;

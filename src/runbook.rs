@@ -20,6 +20,7 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use resolve::{ResolveError, resolve};
 pub use schema::schema;
 pub use suggest::did_you_mean;
+pub use template::input_of;
 
 use crate::model::{Catalog, Runbook};
 use diagnostic::Mistakes;

@@ -29,7 +29,7 @@ use crate::sim::scenario::{Built, Facts, Scenario};
 ///
 /// Needs no AWS account and no credentials: the simulated AWS lives in this process. Everything else is real: the plan, the
 /// questions, the requests, the journal. At the end stands what was contained, how long it took, what it cost per hour, and
-/// whether anything legitimate was touched. Scenarios: cryptojack, cryptojack-small.
+/// whether anything legitimate was touched. Scenarios: cryptojack, cryptojack-small, organization.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -130,11 +130,12 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
 fn inputs(args: &Args, table: &Table, facts: &Facts, screen: &Screen) -> Result<Vec<(String, String)>, Failure> {
     let runbook = load(&args.runbook, table, screen)?;
     let rogue = facts.machines.get("rogue").into_iter().flatten().map(|machine| machine.id.as_str());
-    let known = [
+    let mut known = vec![
         ("leaked_key", facts.leaked_key.to_string()),
         ("account", facts.breached_account.to_string()),
         ("instances", rogue.collect::<Vec<_>>().join(",")),
     ];
+    known.extend(facts.accounts.iter().map(|accounts| ("accounts", accounts.clone())));
     let mut given = args.inputs.inputs.clone();
     for (name, value) in known {
         let is_given = args.inputs.inputs.iter().any(|(given, _)| given == name);

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::model::{Accounts, Catalog, Runbook, Step, is_of_caller};
+use crate::model::{Accounts, Catalog, InputType, Runbook, Step, is_of_caller};
+use crate::runbook::input_of;
 
 /// Print the least IAM policy with which a runbook can be carried out
 ///
@@ -110,16 +111,44 @@ fn basics(runbook: &Runbook, holder: Holder) -> Vec<&'static str> {
         // A caller that is a role is simulated by the role's ARN, whose path no session tells. `sts:GetCallerIdentity` needs
         // no permission, but an explicit one does no harm and survives a boundary.
         basics.extend(["iam:GetRole", "sts:GetCallerIdentity"]);
-        basics.extend(match runbook.targets.accounts {
-            Accounts::Own | Accounts::Listed(_) => &[][..],
-            Accounts::OfKey(_) => &["sts:GetAccessKeyInfo"],
-            Accounts::Organization => &["organizations:ListAccounts"],
-            Accounts::Ou(_) => {
-                &["organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"]
-            }
+        basics.extend(match &runbook.targets.accounts {
+            Accounts::Listed(items) => items.iter().flat_map(|item| of_item(runbook, item)).collect(),
+            one => of_accounts(one).to_vec(),
         });
     }
     basics
+}
+
+/// What finding out the accounts of any choice may take.
+const ANY: [&str; 4] = [
+    "organizations:ListAccounts",
+    "organizations:ListAccountsForParent",
+    "organizations:ListOrganizationalUnitsForParent",
+    "sts:GetAccessKeyInfo",
+];
+
+/// What finding out the accounts of a choice takes.
+fn of_accounts(accounts: &Accounts) -> &'static [&'static str] {
+    match accounts {
+        Accounts::Own | Accounts::Listed(_) => &[],
+        Accounts::File(_) => &ANY,
+        Accounts::OfKey(_) => &["sts:GetAccessKeyInfo"],
+        Accounts::Organization => &["organizations:ListAccounts"],
+        Accounts::Ou(_) => &["organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent"],
+    }
+}
+
+/// What finding out the accounts of an item in a list takes; of a template, whatever its input may stand for.
+fn of_item(runbook: &Runbook, item: &str) -> Vec<&'static str> {
+    if let Ok(accounts) = Accounts::item(item) {
+        return of_accounts(&accounts).to_vec();
+    }
+    let input = input_of(item).and_then(|name| runbook.inputs.get(name));
+    match input.map(|input| input.input_type) {
+        Some(InputType::AccountId) => Vec::new(),
+        Some(InputType::AccessKeyId) => of_accounts(&Accounts::OfKey(String::new())).to_vec(),
+        _ => ANY.to_vec(),
+    }
 }
 
 fn is_read(permission: &str) -> bool {

@@ -7,7 +7,7 @@ use super::check;
 use super::error::Failure;
 use super::screen::Screen;
 use crate::engine::table::Table;
-use crate::model::{Input, Runbook};
+use crate::model::{Accounts, Input, Runbook};
 use crate::report::text::shown;
 use crate::runbook;
 
@@ -36,8 +36,30 @@ pub async fn prepare(
         }
     }
     let inputs = runbook::inputs::read(&runbook, &all, now).map_err(Failure::usage)?;
-    let runbook = runbook::resolve(&runbook, &inputs).map_err(Failure::usage)?;
+    let mut runbook = runbook::resolve(&runbook, &inputs).map_err(Failure::usage)?;
+    if let Accounts::File(path) = &runbook.targets.accounts {
+        runbook.targets.accounts = accounts(path)?;
+    }
     Ok(Prepared { runbook, inputs })
+}
+
+/// Reads the accounts that a file names: the plan holds them, and not the file.
+fn accounts(path: &str) -> Result<Accounts, Failure> {
+    let file = shown(path);
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("targets.accounts: cannot read the file `{file}`: {error}")))?;
+    match Accounts::in_file(&text) {
+        Ok(Accounts::Listed(items)) if items.is_empty() => {
+            Err(Failure::usage(format!("targets.accounts: the file `{file}` names no account")))
+        }
+        Ok(accounts) => Ok(accounts),
+        Err((line, error)) => {
+            let message =
+                format!("targets.accounts: {file}, line {line}: `{}` is not {}", shown(&error.text), error.expected);
+            Err(Failure::usage(message)
+                .hint("a line holds an account id, self, organization, a unit or an access key id"))
+        }
+    }
 }
 
 /// Reads and checks a runbook: a file, or one that is shipped. All its mistakes are shown.

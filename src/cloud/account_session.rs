@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, future};
 use jiff::SignedDuration;
 use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant};
 
 use super::time::timestamp;
 use crate::engine::ports::SharedClock;
@@ -14,6 +15,10 @@ use crate::model::{ActionError, ErrorKind, Role};
 
 /// Credentials are renewed when less than this is left of them: a request that is waiting for its budget must not expire.
 const RENEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// How long a refusal stands: all who want to enter an account at the same time get the same answer, and whoever looks
+/// again later asks again.
+const STANDS: Duration = Duration::from_secs(5);
 
 /// A role in an account, assumed when it is needed and again in time.
 pub(super) struct AssumedRole {
@@ -27,7 +32,17 @@ pub(super) struct AssumedRole {
     pub external_id: Option<String>,
     /// The run's clock.
     pub clock: SharedClock,
-    held: Mutex<Option<Credentials>>,
+    held: Mutex<Held>,
+}
+
+/// What the last attempt gave.
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    Credentials(Credentials),
+    /// Refused, and when.
+    Refused(ActionError, Instant),
 }
 
 impl AssumedRole {
@@ -41,7 +56,7 @@ impl AssumedRole {
         clock: SharedClock,
     ) -> Self {
         let arn = format!("arn:{partition}:iam::{account}:role/{}", role.name.trim_start_matches('/'));
-        Self { sts, arn, session_name, external_id: role.external_id.clone(), clock, held: Mutex::new(None) }
+        Self { sts, arn, session_name, external_id: role.external_id.clone(), clock, held: Mutex::default() }
     }
 
     /// Credentials that are good for a while.
@@ -51,12 +66,18 @@ impl AssumedRole {
             let expiry = credentials.expiry().map(timestamp);
             expiry.is_none_or(|expiry| expiry.duration_since(self.clock.now()) > RENEW)
         };
-        if let Some(credentials) = held.as_ref().filter(|credentials| fresh(credentials)) {
-            return Ok(credentials.clone());
+        match &*held {
+            Held::Credentials(credentials) if fresh(credentials) => return Ok(credentials.clone()),
+            Held::Refused(error, at) if at.elapsed() < STANDS => return Err(error.clone()),
+            _ => {}
         }
-        let credentials = self.assume().await?;
-        *held = Some(credentials.clone());
-        Ok(credentials)
+        let answer = self.assume().await;
+        *held = match &answer {
+            Ok(credentials) => Held::Credentials(credentials.clone()),
+            Err(error) if error.kind == ErrorKind::Denied => Held::Refused(error.clone(), Instant::now()),
+            Err(_) => Held::Nothing,
+        };
+        answer
     }
 
     async fn assume(&self) -> Result<Credentials, ActionError> {

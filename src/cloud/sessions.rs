@@ -30,8 +30,8 @@ use super::{regions, retry};
 use crate::engine::action::{Ctx, FRESH, View};
 use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
 use crate::model::{
-    AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, Region, Regions, Role, RunId, Target, Targets,
-    is_of_caller,
+    AccountId, Accounts, ActionError, Caller, ErrorKind, Finding, InvalidId, Region, Regions, Role, RunId, Target,
+    Targets, is_of_caller,
 };
 use crate::runbook::did_you_mean;
 
@@ -234,7 +234,8 @@ impl CloudSessions {
         let mut entered = self.entered.lock().unwrap_or_else(PoisonError::into_inner);
         let known = entered.entry(account.clone()).or_insert_with(|| {
             let region = self.base.region().map_or(regions::home(caller.partition()), |region| region.as_ref());
-            let partition = retry::partition(&Target::global(caller.account.clone()));
+            // Attempts to enter one account must not use up what the others may need.
+            let partition = retry::partition(&Target::global(account.clone()));
             let sts = sts(&self.sdk(caller.account.as_str(), region, Access::Read, &self.own), partition);
             let name: String = format!("quell-{}", self.case).chars().take(64).collect();
             let clock = self.clock.clone();
@@ -263,20 +264,27 @@ impl CloudSessions {
     async fn accounts_of(&self, targets: &Targets) -> Result<Vec<Account>, ActionError> {
         self.assume(targets.role.as_ref());
         well_formed(&targets.regions)?;
-        match &targets.accounts {
-            Accounts::Own => Ok(vec![(self.who().await?.account.clone(), Ok(()))]),
-            Accounts::Listed(listed) => {
-                let mut checked = Vec::with_capacity(listed.len());
-                for account in listed {
-                    let account = match account.as_str() {
-                        Accounts::OWN => self.who().await?.account.clone(),
-                        id => AccountId::new(id).map_err(|error| {
-                            ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}"))
-                        })?,
-                    };
-                    checked.push((account, Ok(())));
+        let Accounts::Listed(items) = &targets.accounts else { return self.chosen(&targets.accounts).await };
+        let mut accounts: Vec<Account> = Vec::new();
+        for item in items {
+            for (account, state) in self.chosen(&Accounts::item(item).map_err(no_account)?).await? {
+                match accounts.iter_mut().find(|(known, _)| *known == account) {
+                    // What the organisation says of an account weighs more than that somebody named it.
+                    Some((_, known)) if state.is_err() => *known = state,
+                    Some(_) => {}
+                    None => accounts.push((account, state)),
                 }
-                Ok(checked)
+            }
+        }
+        Ok(accounts)
+    }
+
+    /// The accounts of one choice; a list holds account ids only.
+    async fn chosen(&self, accounts: &Accounts) -> Result<Vec<Account>, ActionError> {
+        match accounts {
+            Accounts::Own => Ok(vec![(self.who().await?.account.clone(), Ok(()))]),
+            Accounts::Listed(ids) => {
+                ids.iter().map(|id| Ok((AccountId::new(id).map_err(no_account)?, Ok(())))).collect()
             }
             Accounts::OfKey(key) => {
                 // Every region knows every key, and the answer is the same for every caller.
@@ -295,6 +303,11 @@ impl CloudSessions {
             }
             Accounts::Organization => self.organization(None).await,
             Accounts::Ou(unit) => self.organization(Some(unit)).await,
+            Accounts::File(path) => {
+                let message =
+                    format!("targets.accounts: the file {path} was not read before the accounts were asked for");
+                Err(ActionError::new(ErrorKind::Other, message))
+            }
         }
     }
 
@@ -444,6 +457,10 @@ fn endpoint_override(sdk: &SdkConfig) -> Option<String> {
         Some(format!("{url} ({env})"))
     };
     sdk.endpoint_url().map(str::to_owned).or_else(|| SERVICES.iter().find_map(of_service))
+}
+
+fn no_account(error: InvalidId) -> ActionError {
+    ActionError::new(ErrorKind::Other, format!("targets.accounts: {error}"))
 }
 
 fn nobodys(key: &str) -> String {

@@ -147,6 +147,11 @@ struct Seen<'a> {
     open: BTreeSet<(Target, &'a str, &'a str)>,
     /// The permissions that were asked for and are not known yet: where, and for which step.
     unchecked: BTreeSet<(Target, Option<&'a StepId>)>,
+    /// The accounts that a set has led to, and the steps that were asked about them for that.
+    led_to: BTreeSet<(Target, &'a StepId)>,
+    /// The accounts that regional sets have led to: they are asked about when the regions have answered, as the accounts
+    /// that they are. What takes long there must not count as the silence of a region.
+    to_follow: BTreeSet<(Target, &'a SetName)>,
     /// What a source says does not exist.
     absent: Vec<(&'a SetName, ActionError)>,
     progress: &'a mut (dyn FnMut(Progress) + Send),
@@ -179,6 +184,8 @@ impl<'a> Look<'a> {
             survey,
             open: BTreeSet::new(),
             unchecked: BTreeSet::new(),
+            led_to: BTreeSet::new(),
+            to_follow: BTreeSet::new(),
             absent: Vec::new(),
             progress,
         });
@@ -210,6 +217,12 @@ impl<'a> Look<'a> {
             (lane, question)
         });
         ask_each(self.engine.sessions.as_ref(), questions).await;
+        let led_to = std::mem::take(&mut self.seen().to_follow);
+        let questions = led_to.into_iter().map(|(account, set)| {
+            let lane = account.clone();
+            (lane, async move { self.account_of(&account, set).await })
+        });
+        ask_all(self.engine.sessions.as_ref(), questions).await;
     }
 
     /// The regional lanes of these accounts that can be looked at.
@@ -272,7 +285,7 @@ impl<'a> Look<'a> {
     async fn at(&self, lane: Target) {
         let sets = self.runbook.sets.iter().filter(|(_, set)| self.is_global(set) == lane.region.is_global());
         let sets = join_all(sets.map(|(name, set)| self.set(&lane, name, set)));
-        let steps = self.runbook.steps.iter().filter(|step| step.on.is_none() && lane.region.is_global());
+        let steps = self.runbook.steps.iter().filter(|step| step.is_on_every_account() && lane.region.is_global());
         let steps = join_all(steps.map(|step| self.step(&lane, step, vec![account(&lane)])));
         join3(sets, steps, self.lacking(&lane)).await;
         let seen = &mut *self.seen();
@@ -320,7 +333,25 @@ impl<'a> Look<'a> {
             };
             self.step(lane, step, members.iter().filter(is_new).cloned().collect())
         });
-        join_all(steps).await;
+        let on_account = async {
+            if members.is_empty() {
+                return;
+            }
+            if lane.region.is_global() {
+                self.account_of(lane, name).await;
+            } else {
+                self.seen().to_follow.insert((Target::global(lane.account.clone()), name));
+            }
+        };
+        join(join_all(steps), on_account).await;
+    }
+
+    /// Finds what the steps on accounts that hold members of a set would change in this one; once, whichever set is the
+    /// first to lead there.
+    async fn account_of(&self, global: &Target, name: &SetName) {
+        let steps = self.runbook.steps.iter().filter(|step| step.accounts_of.contains(name));
+        let first: Vec<_> = steps.filter(|step| self.seen().led_to.insert((global.clone(), &step.id))).collect();
+        join_all(first.into_iter().map(|step| self.step(global, step, vec![account(global)]))).await;
     }
 
     /// The members that belong to the set.
@@ -439,7 +470,7 @@ impl<'a> Look<'a> {
     /// The services that the runbook needs of a lane.
     fn services(&self, lane: &Target) -> BTreeSet<&'a str> {
         let sets = self.runbook.sets.values().filter(|set| self.is_global(set) == lane.region.is_global());
-        let steps = self.runbook.steps.iter().filter(|step| step.on.is_none() && lane.region.is_global());
+        let steps = self.runbook.steps.iter().filter(|step| step.is_on_every_account() && lane.region.is_global());
         sets.map(|set| set.from.as_str()).chain(steps.map(|step| step.uses.as_str())).map(service).collect()
     }
 

@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AccountId, ActionName, InvalidId, SetName, Span, StepId, Tier};
+use super::{AccessKeyId, AccountId, ActionName, InvalidId, SetName, Span, StepId, Tier};
 
 /// A runbook: what to do about a kind of breach. See `quell schema` for the file format.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -94,7 +94,7 @@ pub struct Targets {
     pub role: Option<Role>,
 }
 
-/// Which accounts: `self`, `organization`, `[ids]`, `{ ou: ou-… }` or `{ of_key: AKIA… }`.
+/// Which accounts: `self`, `organization`, `{ ou: ou-… }`, `{ of_key: AKIA… }`, `{ file: PATH }`, or a list of several.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Accounts {
@@ -108,7 +108,11 @@ pub enum Accounts {
     OfKey(String),
     /// Every active account below an organisational unit.
     Ou(String),
-    /// These; `self` among them is the caller's own.
+    /// Those that a file names, an item of a list on each line; what follows a `#` is a remark. The path is seen from where
+    /// quell is started.
+    File(String),
+    /// All of these together. An item is an account id, `self`, `organization`, a unit or root (`ou-…`, `r-…`), or an
+    /// access key id, which stands for its account.
     #[serde(untagged)]
     Listed(Vec<String>),
 }
@@ -116,10 +120,37 @@ pub enum Accounts {
 impl Accounts {
     /// How the caller's own account is written.
     pub const OWN: &str = "self";
+    /// How the whole organisation is written.
+    pub const ORGANIZATION: &str = "organization";
 
-    /// Whether `text` can stand in a list of accounts: an account id, or `self`.
+    /// Whether `text` names one account: an account id, or `self`.
     pub fn check(text: &str) -> Result<(), InvalidId> {
         if text == Self::OWN { Ok(()) } else { AccountId::new(text).map(drop) }
+    }
+
+    /// The items of a list as a file holds them: one on each line, without what follows a `#`. An error comes with the number
+    /// of its line.
+    pub fn in_file(text: &str) -> Result<Self, (usize, InvalidId)> {
+        let mut items = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let item = line.split('#').next().unwrap_or_default().trim();
+            if !item.is_empty() {
+                Self::item(item).map_err(|error| (number, error))?;
+                items.push(item.to_owned());
+            }
+        }
+        Ok(Self::Listed(items))
+    }
+
+    /// What one item of a list stands for. An account id stands for itself: a list of one.
+    pub fn item(text: &str) -> Result<Self, InvalidId> {
+        match text {
+            Self::OWN => Ok(Self::Own),
+            Self::ORGANIZATION => Ok(Self::Organization),
+            unit if unit.starts_with("ou-") || unit.starts_with("r-") => Ok(Self::Ou(unit.to_owned())),
+            key if key.starts_with('A') && AccessKeyId::new(key).is_ok() => Ok(Self::OfKey(key.to_owned())),
+            id => AccountId::new(id).map(|id| Self::Listed(vec![id.to_string()])),
+        }
     }
 }
 
@@ -171,6 +202,9 @@ pub struct Step {
     /// The set; without one, the step works on the target accounts themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on: Option<SetName>,
+    /// Of the target accounts, only those in which one of these sets has a member; all of them when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts_of: Vec<SetName>,
     /// The action's parameters.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub with: Map<String, Value>,
@@ -242,6 +276,13 @@ pub enum Newcomers {
     Report,
 }
 
+impl Step {
+    /// Whether it works on every target account, whatever is found there.
+    pub fn is_on_every_account(&self) -> bool {
+        self.on.is_none() && self.accounts_of.is_empty()
+    }
+}
+
 impl Runbook {
     /// The step with this id.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
@@ -259,5 +300,19 @@ impl Runbook {
             Edge::PerMember => OnFailure::Hold,
             Edge::Barrier => OnFailure::Continue,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_accounts_has_an_item_on_each_line() {
+        let text = "# the shop\n111122223333  # production\n\n  ou-ab12-11111111\norganization\r\n";
+        let items = ["111122223333", "ou-ab12-11111111", "organization"].map(String::from);
+        assert_eq!(Accounts::in_file(text), Ok(Accounts::Listed(items.into())));
+        let (line, error) = Accounts::in_file("self\n\n1111-2222-3333\n").unwrap_err();
+        assert_eq!((line, error.text.as_str()), (3, "1111-2222-3333"));
     }
 }

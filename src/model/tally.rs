@@ -70,7 +70,8 @@ impl fmt::Display for Tally {
         if self.regions > 0 {
             write!(f, " in {}", counted(self.regions, "region"))?;
         }
-        if self.accounts > 1 {
+        let is_of_accounts = self.kind.as_ref().is_some_and(|kind| kind.0 == "account");
+        if self.accounts > 1 && !is_of_accounts {
             write!(f, " of {}", counted(self.accounts, "account"))?;
         }
         Ok(())

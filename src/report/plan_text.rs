@@ -8,7 +8,8 @@ use indexmap::IndexMap;
 
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, shown};
-use crate::model::{Change, CoverageStatus, Plan, Region, Severity, Skip, StepId, Tally, Target, Tier};
+use super::unseen;
+use crate::model::{Change, CoverageStatus, Finding, Plan, Region, Severity, Skip, StepId, Tally, Target, Tier};
 
 /// How much of a plan to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,29 +170,43 @@ fn losses(loses: &[String]) -> String {
 fn findings(plan: &Plan, colour: Colour) -> String {
     let mut findings: Vec<_> = plan.findings.iter().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    let mut text = String::new();
+    let mut alike: IndexMap<_, Vec<&Finding>> = IndexMap::new();
     for finding in findings {
-        let severity = match finding.severity {
+        let account = finding.target.as_ref().map(|target| &target.account);
+        alike.entry((finding.severity, &finding.step, account, &finding.message)).or_default().push(finding);
+    }
+    let mut text = String::new();
+    for ((severity, step, account, message), findings) in alike {
+        let severity = match severity {
             Severity::Refusal => colour.red("refused"),
             Severity::Warning => colour.yellow("warning"),
             Severity::Note => colour.dim("note"),
         };
-        let step = finding.step.as_ref().map(|step| format!(" [{step}]")).unwrap_or_default();
-        let place = finding.target.as_ref().map(|target| format!(" {target}")).unwrap_or_default();
-        let _ = writeln!(text, "{severity}{step}{place}: {}", shown(&finding.message));
+        let step = step.as_ref().map(|step| format!(" [{step}]")).unwrap_or_default();
+        let places = match account {
+            Some(account) if findings.len() >= unseen::COUNTED => {
+                vec![format!(" {account} in {} regions", findings.len())]
+            }
+            _ => findings.iter().map(|finding| place(finding.target.as_ref())).collect(),
+        };
+        for place in places {
+            let _ = writeln!(text, "{severity}{step}{place}: {}", shown(message));
+        }
     }
     text
 }
 
+fn place(target: Option<&Target>) -> String {
+    target.map(|target| format!(" {target}")).unwrap_or_default()
+}
+
 fn not_seen(plan: &Plan, colour: Colour) -> String {
     let mut text = String::new();
-    let unseen: Vec<_> = plan.coverage.entries().filter(|entry| !entry.status.is_known()).collect();
-    if !unseen.is_empty() {
-        let _ = writeln!(text, "{}", colour.red(format!("Not seen: {}", counted(unseen.len(), "place"))));
-        for entry in unseen {
-            let reason = entry.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
-            let status = super::summary::status_words(entry.status);
-            let _ = writeln!(text, "  {} {} {status}{reason}", entry.target, shown(&entry.service));
+    let unseen = plan.coverage.entries().filter(|entry| !entry.status.is_known()).count();
+    if unseen > 0 {
+        let _ = writeln!(text, "{}", colour.red(format!("Not seen: {}", counted(unseen, "place"))));
+        for line in unseen::lines(&plan.coverage) {
+            let _ = writeln!(text, "  {line}");
         }
     }
     let disabled = plan.coverage.entries().filter(|entry| entry.status == CoverageStatus::Disabled);

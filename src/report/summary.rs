@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::record::{Fate, Record};
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, seconds, shown};
+use super::{accounts, unseen};
 use crate::model::{
     Change, CoverageEntry, CoverageStatus, Outcome, PhaseSeconds, RunOutcome, StepId, Summary, Verdict,
 };
@@ -41,6 +42,7 @@ pub fn document(record: &Record) -> Value {
     let open: Vec<Value> = open_changes(record).map(|(change, why)| open_change(change, &why)).collect();
     document["open"] = json!(open);
     document["not_seen"] = json!(not_seen_entries(record));
+    document["accounts"] = json!(accounts::counts(record));
     document["snapshots"] = json!(record.snapshots().len());
     document["sweeps"] = json!({ "made": record.sweeps, "newcomers": record.newcomers });
     document["digest"] = json!(record.digest);
@@ -126,13 +128,10 @@ fn not_seen_entries(record: &Record) -> Vec<CoverageEntry> {
 
 fn not_seen(record: &Record, colour: Colour) -> String {
     let mut text = String::new();
-    let unseen = not_seen_entries(record);
-    if !unseen.is_empty() {
+    if !record.coverage.is_complete() {
         let _ = writeln!(text, "{}", colour.red("Not seen"));
-        for entry in unseen {
-            let reason = entry.reason.as_deref().map(|reason| format!(": {}", shown(reason))).unwrap_or_default();
-            let _ =
-                writeln!(text, "  {} {} {}{reason}", entry.target, shown(&entry.service), status_words(entry.status));
+        for line in unseen::lines(&record.coverage) {
+            let _ = writeln!(text, "  {line}");
         }
     }
     let counts = figures_of(record).coverage;
@@ -150,6 +149,10 @@ fn not_seen(record: &Record, colour: Colour) -> String {
         }
     }
     let _ = writeln!(text, "Coverage (account × region × service): {}", parts.join(" · "));
+    let accounts = accounts::counts(record).words();
+    if !accounts.is_empty() {
+        let _ = writeln!(text, "Accounts: {accounts}");
+    }
     text
 }
 
@@ -182,7 +185,7 @@ fn changes(record: &Record, colour: Colour) -> String {
 }
 
 /// What a person has to look at: every change that is not both done and proven, with the reason.
-fn open_changes(record: &Record) -> impl Iterator<Item = (&Change, String)> {
+pub(super) fn open_changes(record: &Record) -> impl Iterator<Item = (&Change, String)> {
     record.fates().filter_map(|(change, fate)| {
         let why = match (&fate.outcome, &fate.verdict) {
             (Some(Outcome::Failed { error }), _) => format!("failed: {error}"),

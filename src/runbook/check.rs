@@ -186,6 +186,9 @@ mod tests {
             &[],
         );
         finds("targets: { accounts: { ou: ou-ab12-11111111 }, role: ir/R }", &[]);
+        let several =
+            "targets: { accounts: [self, organization, ou-ab12-11111111, \"${{ inputs.key }}\"], role: ir/R }";
+        finds(&format!("inputs: {{ key: {{ type: access-key-id }} }}\n{several}"), &[]);
     }
 
     #[test]
@@ -244,9 +247,16 @@ mod tests {
         finds(
             "targets: { accounts: organisation }",
             &[
-                "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }",
+                "organisation | `organisation` is not a choice of accounts | did you mean `organization`?; or [ids], { ou: ou-… }, { of_key: AKIA… }, { file: PATH }",
             ],
         );
+        finds(
+            "targets: { accounts: { ou: r-ab12, file: accounts.txt }, role: ir/R }",
+            &[
+                "{ ou: r-ab12, file: accounts.txt } | `of_key`, `ou` and `file` exclude each other | a list holds keys, units and ids together",
+            ],
+        );
+        finds("targets: { accounts: { file: accounts.txt }, role: ir/R }", &[]);
         finds(
             "targets: { accounts: organization }",
             &[
@@ -315,6 +325,21 @@ mod tests {
                 "users | `organizations.deny-all` works on the target accounts themselves, not on a set | drop `on`",
                 "user | there is no set `user` | did you mean `users`?",
                 "reversible | `iam.deny-all` is disruptive and cannot be approved as reversible | `approval` only asks for more than the action does",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_step_on_the_accounts_of_sets() {
+        let exempt = "with: { exempt: [role/r] }";
+        finds(&format!("steps: [{{ id: a, uses: organizations.deny-all, accounts_of: [users], {exempt} }}]"), &[]);
+        finds(
+            &format!(
+                "steps:\n- {{ id: a, uses: organizations.deny-all, accounts_of: [user], {exempt} }}\n- {{ id: b, uses: iam.deny-all, on: users, accounts_of: [users] }}"
+            ),
+            &[
+                "user | there is no set `user` | did you mean `users`?",
+                "[users] | `iam.deny-all` works on iam.user or iam.role, not on accounts | drop `accounts_of`",
             ],
         );
     }

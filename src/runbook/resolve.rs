@@ -55,10 +55,16 @@ impl Fill<'_> {
                 Accounts::OfKey(checked(place, key, |key| AccessKeyId::new(key).map(drop))?)
             }
             Accounts::Ou(ou) => Accounts::Ou(self.text(place, ou)?),
+            Accounts::File(path) => Accounts::File(self.text(place, path)?),
             Accounts::Listed(ids) => {
                 let ids = self.texts(place, ids)?.into_iter();
-                let checked = ids.map(|id| checked(place, id, Accounts::check));
-                Accounts::Listed(checked.collect::<Result<_, _>>()?)
+                let checked = ids.map(|id| checked(place, id, |id| Accounts::item(id).map(drop)));
+                let ids: Vec<_> = checked.collect::<Result<_, _>>()?;
+                if ids.is_empty() {
+                    let why = "the list is empty: nothing would be looked at".to_owned();
+                    return Err(ResolveError { place: place.to_owned(), why });
+                }
+                Accounts::Listed(ids)
             }
         })
     }
@@ -169,6 +175,15 @@ mod tests {
         assert!(error.to_string().starts_with("targets.accounts: `nokey` is not an access key id"), "{error}");
         let error = resolved(json!({ "key": "AKIAIOSFODNN7EXAMPLE", "ids": ["Nowhere!"], "count": 3 })).unwrap_err();
         assert_eq!(error.place, "targets.regions");
+        let mut nowhere = runbook();
+        nowhere.targets.accounts = Accounts::Listed(vec!["${{ inputs.ids }}".into()]);
+        let given = |ids: Value| {
+            let given =
+                json!({ "key": "AKIAIOSFODNN7EXAMPLE", "ids": ids, "count": 3, "since": "2026-11-23T13:43:00Z" });
+            resolve(&nowhere, given.as_object().unwrap())
+        };
+        assert!(given(json!([])).unwrap_err().to_string().contains("nothing would be looked at"));
+        assert!(given(json!(["sandbox"])).unwrap_err().to_string().contains("`sandbox` is not an account id"));
         let error = resolved(json!({ "ids": [], "count": 3 })).unwrap_err();
         assert!(error.why.contains("`key` has no value"), "{error}");
     }

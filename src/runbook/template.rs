@@ -46,6 +46,14 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Malformed> {
     Ok(pieces)
 }
 
+/// The name of the input that fills in the whole text, if one does.
+pub fn input_of(text: &str) -> Option<&str> {
+    match pieces(text).ok()?.as_slice() {
+        [Piece::Input { name, .. }] => Some(name),
+        _ => None,
+    }
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

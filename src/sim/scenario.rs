@@ -16,9 +16,10 @@ use crate::model::{AccessKeyId, AccountId, Region};
 use story::Story;
 
 /// The scenarios in the binary: name and text.
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("cryptojack", include_str!("../../scenarios/cryptojack.yaml")),
     ("cryptojack-small", include_str!("../../scenarios/cryptojack-small.yaml")),
+    ("organization", include_str!("../../scenarios/organization.yaml")),
 ];
 
 /// A scenario, read and checked for form.
@@ -75,8 +76,11 @@ pub struct Facts {
     pub compromised_user: String,
     /// The user that the intruder took over beside.
     pub framed_user: String,
-    /// The account that was broken into.
+    /// The account that was broken into; the first of several.
     pub breached_account: AccountId,
+    /// Where to look for more, as the input `accounts` of a runbook is given it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<String>,
     /// Machines, by group: `rogue`, `legitimate`, `production`.
     pub machines: BTreeMap<String, Vec<Machine>>,
 }

@@ -225,13 +225,22 @@ async fn contain_and_take_back(lab: &Lab, unfilled: &Runbook) {
 }
 
 /// What a policy allows and a run in the scenario does not ask for by name, and why it is allowed all the same.
-const FOR_OTHER_WAYS: [(&str, &[&str]); 6] = [
+const FOR_OTHER_WAYS: [(&str, &[&str]); 7] = [
     // Predicates about an image's owner.
     ("", &["ec2:DescribeImages"]),
     // Where Account Management does not say which regions are enabled; the role of a caller that is a session.
     ("", &["ec2:DescribeRegions", "iam:GetRole"]),
     // The right to tag, which CreatePolicy, CreateSnapshots and CreateSecurityGroup demand for what they tag.
     ("", &["ec2:CreateTags", "organizations:TagResource"]),
+    // Runbooks that look in more accounts where they are told so.
+    (
+        "",
+        &[
+            "organizations:ListAccounts",
+            "organizations:ListAccountsForParent",
+            "organizations:ListOrganizationalUnitsForParent",
+        ],
+    ),
     // Spot machines.
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
     // An isolation group that somebody opened.

@@ -29,6 +29,8 @@ mod interrupt;
 mod least_privilege;
 #[cfg(feature = "ec2")]
 mod one_region;
+#[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
+mod organization;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod profiles;
 #[cfg(feature = "aws")]

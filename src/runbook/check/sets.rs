@@ -74,13 +74,16 @@ fn predicate(node: &Node, source: Option<&SourceSpec>, scope: &Scope<'_>, mistak
 /// Warns of sets that no step works on.
 pub(super) fn used(sets: &Node, steps: &Node, mistakes: &mut Mistakes) {
     let (Data::Mapping(sets), Data::List(steps)) = (&sets.data, &steps.data) else { return };
-    let on = |step: &Node| match &step.data {
-        Data::Mapping(entries) => {
-            entries.iter().find(|(key, _)| key.text == "on").and_then(|(_, node)| node.text().map(str::to_owned))
-        }
-        _ => None,
+    let named = |step: &'_ Node| -> Vec<String> {
+        let Data::Mapping(entries) = &step.data else { return Vec::new() };
+        let nodes = entries.iter().filter(|(key, _)| ["on", "accounts_of"].contains(&key.text.as_str()));
+        let texts = nodes.flat_map(|(_, node)| match &node.data {
+            Data::List(items) => items.iter().filter_map(Node::text).collect(),
+            _ => Vec::from_iter(node.text()),
+        });
+        texts.map(str::to_owned).collect()
     };
-    let used: Vec<_> = steps.iter().filter_map(on).collect();
+    let used: Vec<_> = steps.iter().flat_map(named).collect();
     for (key, _) in sets {
         if !used.contains(&key.text) {
             let help = "drop it, or name it behind `on` in a step";

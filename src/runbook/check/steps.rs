@@ -10,7 +10,7 @@ use crate::runbook::graph;
 use crate::runbook::load::{Data, Node};
 use crate::runbook::suggest::did_you_mean;
 
-const KEYS: &[&str] = &["id", "uses", "on", "with", "needs", "at_most", "approval", "on_failure"];
+const KEYS: &[&str] = &["id", "uses", "on", "accounts_of", "with", "needs", "at_most", "approval", "on_failure"];
 const ON_FAILURE: &[(&str, OnFailure)] = &[("hold", OnFailure::Hold), ("continue", OnFailure::Continue)];
 const TIERS: &[(&str, Tier)] = &[
     ("read", Tier::Read),
@@ -54,6 +54,7 @@ fn step(node: &Node, ids: &[&str], scope: &Scope<'_>, mistakes: &mut Mistakes) -
         mistakes.error(&node.at, format!("there is no action `{name}`"), "unknown action").help(help);
     }
     let on = on(&fields, uses, action, scope, mistakes);
+    let accounts_of = fields.get("accounts_of").map(|node| accounts_of(node, action, scope, mistakes));
     let with = fields.get("with");
     if let (Some(action), Some(uses)) = (action, uses) {
         params::check(action.name, &action.params, with, &uses.at, scope, mistakes);
@@ -83,6 +84,7 @@ fn step(node: &Node, ids: &[&str], scope: &Scope<'_>, mistakes: &mut Mistakes) -
         id: id?,
         uses: ActionName::new(uses_name?).ok()?,
         on,
+        accounts_of: accounts_of.unwrap_or_default(),
         with: with.map(Node::json_map).unwrap_or_default(),
         needs,
         at_most,
@@ -135,6 +137,25 @@ fn on(
         Some(_) => {}
     }
     SetName::new(&name).ok()
+}
+
+/// The sets whose accounts the step works on.
+fn accounts_of(node: &Node, action: Option<&ActionSpec>, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Vec<SetName> {
+    if let Some(action) = action.filter(|action| action.kinds != ["account"]) {
+        let message = format!("`{}` works on {}, not on accounts", action.name, or(action.kinds));
+        mistakes.error(&node.at, message, "needless").help("drop `accounts_of`");
+        return Vec::new();
+    }
+    let mut sets = Vec::new();
+    for item in fields::items(node, "`accounts_of`", mistakes).unwrap_or_default() {
+        let Some(name) = fields::text(item, "the name of a set", mistakes) else { continue };
+        if !scope.sets.contains_key(&name) {
+            let help = did_you_mean(&name, scope.sets.keys().map(String::as_str));
+            mistakes.error(&item.at, format!("there is no set `{name}`"), "unknown set").help(help);
+        }
+        sets.extend(SetName::new(&name));
+    }
+    sets
 }
 
 fn needs(node: &Node, id: Option<(&str, Range<usize>)>, ids: &[&str], mistakes: &mut Mistakes) -> Vec<StepId> {

@@ -51,8 +51,8 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                 if let Data::Scalar { text, value: serde_json::Value::Number(_), .. } = &item.data {
                     return account(item, text, mistakes);
                 }
-                let types = &[InputType::AccountId, InputType::String, InputType::StringList];
-                let id = text(item, "an account id", types, scope, mistakes)?;
+                let types = &[InputType::AccountId, InputType::AccessKeyId, InputType::String, InputType::StringList];
+                let id = text(item, "an account", types, scope, mistakes)?;
                 if id.contains("${{") { Some(id) } else { account(item, &id, mistakes) }
             });
             let ids: Vec<_> = ids.collect();
@@ -60,9 +60,9 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
             Some(Accounts::Listed(ids.into_iter().collect::<Option<_>>()?))
         }
         Data::Mapping(_) => {
-            let fields = Fields::read(node, "`accounts`", &["of_key", "ou"], mistakes)?;
-            match (fields.get("of_key"), fields.get("ou")) {
-                (Some(key), None) => {
+            let fields = Fields::read(node, "`accounts`", &["of_key", "ou", "file"], mistakes)?;
+            match (fields.get("of_key"), fields.get("ou"), fields.get("file")) {
+                (Some(key), None, None) => {
                     let types = &[InputType::AccessKeyId, InputType::String];
                     let id = text(key, "an access key id", types, scope, mistakes)?;
                     if !id.contains("${{")
@@ -72,7 +72,7 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                     }
                     Some(Accounts::OfKey(id))
                 }
-                (None, Some(ou)) => {
+                (None, Some(ou), None) => {
                     let id = text(ou, "an organisational unit", &[InputType::String], scope, mistakes)?;
                     if !id.contains("${{") && !id.starts_with("ou-") && !id.starts_with("r-") {
                         let message = format!("`{id}` is not the id of an organisational unit");
@@ -82,12 +82,18 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
                     }
                     Some(Accounts::Ou(id))
                 }
-                (Some(_), Some(ou)) => {
-                    mistakes.error(&ou.at, "`of_key` and `ou` exclude each other", "the second one");
+                (None, None, Some(file)) => {
+                    Some(Accounts::File(text(file, "the path of a file", &[InputType::String], scope, mistakes)?))
+                }
+                (None, None, None) => {
+                    mistakes.error(&node.at, "`accounts` needs `of_key`, `ou` or `file`", "none is here");
                     None
                 }
-                (None, None) => {
-                    mistakes.error(&node.at, "`accounts` needs `of_key` or `ou`", "neither is here");
+                _ => {
+                    let message = "`of_key`, `ou` and `file` exclude each other";
+                    mistakes
+                        .error(&node.at, message, "more than one")
+                        .help("a list holds keys, units and ids together");
                     None
                 }
             }
@@ -98,7 +104,7 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
             other => {
                 let message = format!("`{other}` is not a choice of accounts");
                 let help = format!(
-                    "{}; or [ids], {{ ou: ou-… }}, {{ of_key: AKIA… }}",
+                    "{}; or [ids], {{ ou: ou-… }}, {{ of_key: AKIA… }}, {{ file: PATH }}",
                     did_you_mean(other, ["self", "organization"])
                 );
                 mistakes.error(&node.at, message, "unknown").help(help);
@@ -109,8 +115,8 @@ fn accounts(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<A
 }
 
 fn account(node: &Node, id: &str, mistakes: &mut Mistakes) -> Option<String> {
-    match Accounts::check(id) {
-        Ok(()) => Some(id.to_owned()),
+    match Accounts::item(id) {
+        Ok(_) => Some(id.to_owned()),
         Err(error) => {
             mistakes.error(&node.at, error.to_string(), "not an account id");
             None

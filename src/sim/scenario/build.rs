@@ -58,6 +58,7 @@ pub(super) fn build(story: &Story, seed: u64, day: Timestamp) -> Result<Built, S
             compromised_user: facts.compromised_user.clone(),
             framed_user: facts.framed_user.clone(),
             breached_account: site.account(&facts.breached_account)?.id.clone(),
+            accounts: facts.accounts.clone(),
             machines,
         },
         begins: day,

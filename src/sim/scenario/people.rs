@@ -37,7 +37,10 @@ pub(super) fn found_organization(site: &mut Site<'_>) -> Result<(), String> {
     let units: Vec<&str> = organization.units.keys().map(String::as_str).collect();
     let name = organization.management.as_str();
     let joined = organization.founded.on(site.day);
-    let made = Organization::new(&mut site.world.rng, (&management, name), &members, &units, joined);
+    let delegated = organization.delegated.iter().map(|name| Ok(site.account(name)?.id.clone()));
+    let delegated = delegated.collect::<Result<_, String>>()?;
+    let mut made = Organization::new(&mut site.world.rng, (&management, name), &members, &units, joined);
+    made.delegated = delegated;
     site.world.organization = Some(made);
     Ok(())
 }

@@ -268,6 +268,9 @@ pub struct OrganizationStory {
     pub management: String,
     /// When it was founded, and its accounts joined.
     pub founded: Moment,
+    /// The accounts that are delegated administrators.
+    #[serde(default)]
+    pub delegated: Vec<String>,
     /// Organisational units below the root, with their accounts.
     pub units: IndexMap<String, Vec<String>>,
 }
@@ -284,6 +287,8 @@ pub struct FactsStory {
     pub compromised_user: String,
     /// The user that the intruder took over beside.
     pub framed_user: String,
-    /// The account that was broken into, by its name in this file.
+    /// The account that was broken into, by its name in this file; the first of several.
     pub breached_account: String,
+    /// Where to look for more, as a runbook's input `accounts` is given it: `organization`.
+    pub accounts: Option<String>,
 }
