@@ -225,7 +225,7 @@ async fn contain_and_take_back(lab: &Lab, unfilled: &Runbook) {
 }
 
 /// What a policy allows and a run in the scenario does not ask for by name, and why it is allowed all the same.
-const FOR_OTHER_WAYS: [(&str, &[&str]); 6] = [
+const FOR_OTHER_WAYS: [(&str, &[&str]); 7] = [
     // Predicates about an image's owner.
     ("", &["ec2:DescribeImages"]),
     // Where Account Management does not say which regions are enabled; the role of a caller that is a session.
@@ -236,6 +236,19 @@ const FOR_OTHER_WAYS: [(&str, &[&str]); 6] = [
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
+    // A key that led to roles; and where no event history says so, the policies that would have let it.
+    (
+        "iam.revoke-sessions",
+        &[
+            "iam:DeleteRolePolicy",
+            "iam:GetAccountAuthorizationDetails",
+            "iam:GetRolePolicy",
+            "iam:GetUserPolicy",
+            "iam:PutRolePolicy",
+            "iam:PutUserPolicy",
+            "iam:DeleteUserPolicy",
+        ],
+    ),
     // A user with as many attached policies as can be: an inline policy, and with as many of those, a boundary.
     (
         "iam.deny-all",
