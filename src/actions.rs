@@ -1,10 +1,16 @@
 //! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
 
+#[cfg(feature = "iam")]
+mod credential;
 #[cfg(feature = "ec2")]
 mod ec2;
+#[cfg(all(feature = "iam", feature = "cloudtrail"))]
+mod event_history;
 mod field;
 #[cfg(feature = "iam")]
 mod iam;
+#[cfg(all(feature = "iam", feature = "cloudtrail"))]
+mod may_assume;
 #[cfg(feature = "organizations")]
 mod organizations;
 #[cfg(feature = "iam")]
@@ -27,6 +33,14 @@ pub fn table() -> Table {
         Box::new(iam::revoke_sessions::RevokeSessions),
         #[cfg(feature = "iam")]
         Box::new(iam::remove_login_profile::RemoveLoginProfile),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deactivate_signing_certificates::DeactivateSigningCertificates),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deactivate_ssh_keys::DeactivateSshKeys),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deactivate_service_credentials::DeactivateServiceCredentials),
+        #[cfg(feature = "iam")]
+        Box::new(iam::deactivate_mfa_devices::DeactivateMfaDevices),
         #[cfg(feature = "ec2")]
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
@@ -43,6 +57,8 @@ pub fn table() -> Table {
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
         Box::new(iam::owner_of_key::OwnerOfKey),
+        #[cfg(all(feature = "iam", feature = "cloudtrail"))]
+        Box::new(iam::sessions_of_key::SessionsOfKey),
         #[cfg(feature = "iam")]
         Box::new(iam::users::Users),
         #[cfg(feature = "iam")]

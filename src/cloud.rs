@@ -11,7 +11,7 @@ mod limits;
 #[cfg(feature = "iam")]
 mod preflight;
 mod read_only;
-mod regions;
+pub(crate) mod regions;
 pub mod retry;
 mod sessions;
 mod time;

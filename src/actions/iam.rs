@@ -1,11 +1,17 @@
 //! IAM: what its actions and sources share.
 
 pub mod deactivate_access_keys;
+pub mod deactivate_mfa_devices;
+pub mod deactivate_service_credentials;
+pub mod deactivate_signing_certificates;
+pub mod deactivate_ssh_keys;
 pub mod deny_all;
 pub mod owner_of_key;
 pub mod remove_login_profile;
 pub mod revoke_sessions;
 pub mod roles;
+#[cfg(feature = "cloudtrail")]
+pub mod sessions_of_key;
 pub mod users;
 
 use std::collections::BTreeMap;

@@ -4,8 +4,8 @@ use aws_sdk_iam::Client;
 use futures::future;
 
 use super::iam::if_any;
-use crate::engine::action::View;
-use crate::model::{ActionError, ErrorKind, ResourceId};
+use crate::engine::action::{Ctx, View};
+use crate::model::{ActionError, ErrorKind, Resource, ResourceId};
 
 /// Whom a policy is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,31 @@ impl<'a> Principal<'a> {
             Some("role") => Ok(Self::Role(name)),
             _ => Err(ActionError::new(ErrorKind::Other, format!("`{arn}` is the ARN of neither a user nor a role"))),
         }
+    }
+
+    /// The name of a user; an error for a role.
+    pub fn user_name(self, arn: &ResourceId) -> Result<&'a str, ActionError> {
+        match self {
+            Self::User(name) => Ok(name),
+            Self::Role(_) => Err(ActionError::new(ErrorKind::Other, format!("{arn} is not a user"))),
+        }
+    }
+
+    /// Whether it belongs to another account than the one that is worked in: a key may have led there.
+    pub fn is_elsewhere(arn: &ResourceId, cx: &Ctx) -> bool {
+        arn.as_str().split(':').nth(4) != Some(cx.target.account.as_str())
+    }
+
+    /// What is said of such a principal.
+    pub fn elsewhere(arn: &ResourceId) -> String {
+        let account = arn.as_str().split(':').nth(4).unwrap_or_default();
+        format!("belongs to account {account}: contain it there, with `targets.accounts: [\"{account}\"]`")
+    }
+
+    /// Why a member is in its set, where the set says so. Known in a survey only.
+    pub fn because(member: &Resource) -> Option<String> {
+        let because = member.fields.get("because")?.as_str()?;
+        (!because.is_empty()).then(|| because.to_owned())
     }
 
     /// Whether quell itself works as this principal. A session's ARN lacks the path of its role, so names are compared.
@@ -185,7 +210,7 @@ impl<'a> Principal<'a> {
 }
 
 /// A policy document as IAM gives it: percent-encoded.
-fn decoded(document: &str) -> String {
+pub(super) fn decoded(document: &str) -> String {
     percent_encoding::percent_decode_str(document).decode_utf8_lossy().into_owned()
 }
 

@@ -51,10 +51,10 @@ pub(super) fn partition_of(region: &str) -> &'static str {
 }
 
 /// A region, and whether the account has it: `Err` says what its state is.
-pub(super) type Listed = Vec<(Region, Result<(), ActionError>)>;
+pub(crate) type Listed = Vec<(Region, Result<(), ActionError>)>;
 
 /// Asks the account itself: Account Management first, EC2 when that is not to be had.
-pub(super) async fn of(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
+pub(crate) async fn of(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
     match by_account(sdk, partition.clone()).await {
         Ok(listed) if !listed.is_empty() => Ok(listed),
         _ => by_ec2(sdk, partition).await,

@@ -59,8 +59,10 @@ pub struct Identity {
     pub arn: String,
     /// `AIDA…`, or `AROA…:session`.
     pub user_id: String,
-    /// The access key id.
+    /// The access key id; empty where it is not shown.
     pub access_key: String,
+    /// The role of an assumed-role session: `sessionContext.sessionIssuer`.
+    pub issuer: Option<String>,
 }
 
 impl Identity {
@@ -71,7 +73,15 @@ impl Identity {
             arn: call.principal.arn.clone(),
             user_id: call.principal.user_id.clone(),
             access_key: call.access_key.clone(),
+            issuer: call.principal.arn.contains(":assumed-role/").then(|| call.principal.principal_arn.clone()),
         }
+    }
+
+    /// The caller as another account's history shows it: by account and id, without ARN and key (CloudTrail User Guide,
+    /// "userIdentity element", `AWSAccount`).
+    #[must_use]
+    pub fn as_seen_elsewhere(&self) -> Self {
+        Self { arn: String::new(), access_key: String::new(), issuer: None, ..self.clone() }
     }
 
     /// The user, or the session: what `Username` holds.
@@ -81,18 +91,35 @@ impl Identity {
 
     fn json(&self) -> Value {
         let kind = match &self.arn {
+            arn if arn.is_empty() => {
+                return json!({ "type": "AWSAccount", "principalId": self.user_id, "accountId": self.account });
+            }
             arn if arn.ends_with(":root") => "Root",
             arn if arn.contains(":assumed-role/") => "AssumedRole",
+            arn if arn.contains(":federated-user/") => "FederatedUser",
             _ => "IAMUser",
         };
-        json!({
+        let mut json = json!({
             "type": kind,
             "principalId": self.user_id,
             "arn": self.arn,
             "accountId": self.account,
             "accessKeyId": self.access_key,
-            "userName": self.user_name(),
-        })
+        });
+        match &self.issuer {
+            None => json["userName"] = json!(self.user_name()),
+            Some(role) => {
+                let issuer = json!({
+                    "type": "Role",
+                    "principalId": self.user_id.split(':').next(),
+                    "arn": role,
+                    "accountId": self.account,
+                    "userName": role.rsplit('/').next(),
+                });
+                json["sessionContext"] = json!({ "sessionIssuer": issuer });
+            }
+        }
+        json
     }
 }
 

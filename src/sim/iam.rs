@@ -6,6 +6,7 @@
 //! once; those made by calls after `settings.iam_propagation`.
 
 mod aws_managed;
+mod credentials;
 mod entity;
 mod groups;
 mod keys;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use aws_managed::AWS_MANAGED;
+pub use credentials::{Credentials, PublicKey, ServiceCredential};
 pub use entity::{Group, LoginProfile, Policies, Role, RoleUse, User};
 pub use groups::create_group;
 pub use keys::{AccessKey, KeyStatus, KeyUse, add_access_key};
@@ -188,7 +190,9 @@ const OPERATIONS: &[&str] = &[
     "CreateLoginProfile",
     "CreatePolicyVersion",
     "CreateRole",
+    "CreateServiceSpecificCredential",
     "CreateUser",
+    "DeactivateMFADevice",
     "DeleteAccessKey",
     "DeleteInstanceProfile",
     "DeleteLoginProfile",
@@ -197,12 +201,14 @@ const OPERATIONS: &[&str] = &[
     "DeleteRole",
     "DeleteRolePermissionsBoundary",
     "DeleteRolePolicy",
+    "DeleteSigningCertificate",
     "DeleteUser",
     "DeleteUserPermissionsBoundary",
     "DeleteUserPolicy",
     "DetachGroupPolicy",
     "DetachRolePolicy",
     "DetachUserPolicy",
+    "EnableMFADevice",
     "GetGroup",
     "GetGroupPolicy",
     "GetInstanceProfile",
@@ -244,6 +250,11 @@ const OPERATIONS: &[&str] = &[
     "UpdateAccessKey",
     "UpdateAssumeRolePolicy",
     "UpdateLoginProfile",
+    "UpdateSSHPublicKey",
+    "UpdateServiceSpecificCredential",
+    "UpdateSigningCertificate",
+    "UploadSSHPublicKey",
+    "UploadSigningCertificate",
 ];
 
 /// Carries the call out. IAM's own reads see a change at once, other services after `settings.iam_propagation`.
@@ -274,10 +285,19 @@ fn dispatch(world: &mut World, call: &Call) -> Reply {
         "GetLoginProfile" => users::get_login_profile(world, call),
         "UpdateLoginProfile" => users::update_login_profile(world, call),
         "DeleteLoginProfile" => users::delete_login_profile(world, call),
-        "ListMFADevices" => users::list_none(world, call, "MFADevices"),
-        "ListSigningCertificates" => users::list_none(world, call, "Certificates"),
-        "ListSSHPublicKeys" => users::list_none(world, call, "SSHPublicKeys"),
-        "ListServiceSpecificCredentials" => users::list_none(world, call, "ServiceSpecificCredentials"),
+        "UploadSigningCertificate" => credentials::upload_certificate(world, call),
+        "ListSigningCertificates" => credentials::list_certificates(world, call),
+        "UpdateSigningCertificate" => credentials::update_certificate(world, call),
+        "DeleteSigningCertificate" => credentials::delete_certificate(world, call),
+        "UploadSSHPublicKey" => credentials::upload_ssh_key(world, call),
+        "ListSSHPublicKeys" => credentials::list_ssh_keys(world, call),
+        "UpdateSSHPublicKey" => credentials::update_ssh_key(world, call),
+        "CreateServiceSpecificCredential" => credentials::create_service_credential(world, call),
+        "ListServiceSpecificCredentials" => credentials::list_service_credentials(world, call),
+        "UpdateServiceSpecificCredential" => credentials::update_service_credential(world, call),
+        "EnableMFADevice" => credentials::enable_mfa(world, call),
+        "DeactivateMFADevice" => credentials::deactivate_mfa(world, call),
+        "ListMFADevices" => credentials::list_mfa(world, call),
         "CreateAccessKey" => keys::create(world, call),
         "UpdateAccessKey" => keys::update(world, call),
         "ListAccessKeys" => keys::list(world, call),

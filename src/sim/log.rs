@@ -34,8 +34,17 @@ pub struct Entry {
 }
 
 /// Parameters and answers that no record shows.
-const HIDDEN: [&str; 7] =
-    ["SecretAccessKey", "SessionToken", "Password", "NewPassword", "OldPassword", "UserData", "secretAccessKey"];
+const HIDDEN: [&str; 9] = [
+    "SecretAccessKey",
+    "SessionToken",
+    "Password",
+    "NewPassword",
+    "OldPassword",
+    "ServicePassword",
+    "ServiceCredentialSecret",
+    "UserData",
+    "secretAccessKey",
+];
 
 /// Beginnings of the names of operations that change nothing.
 const READING: [&str; 10] =
@@ -78,7 +87,8 @@ pub fn record(world: &mut World, call: &Call, permissions: &[Permission], reply:
         && let Some(other) = world.accounts.get_mut(&account)
         && let Some(region) = other.regions.get_mut(&call.region)
     {
-        region.cloudtrail.record(Event { recipient: account, ..event.clone() });
+        let identity = event.identity.as_seen_elsewhere();
+        region.cloudtrail.record(Event { recipient: account, identity, ..event.clone() });
     }
     let (account, region) = (call.account.clone(), call.region.clone());
     world.region_mut(&account, &region).cloudtrail.record(event);
@@ -237,6 +247,9 @@ mod tests {
         world.add_account(call.account.clone(), "management");
         world.add_account(other.clone(), "development");
         record(&mut world, &call, &[], &Ok(Body::empty()));
-        assert_eq!(world.region(&other, &call.region).cloudtrail.events[0].recipient, other);
+        let seen = &world.region(&other, &call.region).cloudtrail.events[0];
+        assert_eq!(seen.recipient, other);
+        assert_eq!(seen.identity.access_key, "", "another account is not shown the key");
+        assert_eq!(seen.identity.account, call.account);
     }
 }

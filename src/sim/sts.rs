@@ -12,10 +12,15 @@ use crate::policy::{Document, Kind};
 
 /// What the call needs to be allowed. `GetCallerIdentity` needs nothing, not even when a policy denies it; `GetSessionToken` is
 /// only ever a user's own, and `AssumeRole` is decided by the role's trust policy together with the caller's own.
-pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
+pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
     match call.operation.as_str() {
         "GetCallerIdentity" | "GetSessionToken" | "AssumeRole" => Ok(Vec::new()),
         "GetAccessKeyInfo" => Ok(vec![Permission::new("sts:GetAccessKeyInfo", "*")]),
+        "GetFederationToken" => {
+            let GetFederationToken { name, .. } = call.params.read()?;
+            let arn = federated_user(world, call, &name);
+            Ok(vec![Permission::new("sts:GetFederationToken", arn)])
+        }
         _ => Err(call.unknown()),
     }
 }
@@ -31,6 +36,7 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
         "GetAccessKeyInfo" => access_key_info(world, call),
         "AssumeRole" => assume_role(world, call),
         "GetSessionToken" => session_token(world, call),
+        "GetFederationToken" => federation_token(world, call),
         _ => Err(call.unknown()),
     }
 }
@@ -152,6 +158,62 @@ fn session_token(world: &mut World, call: &Call) -> Reply {
     Ok(Body::Xml(vec![credentials(world, session)]))
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct GetFederationToken {
+    name: String,
+    policy: Option<String>,
+    duration_seconds: Option<i64>,
+}
+
+/// What a session has that was given no policy: nothing (API reference, "GetFederationToken", "Permissions").
+const NOTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":"*","Resource":"*"}]}"#;
+
+fn federated_user(world: &World, call: &Call, name: &str) -> String {
+    format!("arn:{}:sts::{}:federated-user/{name}", world.partition, call.account)
+}
+
+/// Credentials under a name of the caller's choice. They may do what both the issuing user and the policy allow, so a deny on
+/// that user binds them.
+fn federation_token(world: &mut World, call: &Call) -> Reply {
+    if call.principal.issued.is_some() {
+        return Err(Refusal::new(403, "AccessDenied", "Cannot call GetFederationToken with session credentials"));
+    }
+    let asked: GetFederationToken = call.params.read()?;
+    let seconds = asked.duration_seconds.unwrap_or(43_200);
+    if !(900..=129_600).contains(&seconds) {
+        return Err(invalid("DurationSeconds must be from 900 to 129600"));
+    }
+    if !(2..=32).contains(&asked.name.len()) {
+        return Err(invalid("Name must have from 2 to 32 characters"));
+    }
+    let policy = asked.policy.unwrap_or_else(|| NOTHING.to_owned());
+    Document::parse("session policy", &policy, Kind::Identity)
+        .map_err(|error| Refusal::new(400, "MalformedPolicyDocument", error.to_string()))?;
+    let issuer = call.principal.arn.rsplit('/').next().unwrap_or_default().to_owned();
+    let is_user = call.principal.arn.contains(":user/");
+    let principal = Principal {
+        arn: federated_user(world, call, &asked.name),
+        principal_arn: call.principal.principal_arn.clone(),
+        user_id: format!("{}:{}", call.account, asked.name),
+        issued: Some(call.now),
+    };
+    let user = vec![Xml::text("FederatedUserId", &principal.user_id), Xml::text("Arn", &principal.arn)];
+    let session = Session {
+        secret: Secret(world.secret()),
+        token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        account: call.account.clone(),
+        role: None,
+        user: is_user.then_some(issuer),
+        name: asked.name,
+        policy: Some(policy),
+        issued: call.now,
+        expires: call.now + SignedDuration::from_secs(seconds),
+        principal,
+    };
+    Ok(Body::Xml(vec![credentials(world, session), Xml::node("FederatedUser", user)]))
+}
+
 /// Keeps the session and answers its credentials.
 fn credentials(world: &mut World, session: Session) -> Xml {
     let id = world.unique_id("ASIA");
@@ -229,6 +291,22 @@ mod tests {
     fn a_session_policy_must_be_a_policy() {
         let refused = assume(&mut world(), "&ExternalId=case&Policy=no").unwrap_err();
         assert_eq!(refused.code, "MalformedPolicyDocument");
+    }
+
+    #[test]
+    fn a_federated_session_may_do_what_its_policy_says_and_nothing_without_one() {
+        let mut world = world();
+        let federate = |world: &mut World, further: &str| {
+            handle(world, &test_call("sts", "GetFederationToken", &format!("Name=night{further}"))).unwrap();
+            world.sessions.values().max_by_key(|session| session.policy.clone()).unwrap().clone()
+        };
+        let session = federate(&mut world, "");
+        assert_eq!(session.principal.arn, "arn:aws:sts::111122223333:federated-user/night");
+        assert_eq!(session.principal.principal_arn, "arn:aws:iam::111122223333:user/admin");
+        assert_eq!(session.policy.as_deref(), Some(NOTHING));
+        let mut again = test_call("sts", "GetFederationToken", "Name=night");
+        again.principal = session.principal;
+        assert_eq!(handle(&mut world, &again).unwrap_err().code, "AccessDenied");
     }
 
     #[test]

@@ -23,11 +23,13 @@ const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow
     "Principal": {"AWS": "arn:aws:iam::430987654321:root"}}]}"#;
 
 /// A small breached organisation, and the responder's sessions in it.
-struct Lab {
-    sim: Sim,
+pub struct Lab {
+    pub sim: Sim,
     sessions: CloudSessions,
-    facts: Facts,
-    table: Table,
+    pub facts: Facts,
+    /// The intruder's long-term key.
+    pub attacker: Credentials,
+    pub table: Table,
 }
 
 /// The accounts and the role that a runbook for the breached account names.
@@ -40,19 +42,16 @@ fn breached(facts: &Facts) -> Targets {
 }
 
 impl Lab {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let scenario = Scenario::named("cryptojack-small").unwrap();
         let built = scenario.build(1, "2026-03-03T18:00:00Z".parse().unwrap()).unwrap();
         let clock = TokioClock::starting_at(built.begins);
         let sim = Sim::new(built.world, move || clock.now());
-        let responder = &built.credentials["responder"];
-        let keys = Credentials::new(
-            responder.access_key_id.as_str(),
-            responder.secret_access_key.0.clone(),
-            None,
-            None,
-            "scenario",
-        );
+        let keys = |name: &str| {
+            let keys = &built.credentials[name];
+            Credentials::new(keys.access_key_id.as_str(), keys.secret_access_key.0.clone(), None, None, "scenario")
+        };
+        let (attacker, keys) = (keys("attacker"), keys("responder"));
         let options = Options {
             profile: None,
             region: Some("us-east-1".into()),
@@ -65,7 +64,7 @@ impl Lab {
         };
         let sessions = CloudSessions::new(options).await.unwrap();
         sessions.accounts(&breached(&built.facts)).await.unwrap();
-        Self { sim, sessions, facts: built.facts, table: actions::table() }
+        Self { sim, sessions, facts: built.facts, attacker, table: actions::table() }
     }
 
     /// The regional lanes of the breached account.
@@ -74,15 +73,15 @@ impl Lab {
         self.sessions.regions(&accounts[0].0, &targets.regions).await.unwrap()
     }
 
-    fn global(&self) -> Target {
+    pub fn global(&self) -> Target {
         Target::global(self.facts.breached_account.clone())
     }
 
-    async fn enter(&self, target: &Target, access: Access) -> Ctx {
+    pub async fn enter(&self, target: &Target, access: Access) -> Ctx {
         self.sessions.enter(target, access).await.unwrap()
     }
 
-    async fn list(&self, source: &str, with: Value, target: &Target) -> Vec<Resource> {
+    pub async fn list(&self, source: &str, with: Value, target: &Target) -> Vec<Resource> {
         let cx = self.enter(target, Access::Read).await;
         self.table
             .source(source)
@@ -93,7 +92,7 @@ impl Lab {
     }
 
     /// The user whose key leaked.
-    async fn intruder(&self) -> Vec<Resource> {
+    pub async fn intruder(&self) -> Vec<Resource> {
         self.list("iam.owner-of-key", json!({ "key": self.facts.leaked_key }), &self.global()).await
     }
 
@@ -114,16 +113,16 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// An action on its way through a run.
-struct Drive<'a> {
+pub struct Drive<'a> {
     lab: &'a Lab,
-    action: &'a dyn DynAction,
-    with: Map<String, Value>,
+    pub action: &'a dyn DynAction,
+    pub with: Map<String, Value>,
     target: Target,
     members: Vec<Resource>,
 }
 
 impl<'a> Drive<'a> {
-    fn new(lab: &'a Lab, action: &str, with: Value, target: &Target, members: &[Resource]) -> Self {
+    pub fn new(lab: &'a Lab, action: &str, with: Value, target: &Target, members: &[Resource]) -> Self {
         let action = lab.table.action(action).unwrap();
         // As in all looks but the survey's: what was listed once is not known any more.
         let bare = |member: &Resource| Resource { fields: Map::new(), ..member.clone() };
@@ -131,18 +130,18 @@ impl<'a> Drive<'a> {
     }
 
     /// What a look finds. Under the read-only guard, as in a survey.
-    async fn look(&self) -> Vec<Found<Value>> {
+    pub async fn look(&self) -> Vec<Found<Value>> {
         let cx = self.lab.enter(&self.target, Access::Read).await;
         self.action.discover(&cx, &self.with, &self.members).await.unwrap()
     }
 
-    async fn decide(&self, found: &Found<Value>) -> Decision {
+    pub async fn decide(&self, found: &Found<Value>) -> Decision {
         let cx = self.lab.enter(&self.target, Access::Read).await;
         self.action.plan(&cx.view, &self.with, found).unwrap()
     }
 
     /// The changes that a plan would hold, each with what was found.
-    async fn items(&self) -> Vec<Item<Value>> {
+    pub async fn items(&self) -> Vec<Item<Value>> {
         let step = StepId::new("step").unwrap();
         let mut items = Vec::new();
         for found in self.look().await {
@@ -155,7 +154,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Applies in batches; one that fails is taken apart, as the engine does.
-    async fn apply(&self, items: &[Item<Value>]) -> Vec<Effect> {
+    pub async fn apply(&self, items: &[Item<Value>]) -> Vec<Effect> {
         let cx = self.lab.enter(&self.target, Access::Write).await;
         let mut effects = Vec::new();
         for batch in items.chunks(self.action.batch()) {
@@ -173,7 +172,7 @@ impl<'a> Drive<'a> {
         effects
     }
 
-    async fn assert_proven(&self, items: &[Item<Value>]) {
+    pub async fn assert_proven(&self, items: &[Item<Value>]) {
         let cx = self.lab.enter(&self.target, Access::Read).await;
         let found = self.look().await;
         for item in items {
@@ -183,7 +182,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn undo(&self, items: &[Item<Value>], effects: &[Effect]) {
+    pub async fn undo(&self, items: &[Item<Value>], effects: &[Effect]) {
         let cx = self.lab.enter(&self.target, Access::Write).await;
         for (item, effect) in items.iter().zip(effects).rev() {
             self.action.undo(&cx, &self.with, item, effect).await.unwrap();
@@ -191,7 +190,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Everything is as it was before.
-    async fn assert_restored(&self, items: &[Item<Value>]) {
+    pub async fn assert_restored(&self, items: &[Item<Value>]) {
         let found = self.look().await;
         for item in items {
             let now = found.iter().find(|found| found.resource == item.resource).expect("it is still there");
@@ -201,7 +200,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Plan, preflight, apply twice, look, undo twice, look; and once more without an effect, as after a crash.
-    async fn there_and_back(&self) {
+    pub async fn there_and_back(&self) {
         let items = self.items().await;
         assert!(!items.is_empty(), "nothing to change");
         let cx = self.lab.enter(&self.target, Access::Read).await;
@@ -218,7 +217,7 @@ impl<'a> Drive<'a> {
     }
 
     /// A run that was cut off has no effects to tell: the way back must do without.
-    async fn back_without_effects(&self) {
+    pub async fn back_without_effects(&self) {
         let items = self.items().await;
         self.apply(&items).await;
         self.undo(&items, &vec![Value::Null; items.len()]).await;

@@ -245,6 +245,19 @@ const FOR_OTHER_WAYS: [(&str, &[&str]); 7] = [
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
+    // A key that led to roles; and where no event history says so, the policies that would have let it.
+    (
+        "iam.revoke-sessions",
+        &[
+            "iam:DeleteRolePolicy",
+            "iam:GetAccountAuthorizationDetails",
+            "iam:GetRolePolicy",
+            "iam:GetUserPolicy",
+            "iam:PutRolePolicy",
+            "iam:PutUserPolicy",
+            "iam:DeleteUserPolicy",
+        ],
+    ),
     // A user with as many attached policies as can be: an inline policy, and with as many of those, a boundary.
     (
         "iam.deny-all",

@@ -21,6 +21,8 @@ mod check;
 mod drift;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drill;
+#[cfg(all(feature = "account", feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations"))]
+mod identity;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod independent;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]

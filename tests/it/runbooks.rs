@@ -25,7 +25,7 @@ fn the_examples_of_the_actions_are_right() {
         let set = step.split_once("on: ").and_then(|(_, rest)| rest.split([',', ' ']).next());
         let sources = catalog.sources.values();
         let source =
-            sources.into_iter().find(|source| action.kinds.contains(&source.kind) && source.name != "iam.owner-of-key");
+            sources.into_iter().find(|source| action.kinds.contains(&source.kind) && !source.name.ends_with("-of-key"));
         let sets = match (set, source) {
             (Some(set), Some(source)) => format!("sets: {{ {set}: {{ from: {} }} }}\n", source.name),
             _ => String::new(),

@@ -278,6 +278,46 @@ with check.topic("a deny, by hand"):
                   UserName=user, PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll")
     wait_until("the deny is gone", lambda: code(attacker.client("ec2", region).describe_instances) is None)
 
+with check.topic("sessions that outlive their key, in the event history"):
+    sts = attacker.client("sts", region)
+    made = {"GetSessionToken": sts.get_session_token()["Credentials"],
+            "GetFederationToken": sts.get_federation_token(Name="night")["Credentials"]}
+    check.refused("a session does not make another", 403, "AccessDenied",
+                  Caller(ready["endpoint"], made["GetFederationToken"]["AccessKeyId"],
+                         made["GetFederationToken"]["SecretAccessKey"], region=region,
+                         session_token=made["GetFederationToken"]["SessionToken"]).client("sts").get_federation_token, Name="again")
+    history = ir.client("cloudtrail", region).lookup_events(
+        LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": ready["credentials"]["attacker"]["access_key_id"]}])
+    records = {event["EventName"]: json.loads(event["CloudTrailEvent"]) for event in history["Events"]}
+    for name, credentials in made.items():
+        told = records[name]["responseElements"]["credentials"]
+        check.equal(f"{name}: the key is told", told["accessKeyId"], credentials["AccessKeyId"])
+        check.true(f"{name}: its secret is not", credentials["SecretAccessKey"] not in json.dumps(records[name]))
+
+with check.topic("other credentials of a user"):
+    certificate = iam.upload_signing_certificate(
+        UserName=user, CertificateBody="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----")["Certificate"]
+    iam.update_signing_certificate(UserName=user, CertificateId=certificate["CertificateId"], Status="Inactive")
+    held = iam.list_signing_certificates(UserName=user)["Certificates"]
+    check.equal("a certificate is off", [one["Status"] for one in held], ["Inactive"])
+    key = iam.upload_ssh_public_key(UserName=user, SSHPublicKeyBody="ssh-rsa AAAA")["SSHPublicKey"]
+    iam.update_ssh_public_key(UserName=user, SSHPublicKeyId=key["SSHPublicKeyId"], Status="Inactive")
+    check.equal("an SSH key is off", [one["Status"] for one in iam.list_ssh_public_keys(UserName=user)["SSHPublicKeys"]], ["Inactive"])
+    api_key = iam.create_service_specific_credential(UserName=user, ServiceName="bedrock.amazonaws.com")["ServiceSpecificCredential"]
+    check.true("a Bedrock key has an alias and a secret", api_key["ServiceCredentialAlias"] and api_key["ServiceCredentialSecret"])
+    iam.update_service_specific_credential(
+        UserName=user, ServiceSpecificCredentialId=api_key["ServiceSpecificCredentialId"], Status="Inactive")
+    held = iam.list_service_specific_credentials(AllUsers=True, ServiceName="bedrock.amazonaws.com")["ServiceSpecificCredentials"]
+    check.equal("it is off", [(one["UserName"], one["Status"]) for one in held], [(user, "Inactive")])
+    serial = f"arn:aws:iam::{development}:mfa/phone"
+    check.refused("a device without codes", 403, "InvalidAuthenticationCode", iam.enable_mfa_device,
+                  UserName=user, SerialNumber=serial, AuthenticationCode1="abcdef", AuthenticationCode2="abcdef")
+    iam.enable_mfa_device(UserName=user, SerialNumber=serial, AuthenticationCode1="123456", AuthenticationCode2="654321")
+    check.equal("a device", [one["SerialNumber"] for one in iam.list_mfa_devices(UserName=user)["MFADevices"]], [serial])
+    iam.deactivate_mfa_device(UserName=user, SerialNumber=serial)
+    check.refused("a device that is not enabled", 404, "NoSuchEntity", iam.deactivate_mfa_device,
+                  UserName=user, SerialNumber=serial)
+
 with check.topic("a service control policy, by hand"):
     organizations = responder.client("organizations")
     root = organizations.list_roots()["Roots"][0]

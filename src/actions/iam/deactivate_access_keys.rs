@@ -36,7 +36,7 @@ impl Action for DeactivateAccessKeys {
 
     const NAME: &'static str = "iam.deactivate-access-keys";
     const TIER: Tier = Tier::Reversible;
-    const KINDS: &'static [&'static str] = &["iam.user"];
+    const KINDS: &'static [&'static str] = &["iam.user", "iam.principal"];
     const TITLE: &'static str = "Deactivate all access keys of users";
     const DESCRIPTION: &'static str = "Sets every access key of a user to `Inactive`: the one that leaked, and those that the \
         intruder may have made. Sessions that were started with a key live on: deny or revoke them as well. Nothing is \
@@ -92,9 +92,8 @@ impl Action for DeactivateAccessKeys {
 }
 
 async fn keys(client: &Client, user: &ResourceId) -> Result<Vec<Found<Prior>>, ActionError> {
-    let Principal::User(name) = Principal::of(user)? else {
-        return Err(ActionError::new(ErrorKind::Other, format!("{user} is not a user")));
-    };
+    // A role has no keys.
+    let Principal::User(name) = Principal::of(user)? else { return Ok(Vec::new()) };
     let mut pages = client.list_access_keys().user_name(name).into_paginator().items().send();
     let mut found = Vec::new();
     while let Some(key) = pages.next().await {

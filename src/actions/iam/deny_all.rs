@@ -1,5 +1,6 @@
 //! `iam.deny-all`
 
+use aws_sdk_iam::Client;
 use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use crate::policy::DENY_ALL;
 
 /// The inline policy, where no managed policy can be attached any more.
 const INLINE: &str = "QuellDenyAll";
+/// How many managed policies may be attached unless the quota was raised.
+const ATTACHMENTS: usize = 10;
 
 /// Denies users or roles everything.
 pub struct DenyAll;
@@ -22,7 +25,7 @@ pub struct DenyAll;
 pub struct Params {}
 
 /// The policies of a user or role that the action may change.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// Whether AWSDenyAll is attached.
     pub attached: bool,
@@ -30,12 +33,37 @@ pub struct Prior {
     pub inline: Option<String>,
     /// The permissions boundary.
     pub boundary: Option<String>,
+    /// The managed policies attached.
+    #[serde(default)]
+    pub managed: Vec<String>,
+    /// Why the principal is in the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Whether it belongs to another account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 impl Prior {
     fn is_denied(&self, partition: &str) -> bool {
         let boundary = self.boundary.as_deref() == Some(managed(partition).as_str());
         self.attached || boundary || self.inline.as_deref().is_some_and(denies_all)
+    }
+
+    /// The policy with which AWS marks a user whose key it saw in public.
+    fn quarantine(&self) -> Option<&str> {
+        let names = self.managed.iter().filter_map(|arn| arn.rsplit('/').next());
+        names.into_iter().find(|name| name.starts_with("AWSCompromisedKeyQuarantine"))
+    }
+
+    /// Whether an intruder, or anybody, used up the policies that may be attached.
+    fn is_full(&self) -> bool {
+        self.managed.len() >= ATTACHMENTS
+    }
+
+    /// The policy that makes room for the deny, when nothing else is left.
+    fn removable(&self) -> Option<&String> {
+        self.managed.iter().filter(|arn| !arn.contains("AWSCompromisedKeyQuarantine")).min()
     }
 }
 
@@ -45,17 +73,19 @@ impl Action for DenyAll {
 
     const NAME: &'static str = "iam.deny-all";
     const TIER: Tier = Tier::Disruptive;
-    const KINDS: &'static [&'static str] = &["iam.user", "iam.role"];
+    const KINDS: &'static [&'static str] = &["iam.user", "iam.role", "iam.principal"];
     const TITLE: &'static str = "Deny users or roles everything";
     const DESCRIPTION: &'static str = "Attaches the managed policy AWSDenyAll: an explicit deny that also binds the sessions \
         of a user or role that exist already. When the quota of attached policies is full (an intruder may have filled it) \
-        it puts an inline policy, and when that is full too it sets AWSDenyAll as permissions boundary; the effect says \
-        which way was taken. It takes seconds to reach every region. Service-linked roles and roles of IAM Identity \
+        it puts an inline policy, and when that is full too it sets AWSDenyAll as permissions boundary; where the boundary \
+        may not be set, one attached policy is noted and detached to make room. The effect says which way was taken. \
+        AWSCompromisedKeyQuarantine, which AWS attaches to a user whose key it saw in public, is named as an indicator: it \
+        denies a part only and ends no session, so it never counts as a deny, and it is left where it is. It takes seconds to reach every region. Service-linked roles and roles of IAM Identity \
         Center cannot be changed and are skipped.\n\n\
         AWS pages: *Disabling permissions for temporary security credentials*, *IAM and AWS STS quotas*, \
         *Permissions boundaries for IAM entities*.";
     const UNDO: &'static str =
-        "Detaches or deletes what was added, and restores the boundary or the text that was there.";
+        "Detaches or deletes what was added, and restores the boundary, the text or the policy that was there.";
     const PERMISSIONS: &'static [&'static str] = &[
         "iam:GetUser",
         "iam:GetRole",
@@ -107,11 +137,34 @@ impl Action for DenyAll {
                 "iam:DeleteRolePermissionsBoundary",
             ],
         ),
+        (
+            "iam.principal",
+            &[
+                "iam:GetUser",
+                "iam:GetRole",
+                "iam:ListAttachedUserPolicies",
+                "iam:ListAttachedRolePolicies",
+                "iam:GetUserPolicy",
+                "iam:GetRolePolicy",
+                "iam:AttachUserPolicy",
+                "iam:AttachRolePolicy",
+                "iam:PutUserPolicy",
+                "iam:PutRolePolicy",
+                "iam:PutUserPermissionsBoundary",
+                "iam:PutRolePermissionsBoundary",
+                "iam:DetachUserPolicy",
+                "iam:DetachRolePolicy",
+                "iam:DeleteUserPolicy",
+                "iam:DeleteRolePolicy",
+                "iam:DeleteUserPermissionsBoundary",
+                "iam:DeleteRolePermissionsBoundary",
+            ],
+        ),
     ];
     const EXAMPLE: &'static str = "{ id: deny, uses: iam.deny-all, on: intruder, needs: [keys] }";
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
-        let found = try_join_all(members.iter().map(|member| found(cx, &member.id))).await?;
+        let found = try_join_all(members.iter().map(|member| found(cx, member))).await?;
         Ok(found.into_iter().flatten().collect())
     }
 
@@ -121,6 +174,9 @@ impl Action for DenyAll {
             Ok(principal) => principal,
             Err(error) => return Decision::Skip(error.message),
         };
+        if found.prior.elsewhere {
+            return Decision::Skip(Principal::elsewhere(arn));
+        }
         if let Some(why) = Principal::untouchable(arn) {
             return Decision::Skip(why.to_owned());
         }
@@ -136,7 +192,21 @@ impl Action for DenyAll {
         let policy = AttachedPolicy { document, holder: PolicyHolder::Principal(arn.to_string()) };
         let undo = Undo::by("detach the deny, restore what was there");
         let proposal = Proposal::new(format!("deny {arn} everything"), "its own policies", "AWSDenyAll", undo);
-        Decision::Change(proposal.noting("binds its running sessions too").attaching(policy))
+        let mut proposal = proposal.noting("binds its running sessions too").attaching(policy);
+        if let Some(name) = found.prior.quarantine() {
+            proposal.notes.push(format!(
+                "AWS attached {name}: it saw a key of this user in public. That denies a part only and ends no session; it \
+                 does not count as containment, and stays attached"
+            ));
+        }
+        proposal.notes.extend(found.prior.because.clone());
+        Decision::Change(proposal)
+    }
+
+    /// What else is attached does not matter to a deny: an intruder who attaches a policy meanwhile does not stop it.
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        let of = |prior: &Prior| (prior.attached, prior.inline.clone(), prior.boundary.clone());
+        (of(approved) != of(now)).then(|| "its state is not the approved one any more".to_owned())
     }
 
     async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
@@ -144,27 +214,15 @@ impl Action for DenyAll {
         let managed = managed(cx.view.caller.partition());
         let mut effects = Vec::with_capacity(items.len());
         for item in items {
-            let principal = Principal::of(&item.resource)?;
-            let way = match principal.attach(&client, &managed).await {
-                Err(error) if error.kind == ErrorKind::Quota => {
-                    match principal.put_inline(&client, INLINE, DENY_ALL).await {
-                        Err(error) if error.kind == ErrorKind::Quota => {
-                            principal.set_boundary(&client, Some(&managed)).await.map(|()| "permissions boundary")
-                        }
-                        other => other.map(|()| "inline policy"),
-                    }
-                }
-                other => other.map(|()| "attached policy"),
-            };
-            effects.push(json!({ "way": way? }));
+            effects.push(deny(&client, Principal::of(&item.resource)?, &managed, &item.prior).await?);
         }
         Ok(effects)
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
         // By what is there now, not by what was reported: a run that was cut off has reported nothing.
-        let Some(now) = found(cx, &item.resource).await? else { return Ok(()) };
-        let (client, before, now) = (super::client(cx), &item.prior, now.prior);
+        let Some(now) = state(cx, &item.resource).await? else { return Ok(()) };
+        let (client, before) = (super::client(cx), &item.prior);
         let principal = Principal::of(&item.resource)?;
         let managed = managed(cx.view.caller.partition());
         if now.attached && !before.attached {
@@ -179,8 +237,33 @@ impl Action for DenyAll {
                 None => principal.delete_inline(&client, INLINE).await?,
             }
         }
+        // Last, because room for it is only there again when the deny has gone.
+        if let Some(removed) = before.removable().filter(|arn| before.is_full() && !now.managed.contains(arn)) {
+            principal.attach(&client, removed).await?;
+        }
         Ok(())
     }
+}
+
+/// Denies by the first way that is open, and says which.
+async fn deny(client: &Client, principal: Principal<'_>, managed: &str, prior: &Prior) -> Result<Effect, ActionError> {
+    let full = |error: &ActionError| error.kind == ErrorKind::Quota;
+    match principal.attach(client, managed).await {
+        Err(error) if full(&error) => {}
+        other => return other.map(|()| json!({ "way": "attached policy" })),
+    }
+    match principal.put_inline(client, INLINE, DENY_ALL).await {
+        Err(error) if full(&error) => {}
+        other => return other.map(|()| json!({ "way": "inline policy" })),
+    }
+    let refused = match principal.set_boundary(client, Some(managed)).await {
+        Err(error) if matches!(error.kind, ErrorKind::Denied | ErrorKind::WrongState | ErrorKind::Quota) => error,
+        other => return other.map(|()| json!({ "way": "permissions boundary" })),
+    };
+    let Some(removed) = prior.removable() else { return Err(refused) };
+    principal.detach(client, removed).await?;
+    principal.attach(client, managed).await?;
+    Ok(json!({ "way": "attached policy", "removed": removed }))
 }
 
 /// AWS's own policy.
@@ -193,14 +276,26 @@ fn denies_all(text: &str) -> bool {
     json(text).is_some() && json(text) == json(DENY_ALL)
 }
 
-async fn found(cx: &Ctx, arn: &ResourceId) -> Result<Option<Found<Prior>>, ActionError> {
+async fn found(cx: &Ctx, member: &Resource) -> Result<Option<Found<Prior>>, ActionError> {
+    let elsewhere = Principal::is_elsewhere(&member.id, cx);
+    let state = if elsewhere { Some(Prior::default()) } else { state(cx, &member.id).await? };
+    let because = Principal::because(member);
+    let found = |prior| {
+        let prior = Prior { because, elsewhere, ..prior };
+        Found { member: member.id.clone(), resource: member.id.clone(), prior }
+    };
+    Ok(state.map(found))
+}
+
+/// None for a user or role that is gone.
+async fn state(cx: &Ctx, arn: &ResourceId) -> Result<Option<Prior>, ActionError> {
     let client = super::client(cx);
     let principal = Principal::of(arn)?;
     let (policies, inline) = futures::join!(principal.policies(&client), principal.inline(&client, INLINE));
     let Some(policies) = policies? else { return Ok(None) };
     let attached = policies.attached.contains(&managed(cx.view.caller.partition()));
-    let prior = Prior { attached, inline: inline?, boundary: policies.boundary };
-    Ok(Some(Found { member: arn.clone(), resource: arn.clone(), prior }))
+    let (inline, boundary, managed) = (inline?, policies.boundary, policies.attached);
+    Ok(Some(Prior { attached, inline, boundary, managed, ..Prior::default() }))
 }
 
 #[cfg(test)]
@@ -214,7 +309,17 @@ mod tests {
     }
 
     fn free() -> Prior {
-        Prior { attached: false, inline: None, boundary: None }
+        Prior::default()
+    }
+
+    #[test]
+    fn awss_quarantine_is_an_indicator_and_no_deny() {
+        let quarantine = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3".to_owned();
+        let eve = "arn:aws:iam::111122223333:user/eve";
+        let prior = Prior { managed: vec![quarantine], ..free() };
+        assert_eq!(prior.removable(), None, "it is left where it is");
+        let Decision::Change(proposal) = plan(eve, prior) else { panic!("it counted as a deny") };
+        assert!(proposal.notes.iter().any(|note| note.contains("AWSCompromisedKeyQuarantineV3")), "{proposal:?}");
     }
 
     #[test]

@@ -31,6 +31,12 @@ pub struct Params {}
 pub struct Prior {
     /// Its text.
     pub inline: Option<String>,
+    /// Why the principal is in the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Whether it belongs to another account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 impl Action for RevokeSessions {
@@ -39,7 +45,7 @@ impl Action for RevokeSessions {
 
     const NAME: &'static str = "iam.revoke-sessions";
     const TIER: Tier = Tier::Disruptive;
-    const KINDS: &'static [&'static str] = &["iam.user", "iam.role"];
+    const KINDS: &'static [&'static str] = &["iam.user", "iam.role", "iam.principal"];
     const TITLE: &'static str = "Revoke the sessions of users or roles";
     const DESCRIPTION: &'static str = "For a role: the inline policy AWSRevokeOlderSessions, as AWS's console puts it, which \
         denies everything to sessions issued until 30 s from now. It hits everybody who uses the role; they assume it again \
@@ -56,6 +62,17 @@ impl Action for RevokeSessions {
     const ONLY_ON: &'static [(&'static str, &'static [&'static str])] = &[
         ("iam.user", &["iam:GetUserPolicy", "iam:PutUserPolicy", "iam:DeleteUserPolicy"]),
         ("iam.role", &["iam:GetRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy"]),
+        (
+            "iam.principal",
+            &[
+                "iam:GetUserPolicy",
+                "iam:GetRolePolicy",
+                "iam:PutUserPolicy",
+                "iam:PutRolePolicy",
+                "iam:DeleteUserPolicy",
+                "iam:DeleteRolePolicy",
+            ],
+        ),
     ];
     const EXAMPLE: &'static str = "{ id: revoke, uses: iam.revoke-sessions, on: intruder, needs: [keys] }";
 
@@ -65,7 +82,9 @@ impl Action for RevokeSessions {
             let client = &client;
             async move {
                 let principal = Principal::of(&member.id)?;
-                let prior = Prior { inline: principal.inline(client, policy_name(principal)).await? };
+                let elsewhere = Principal::is_elsewhere(&member.id, cx);
+                let inline = if elsewhere { None } else { principal.inline(client, policy_name(principal)).await? };
+                let prior = Prior { inline, because: Principal::because(member), elsewhere };
                 Ok::<_, ActionError>(Found { member: member.id.clone(), resource: member.id.clone(), prior })
             }
         });
@@ -78,6 +97,9 @@ impl Action for RevokeSessions {
             Ok(principal) => principal,
             Err(error) => return Decision::Skip(error.message),
         };
+        if found.prior.elsewhere {
+            return Decision::Skip(Principal::elsewhere(arn));
+        }
         if let Some(why) = Principal::untouchable(arn) {
             return Decision::Skip(why.to_owned());
         }
@@ -95,10 +117,16 @@ impl Action for RevokeSessions {
         let undo = Undo::by("remove the policy, or restore its text");
         let after = format!("{} denies them", policy_name(principal));
         let proposal = Proposal::new(format!("revoke the sessions of {arn}"), "sessions are valid", after, undo);
-        Decision::Change(proposal.attaching(policy).noting(match principal {
+        let mut proposal = proposal.attaching(policy).noting(match principal {
             Principal::Role(_) => "hits everybody who uses the role; they have to assume it again",
             Principal::User(_) => "denies the user everything, also with long-term keys",
-        }))
+        });
+        proposal.notes.extend(found.prior.because.clone());
+        Decision::Change(proposal)
+    }
+
+    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
+        (approved.inline != now.inline).then(|| "its policy is not the approved one any more".to_owned())
     }
 
     async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
@@ -158,7 +186,11 @@ mod tests {
 
     fn plan(arn: &str, inline: Option<String>) -> Decision {
         let id = ResourceId::new(arn).unwrap();
-        RevokeSessions.plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior: Prior { inline } })
+        RevokeSessions.plan(
+            &view(),
+            &Params {},
+            &Found { member: id.clone(), resource: id, prior: Prior { inline, because: None, elsewhere: false } },
+        )
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct User {
     pub groups: BTreeSet<String>,
     /// Its password.
     pub login_profile: Option<LoginProfile>,
+    /// What else it signs in with.
+    pub credentials: super::Credentials,
 }
 
 /// A user's password.

@@ -1,5 +1,6 @@
 //! What is told of the account as a whole.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -7,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::aws_managed::AwsManaged;
 use super::entity::{Group, Policies, Role, User};
 use super::paging::Paging;
 use super::users::boundary;
@@ -111,6 +113,7 @@ enum Part {
 enum Entry<'a> {
     Group(&'a Group),
     Policy(&'a str, &'a ManagedPolicy),
+    OfAws(&'a str, &'static AwsManaged),
     Role(&'a Role),
     User(&'a User),
 }
@@ -127,6 +130,11 @@ pub(super) fn authorization_details(world: &World, call: &Call) -> Reply {
     if wanted(Part::LocalManagedPolicy) {
         entries.extend(iam.policies.iter().map(|(arn, policy)| (format!("policy/{arn}"), Entry::Policy(arn, policy))));
     }
+    if wanted(Part::AwsManagedPolicy) {
+        let attached: BTreeSet<&String> = iam.all_policies().flat_map(|policies| &policies.managed).collect();
+        let of_aws = attached.into_iter().filter_map(|arn| Some((arn, super::managed::aws_managed(arn)?)));
+        entries.extend(of_aws.map(|(arn, policy)| (format!("policy/{arn}"), Entry::OfAws(arn, policy))));
+    }
     if wanted(Part::Role) {
         entries.extend(iam.roles.values().map(|role| (format!("role/{}", role.name), Entry::Role(role))));
     }
@@ -142,6 +150,7 @@ pub(super) fn authorization_details(world: &World, call: &Call) -> Reply {
                 group_list.push([groups::described(group), policy_details("Group", &group.policies)].concat());
             }
             Entry::Policy(arn, policy) => policy_list.push(managed(arn, policy)),
+            Entry::OfAws(arn, policy) => policy_list.push(of_aws(arn, policy)),
             Entry::Role(role) => role_list.push(role_details(iam, role)),
             Entry::User(user) => user_list.push(user_details(user)),
         }
@@ -211,6 +220,26 @@ fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
         Xml::text("CreateDate", date(policy.created)),
         Xml::text("UpdateDate", date(updated)),
         Xml::list("PolicyVersionList", "member", policy.versions.iter().map(version)),
+    ]
+}
+
+fn of_aws(arn: &str, policy: &AwsManaged) -> Vec<Xml> {
+    let version = vec![
+        Xml::text("Document", encoded(policy.document)),
+        Xml::text("VersionId", policy.version),
+        Xml::text("IsDefaultVersion", true),
+        Xml::text("CreateDate", policy.updated),
+    ];
+    vec![
+        Xml::text("PolicyName", policy.name),
+        Xml::text("PolicyId", policy.id),
+        Xml::text("Arn", arn),
+        Xml::text("Path", super::managed::path(arn)),
+        Xml::text("DefaultVersionId", policy.version),
+        Xml::text("IsAttachable", true),
+        Xml::text("CreateDate", policy.created),
+        Xml::text("UpdateDate", policy.updated),
+        Xml::list("PolicyVersionList", "member", [version]),
     ]
 }
 

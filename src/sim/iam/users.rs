@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::entity::{LoginProfile, User};
-use super::paging::{Everything, Paging};
+use super::paging::Everything;
 use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, no_such_entity, read};
 use crate::model::AccountId;
 use crate::sim::call::{Body, Call, Refusal, Reply};
@@ -44,6 +44,7 @@ pub fn create_user<'a>(
         policies: super::Policies::default(),
         groups: std::collections::BTreeSet::new(),
         login_profile: None,
+        credentials: super::Credentials::default(),
     };
     Ok(world.account_mut(account).iam.users.entry(name.to_owned()).insert_entry(user).into_mut())
 }
@@ -121,8 +122,6 @@ struct OneUser {
     _marker: Option<String>,
     #[serde(rename = "MaxItems")]
     _max_items: Option<usize>,
-    #[serde(rename = "ServiceName")]
-    _service_name: Option<String>,
 }
 
 fn named_user<'a>(world: &'a World, call: &Call) -> Result<&'a User, Refusal> {
@@ -157,6 +156,9 @@ pub(super) fn delete(world: &mut World, call: &Call) -> Reply {
     }
     if user.login_profile.is_some() {
         return Err(delete_conflict("delete login profile"));
+    }
+    if let Some(what) = user.credentials.in_the_way() {
+        return Err(delete_conflict(what));
     }
     if !user.groups.is_empty() {
         return Err(delete_conflict("remove users from group"));
@@ -196,12 +198,6 @@ pub(super) fn untag(world: &mut World, call: &Call) -> Reply {
 pub(super) fn tags(world: &World, call: &Call) -> Reply {
     let user = named_user(world, call)?;
     Ok(Body::Xml(vec![tag_list(&user.tags), Xml::text("IsTruncated", false)]))
-}
-
-/// Credentials of kinds that the simulator's users never have: an empty list, for users that exist.
-pub(super) fn list_none(world: &World, call: &Call, name: &'static str) -> Reply {
-    named_user(world, call)?;
-    Ok(Paging::default().part::<Vec<Xml>>([])?.structures(name, |item| item))
 }
 
 #[derive(Deserialize)]

@@ -233,6 +233,7 @@ impl Site<'_> {
                 arn: who.arn,
                 user_id: who.user_id,
                 access_key: access_key.to_string(),
+                issuer: None,
             },
             resources,
             request,
