@@ -48,21 +48,3 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
         ("rogue-instances", include_str!("../runbooks/rogue-instances.yaml")),
     ]
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_runbooks_are_right() {
-        for (name, text) in shipped() {
-            match load(name, text, &toy::catalog()) {
-                Ok((runbook, warnings)) => {
-                    assert_eq!(runbook.name, *name);
-                    assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
-                }
-                Err(found) => panic!("{name}: {:#?}", found.errors),
-            }
-        }
-    }
-}

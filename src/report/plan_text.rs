@@ -315,7 +315,7 @@ mod tests {
           sets     intruder 1, rogue 3
           inputs   leaked_key = AKIAIOSFODNN7EXAMPLE
           made     2026-11-23T14:50:00Z
-          digest   bbdf0c304f58a13ebf3d9deb02886d71d532428ca386b24001ece0639d9c540c
+          digest   8048b669b89279301b2790ffb9790f9bbd5e4ce23d5dc18888e4ccb9e9dcfbaf
 
         5 changes · 3 reversible · 2 disruptive
           keys      reversible  deactivate 1 access key

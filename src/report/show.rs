@@ -138,7 +138,7 @@ mod tests {
         let timeline: Vec<_> = text.lines().take(events.len() + 1).collect();
         insta::assert_snapshot!(timeline.join("\n"), @r"
         Run 20261123-145000-cryptojack (cryptojack)
-          2026-11-23T14:50:00Z  run 20261123-145000-cryptojack began: 5 changes by arn:aws:sts::111122223333:assumed-role/IRResponder/anna (quell 0.1.0, plan bbdf0c30)
+          2026-11-23T14:50:00Z  run 20261123-145000-cryptojack began: 5 changes by arn:aws:sts::111122223333:assumed-role/IRResponder/anna (quell 0.1.0, plan 8048b669)
           2026-11-23T14:50:01Z  waiting for approval …
           2026-11-23T14:50:02Z  reversible waits for an answer: 3 changes
           2026-11-23T14:50:03Z  reversible approved by anna (--approve)
