@@ -15,6 +15,8 @@ mod may_assume;
 mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
+#[cfg(feature = "iam")]
+mod trust;
 
 use std::sync::Arc;
 
@@ -41,6 +43,8 @@ pub fn table() -> Table {
         Box::new(iam::deactivate_service_credentials::DeactivateServiceCredentials),
         #[cfg(feature = "iam")]
         Box::new(iam::deactivate_mfa_devices::DeactivateMfaDevices),
+        #[cfg(feature = "iam")]
+        Box::new(iam::close_trust::CloseTrust),
         #[cfg(feature = "ec2")]
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
@@ -63,6 +67,8 @@ pub fn table() -> Table {
         Box::new(iam::users::Users),
         #[cfg(feature = "iam")]
         Box::new(iam::roles::Roles),
+        #[cfg(feature = "iam")]
+        Box::new(iam::trusts::Trusts),
         #[cfg(feature = "ec2")]
         Box::new(ec2::instances::Instances),
         #[cfg(feature = "ec2")]

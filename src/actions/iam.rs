@@ -1,5 +1,6 @@
 //! IAM: what its actions and sources share.
 
+pub mod close_trust;
 pub mod deactivate_access_keys;
 pub mod deactivate_mfa_devices;
 pub mod deactivate_service_credentials;
@@ -12,6 +13,7 @@ pub mod revoke_sessions;
 pub mod roles;
 #[cfg(feature = "cloudtrail")]
 pub mod sessions_of_key;
+pub mod trusts;
 pub mod users;
 
 use std::collections::BTreeMap;

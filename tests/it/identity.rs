@@ -351,3 +351,33 @@ async fn an_mfa_device_of_the_incident_goes_for_good_and_an_older_one_stays() {
     let error = drive.action.undo(&cx, &drive.with, &items[0], &Value::Null).await.unwrap_err();
     assert!(error.message.contains("enrol it again"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backdoor_in_a_trust_policy_is_found_closed_and_put_back() {
+    let lab = Lab::new().await;
+    lab.add_role("build", &format!("arn:aws:iam::{}:root", lab.facts.breached_account));
+    lab.add_role("backup", "arn:aws:iam::999988887777:root");
+    lab.add_role("open", "*");
+    let members = lab.list("iam.trusts", json!({}), &lab.global()).await;
+    assert_eq!(names(&members), ["IRResponder", "backup", "open"], "build trusts its own account");
+    assert_eq!(named(&members, "backup").fields["foreign"], json!(["arn:aws:iam::999988887777:root"]));
+    assert_eq!(named(&members, "open").fields["everybody"], true);
+
+    let backdoors: Vec<Resource> = members.into_iter().filter(|m| m.fields["name"] != "IRResponder").collect();
+    let drive = Drive::new(&lab, "iam.close-trust", json!({}), &lab.global(), &backdoors);
+    assert_eq!(drive.items().await.len(), 2);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    sleep(KNOWN).await;
+    let enter = lab.sts(&lab.attacker, "us-east-1").assume_role().role_arn(lab.role_arn("open"));
+    assert!(enter.role_session_name("x").send().await.is_err(), "the door is shut");
+    assert_eq!(names(&lab.list("iam.trusts", json!({}), &lab.global()).await), ["IRResponder"]);
+
+    let kept = json!({ "keep": ["arn:aws:iam::999988887777:root"] });
+    drive.undo(&items, &[Value::Null, Value::Null]).await;
+    let drive = Drive::new(&lab, "iam.close-trust", kept, &lab.global(), &backdoors);
+    assert_eq!(drive.items().await.len(), 1, "whom the runbook keeps stays");
+}
