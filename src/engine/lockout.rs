@@ -50,19 +50,17 @@ fn judge(plan: &Plan, change: &Change, policy: &AttachedPolicy) -> Vec<Finding> 
                 }
             };
             let locked = |who: &String| Some((who.clone(), denied(&document, who)?));
-            let message = |(who, (action, sid)): (String, (&str, String))| {
-                format!(
-                    "would lock out {who}: statement `{sid}` denies it {action}; name the role under `exempt` of step `{}`",
-                    change.step
-                )
+            let message = |(who, why): (String, String)| {
+                format!("would lock out {who}: {why}; name the role under `exempt` of step `{}`", change.step)
             };
             protected(plan, account).iter().filter_map(locked).map(|found| refusal(message(found))).collect()
         }
     }
 }
 
-/// The first thing that a principal must be able to do and could not, with the statement that denies it.
-fn denied(document: &Document, principal: &str) -> Option<(&'static str, String)> {
+/// Why a principal could not do, or may not be able to do, the first thing that it must be able to. Of its requests nothing is
+/// known but who makes them: a deny that hangs on anything else counts.
+fn denied(document: &Document, principal: &str) -> Option<String> {
     let layers =
         Layers { scps: vec![vec![allow_all(), document.clone()]], identity: vec![allow_all()], ..Layers::default() };
     MUST_WORK.into_iter().find_map(|action| {
@@ -70,12 +68,17 @@ fn denied(document: &Document, principal: &str) -> Option<(&'static str, String)
             principal: principal.to_owned(),
             action: action.to_owned(),
             resource: "*".to_owned(),
-            context: Context::default().with("aws:PrincipalArn", principal),
+            context: Context::of(principal),
         };
         match evaluate(&request, &layers) {
             Verdict::Allowed => None,
-            Verdict::ExplicitDeny { sid, .. } => Some((action, sid.unwrap_or_else(|| "without a Sid".to_owned()))),
-            Verdict::ImplicitDeny { .. } => Some((action, "no statement allows it".to_owned())),
+            Verdict::ExplicitDeny { sid, .. } => {
+                Some(format!("statement `{}` denies it {action}", sid.as_deref().unwrap_or("without a Sid")))
+            }
+            Verdict::ImplicitDeny { .. } => Some(format!("no statement allows it {action}")),
+            Verdict::Unknown { because } => {
+                Some(format!("whether it may still {action} is not known ({})", because.join("; ")))
+            }
         }
     })
 }
@@ -165,6 +168,15 @@ mod tests {
             "Condition": {"SomethingNew": {"aws:PrincipalArn": "*"}}}]});
         let messages = messages(&with_policy(&document.to_string(), account()));
         assert!(messages[0].starts_with("the policy cannot be evaluated"), "{messages:?}");
+    }
+
+    #[test]
+    fn a_deny_that_hangs_on_what_is_not_known_is_refused() {
+        let scp = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*",
+            "Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}}]}"#;
+        let messages = messages(&with_policy(scp, account()));
+        assert_eq!(messages.len(), 3, "the role, the break-glass role and the caller: {messages:?}");
+        assert!(messages.iter().all(|message| message.contains("the value of `aws:SourceIp` is not known")));
     }
 
     #[test]
