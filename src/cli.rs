@@ -164,7 +164,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
                 let remark = &mut |text: &str| screen.remark(text);
                 policy::evaluate::run(args, &mut std::io::stdin().lock(), &mut screen.stdout(), remark)
             }
-            (Some(policy::Question::Explain(args)), _) => policy::explain::run(args, screen),
+            (Some(policy::Question::Explain(args)), _) => block_on(policy::explain::run(args, screen)),
             (None, runbook) => {
                 let table = crate::actions::table();
                 let runbook = prepare::load(runbook.as_deref().unwrap_or_default(), &table, screen)?;

@@ -72,6 +72,18 @@ pub fn explain(request: &Request, layers: &Layers) -> Explanation {
     Explanation { verdict, because, statements }
 }
 
+impl Explanation {
+    /// The same where some policies that may bind the principal could not be read: then nothing is allowed for certain.
+    #[must_use]
+    pub fn without(mut self, unread: &[String]) -> Self {
+        if self.verdict.is_allowed() && !unread.is_empty() {
+            self.verdict = Verdict::Unknown { because: unread.to_vec() };
+        }
+        self.because.extend(unread.iter().cloned());
+        self
+    }
+}
+
 fn told(asked: &Asked, layers: &Layers) -> Vec<Told> {
     let of_document = |(layer, level, document): (Layer, Option<usize>, &Document)| {
         let at = level.map(|level| format!(" (level {})", level + 1)).unwrap_or_default();
@@ -147,6 +159,8 @@ mod tests {
         let scp = |statement: &str| {
             case(&format!(r#", "scps": [[{{"Version": "2012-10-17", "Statement": {{{statement}}}}}]]"#))
         };
+        assert_eq!(allowed.clone().without(&[]).verdict.as_str(), "allowed");
+        assert_eq!(allowed.without(&["the SCPs".to_owned()]).verdict.as_str(), "unknown");
         let denied = scp(r#""Effect": "Deny", "Action": "ec2:*", "Resource": "*""#);
         assert_eq!(denied.verdict.as_str(), "explicit-deny");
         assert_eq!(denied.because, ["service control policy `scps[0][0]` (level 1), statement 1 denies it"]);

@@ -6,21 +6,28 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::evaluate::AbsentKeys;
+use crate::cli::carry_out::new_run;
 use crate::cli::error::Failure;
-use crate::cli::options::name_and_value;
+use crate::cli::options::{AwsOptions, name_and_value};
 use crate::cli::screen::{Output, Screen};
+use crate::cli::session;
+use crate::engine::ports::Access;
+use crate::model::{AccountId, Role, Target};
 use crate::policy::{Case, Effect, Explanation, Told, Truth, explain};
 use crate::report::text::shown;
 
-/// Explain, statement by statement, what policies in files let a principal do
+/// Explain, statement by statement, whether a principal may do something
 ///
-/// Give every policy that has a say by --policy KIND=FILE. The kinds are identity, boundary, session, resource (for
+/// Without --policy the account is asked, by reading calls: for the policies of the user and its groups or of the role, its
+/// boundary, and the service control policies of the account, where the caller may read them; what could not be read makes
+/// the answer unknown. Session policies, the resource's policy and resource control policies are not looked at.
+///
+/// With --policy no account is asked: give every policy that has a say by --policy KIND=FILE. The kinds are identity, boundary, session, resource (for
 /// sts:AssumeRole the role's trust policy), scp and rcp. Policies of an organisation belong to a level, counted from the root:
-/// scp:1=FILE is attached to the root, scp:2=FILE to what lies below it; scp=FILE is a level of its own, below the others. No
-/// account is asked.
+/// scp:1=FILE is attached to the root, scp:2=FILE to what lies below it; scp=FILE is a level of its own, below the others.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_long_help = "Example:\n  quell policy explain --principal arn:aws:iam::111122223333:role/ir/IRResponder \\\n    --action ec2:StopInstances --policy identity=responder.json --policy scp:1=full.json --policy scp:1=quarantine.json"
+    after_long_help = "Examples:\n  quell policy explain --principal arn:aws:iam::111122223333:role/ir/IRResponder --action ec2:StopInstances\n  quell policy explain --principal arn:aws:iam::111122223333:role/ir/IRResponder \\\n    --action ec2:StopInstances --policy identity=responder.json --policy scp:1=full.json --policy scp:1=quarantine.json"
 )]
 pub struct Args {
     /// Who asks: the ARN of a user, role, session or root user, or a service
@@ -35,12 +42,17 @@ pub struct Args {
     /// A condition key of the request; several values by repeating it, a key that the request lacks by an empty KEY=
     #[arg(long, value_name = "KEY=VALUE", value_parser = name_and_value)]
     pub context: Vec<(String, String)>,
-    /// A policy that has a say
-    #[arg(long = "policy", value_name = "KIND=FILE", required = true, value_parser = given)]
+    /// A policy that has a say, instead of those of the account
+    #[arg(long = "policy", value_name = "KIND=FILE", value_parser = given)]
     pub policies: Vec<Given>,
     /// What it means that a condition key is not given
     #[arg(long, value_enum, value_name = "MEANING", default_value_t)]
     pub absent_keys: AbsentKeys,
+    /// The role to enter the principal's account by, with its path, where that is not the caller's own
+    #[arg(long, value_name = "NAME", conflicts_with = "policies")]
+    pub role: Option<String>,
+    #[command(flatten)]
+    aws: AwsOptions,
 }
 
 /// A policy in a file, and what it is for.
@@ -88,15 +100,47 @@ fn given(text: &str) -> Result<Given, String> {
 }
 
 /// Reads the policies, decides, and tells why.
-pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
-    let case = case(args)?;
-    let (request, layers) = case.read(args.absent_keys.into()).map_err(Failure::usage)?;
-    let explanation = explain(&request, &layers);
+pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+    let explanation = if args.policies.is_empty() { of_account(args, screen).await? } else { of_files(args)? };
     match screen.output {
         Output::Text => screen.print(&text(&explanation))?,
         Output::Json | Output::Jsonl => screen.document(&document(&explanation))?,
     }
     Ok(0)
+}
+
+fn of_files(args: &Args) -> Result<Explanation, Failure> {
+    let (request, layers) = case(args)?.read(args.absent_keys.into()).map_err(Failure::usage)?;
+    Ok(explain(&request, &layers))
+}
+
+#[cfg(all(feature = "iam", feature = "organizations"))]
+async fn of_account(args: &Args, screen: &Screen) -> Result<Explanation, Failure> {
+    let account = args.principal.split(':').nth(4).unwrap_or_default();
+    let account = AccountId::new(account).map_err(|_| {
+        Failure::usage(format!(
+            "--principal must be the ARN of a user, role or session, not `{}`",
+            shown(&args.principal)
+        ))
+    })?;
+    let (engine, _) = session::open(&args.aws, &new_run(jiff::Timestamp::now()), None, screen).await?;
+    if let Some(name) = &args.role {
+        let role: Role = serde_json::from_value(json!({ "name": name })).map_err(Failure::usage)?;
+        engine.sessions.assume(Some(&role));
+    }
+    let cx = engine.sessions.enter(&Target::global(account), Access::Read).await?;
+    let policies = crate::cloud::policies::of_principal(&cx, &args.principal).await?;
+    let mut case = case(args)?;
+    if !case.context.keys().any(|key| key.eq_ignore_ascii_case("aws:PrincipalArn")) {
+        case.context.insert("aws:PrincipalArn".to_owned(), json!(policies.arn));
+    }
+    let (request, _) = case.read(args.absent_keys.into()).map_err(Failure::usage)?;
+    Ok(explain(&request, &policies.layers).without(&policies.unread))
+}
+
+#[cfg(not(all(feature = "iam", feature = "organizations")))]
+async fn of_account(_: &Args, _: &Screen) -> Result<Explanation, Failure> {
+    Err(Failure::usage("this quell was built without IAM: give the policies by --policy"))
 }
 
 fn case(args: &Args) -> Result<Case, Failure> {
