@@ -39,7 +39,7 @@ pub struct Args {
 #[expect(missing_docs, reason = "what the arguments say of themselves is the help")]
 pub enum Question {
     Evaluate(evaluate::Args),
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
 }
 
 /// Who is to have a policy.

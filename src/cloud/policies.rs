@@ -34,7 +34,7 @@ pub async fn of_principal(cx: &Ctx, principal: &str) -> Result<Policies, ActionE
             return Err(ActionError::new(ErrorKind::Refused, message));
         }
     };
-    let mut policies = Policies { arn, layers: Layers { identity, boundary, ..Layers::default() }, unread: Vec::new() };
+    let mut policies = Policies { arn, layers: Layers { boundary, identity, ..Layers::default() }, unread: Vec::new() };
     match levels(cx).await {
         Ok(levels) => policies.layers.scps = levels,
         Err(error) => policies.unread.push(format!("the service control policies could not be read: {error}")),

@@ -63,7 +63,7 @@ pub fn explain(request: &Request, layers: &Layers) -> Explanation {
     match &verdict {
         Verdict::Allowed => because.extend(applying(Effect::Allow).map(|place| format!("{place} allows it"))),
         Verdict::ExplicitDeny { .. } => {
-            because.extend(applying(Effect::Deny).map(|place| format!("{place} denies it")))
+            because.extend(applying(Effect::Deny).map(|place| format!("{place} denies it")));
         }
         Verdict::ImplicitDeny { layer } if because.is_empty() => because.push(nobody_allows(*layer, asked, layers)),
         Verdict::ImplicitDeny { .. } => {}

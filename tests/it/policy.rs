@@ -55,8 +55,10 @@ const SERVICE: &str = "ec2.amazonaws.com";
 const OBJECT: &str = "arn:aws:s3:::bucket/blue/file";
 const INSTANCE: &str = "arn:aws:ec2:eu-west-1:111122223333:instance/i-1";
 
-/// Condition keys with the values that requests have, and patterns for them, by the operators that suit them.
-const KEYS: [(&str, &[&str], &[&str], &[&str]); 9] = [
+/// A condition key with values that requests have, values that policies have, and the operators that suit them.
+type Key = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+const KEYS: [Key; 9] = [
     (
         "aws:RequestedRegion",
         &["eu-west-1", "us-east-1"],
@@ -332,7 +334,7 @@ fn explained(case: &Value, ours: &str, theirs: &str) -> Option<&'static str> {
 
 /// What the independent evaluator says.
 fn decided_independently(cases: &[Value], folder: &Path) -> Vec<String> {
-    let input: String = cases.iter().map(|case| format!("{case}\n")).collect();
+    let input = cases.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
     let mut command = node::script("evaluate.js", folder);
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = process.stdin.take().unwrap();
