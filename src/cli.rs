@@ -159,11 +159,18 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
                 Ok(actions::json(args, &catalog(), &mut screen.stdout(), &mut std::io::stderr())?)
             }
         },
-        Command::Policy(args) => {
-            let table = crate::actions::table();
-            let runbook = prepare::load(&args.runbook, &table, screen)?;
-            Ok(policy::run(args, &runbook, &table.catalog(), &mut screen.stdout())?)
-        }
+        Command::Policy(args) => match (&args.question, &args.runbook) {
+            (Some(policy::Question::Evaluate(args)), _) => {
+                let remark = &mut |text: &str| screen.remark(text);
+                policy::evaluate::run(args, &mut std::io::stdin().lock(), &mut screen.stdout(), remark)
+            }
+            (Some(policy::Question::Explain(args)), _) => block_on(policy::explain::run(args, screen)),
+            (None, runbook) => {
+                let table = crate::actions::table();
+                let runbook = prepare::load(runbook.as_deref().unwrap_or_default(), &table, screen)?;
+                Ok(policy::run(args, &runbook, &table.catalog(), &mut screen.stdout())?)
+            }
+        },
         Command::Schema(args) => Ok(schema::run(args, &catalog(), &mut screen.stdout())?),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
@@ -235,6 +242,9 @@ mod tests {
             "check ours.yaml theirs.yaml --output json",
             "actions ec2.stop-instances",
             "policy cryptojack --with-rollback",
+            "policy --for role ./evaluate",
+            "policy evaluate --absent-keys absent",
+            "policy explain --principal arn:aws:iam::111122223333:user/eve --action s3:GetObject --context a=b --policy scp:1=f",
             "schema",
             "drill",
             "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
@@ -254,6 +264,9 @@ mod tests {
             "run cryptojack --input a",
             "run cryptojack --approve everything",
             "show",
+            "policy",
+            "policy --with-rollback",
+            "policy evaluate cryptojack",
             "--output xml runs",
             "drill --fault everything",
             "drill --latency soon",

@@ -8,6 +8,8 @@ mod budget;
 mod call;
 mod classify;
 mod limits;
+#[cfg(all(feature = "iam", feature = "organizations"))]
+pub mod policies;
 #[cfg(feature = "iam")]
 mod preflight;
 mod read_only;

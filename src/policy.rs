@@ -4,15 +4,22 @@
 //! elements reference".
 
 mod build;
+mod case;
 mod condition;
 mod context;
 mod document;
 mod evaluate;
+mod explain;
 mod pattern;
+mod principal;
+mod truth;
 
 pub use build::{
     DENY_ALL, allow_all, deny_all, deny_all_except_roles, revoke_older_sessions, size_without_white_space,
 };
-pub use context::Context;
+pub use case::{BadCase, Case};
+pub use context::{Context, Others};
 pub use document::{Document, Effect, Kind, Malformed, Statement};
 pub use evaluate::{Layer, Layers, Request, Trust, Verdict, evaluate, trust};
+pub use explain::{Explanation, Told, explain};
+pub use truth::Truth;

@@ -1,5 +1,8 @@
 //! `quell policy`.
 
+pub mod evaluate;
+pub mod explain;
+
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -8,21 +11,35 @@ use serde_json::{Value, json};
 use crate::model::{Accounts, Catalog, InputType, Runbook, Step, is_of_caller};
 use crate::runbook::input_of;
 
-/// Print the least IAM policy with which a runbook can be carried out
+/// Print the least IAM policy with which a runbook can be carried out, or tell what policies allow
 ///
 /// What must be read, what must be changed, and, on demand, what taking it back needs. RUNBOOK is a file or the name of a
-/// shipped runbook. The policy is for a principal that works in its own account; where the runbook enters other accounts by
-/// a role, --for caller and --for role print what each of the two needs.
+/// shipped runbook (write a file that is named like a command here with its folder: ./evaluate). The policy is for a principal
+/// that works in its own account; where the runbook enters other accounts by a role, --for caller and --for role print what
+/// each of the two needs.
 #[derive(Debug, Clone, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    /// Something else that is asked about policies.
+    #[command(subcommand)]
+    pub question: Option<Question>,
     /// A file, or the name of a shipped runbook
-    pub runbook: String,
+    #[arg(required = true)]
+    pub runbook: Option<String>,
     /// Include the permissions that only a rollback needs
     #[arg(long)]
     pub with_rollback: bool,
     /// Whose policy
     #[arg(long = "for", value_enum, value_name = "WHOM", default_value_t)]
     pub holder: Holder,
+}
+
+/// What can be asked about policies.
+#[derive(Debug, Clone, clap::Subcommand)]
+#[expect(missing_docs, reason = "what the arguments say of themselves is the help")]
+pub enum Question {
+    Evaluate(evaluate::Args),
+    Explain(Box<explain::Args>),
 }
 
 /// Who is to have a policy.

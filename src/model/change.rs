@@ -86,6 +86,10 @@ pub enum PolicyHolder {
     Account(super::AccountId),
     /// One user or role, by ARN: an identity policy or a boundary.
     Principal(String),
+    /// Whoever reaches for a resource of the account: an RCP.
+    Resources(super::AccountId),
+    /// Whoever would assume a role, by the role's ARN: its trust policy, in the place of the old one.
+    Trust(String),
 }
 
 /// What a change made, as far as undo, evidence and report need it: ids of snapshots, of a policy, of a group.

@@ -1,18 +1,23 @@
 //! The `Condition` element.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::Context;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Variables};
+use super::{Context, Truth};
 
 /// One key of one operator: `"StringEquals": {"aws:RequestedRegion": ["eu-west-3"]}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition {
-    operator: Operator,
+    /// As the policy writes it.
+    name: String,
+    /// None when AWS has no such operator.
+    operator: Option<Operator>,
     key: String,
     values: Vec<String>,
+    variables: Variables,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,8 @@ enum Test {
     StringIgnoreCase,
     StringLike,
     Arn,
+    /// Base64 on both sides.
+    Binary,
     Bool,
     Numeric(Order),
     Date(Order),
@@ -65,7 +72,8 @@ impl Operator {
         };
         let (name, if_exists) = rest.strip_suffix("IfExists").map_or((rest, false), |name| (name, true));
         let (test, negated) = match name {
-            "StringEquals" | "BinaryEquals" => (Test::String, false),
+            "StringEquals" => (Test::String, false),
+            "BinaryEquals" => (Test::Binary, false),
             "StringNotEquals" => (Test::String, true),
             "StringEqualsIgnoreCase" => (Test::StringIgnoreCase, false),
             "StringNotEqualsIgnoreCase" => (Test::StringIgnoreCase, true),
@@ -99,61 +107,94 @@ impl Operator {
 }
 
 impl Condition {
-    /// Reads one key of one operator. None when the operator is not known.
-    pub(super) fn new(operator: &str, key: &str, values: Vec<String>) -> Option<Self> {
-        Some(Self { operator: Operator::parse(operator)?, key: key.to_owned(), values })
+    /// Reads one key of one operator.
+    pub(super) fn new(operator: &str, key: &str, values: Vec<String>, variables: Variables) -> Self {
+        Self { name: operator.to_owned(), operator: Operator::parse(operator), key: key.to_owned(), values, variables }
     }
 
-    /// Whether the request fulfils it.
-    pub(super) fn holds(&self, context: &Context) -> bool {
-        let Operator { set, test, negated, if_exists } = self.operator;
-        let given = context.get(&self.key);
+    /// The operator, when it is none that AWS has.
+    pub(super) fn unknown_operator(&self) -> Option<&str> {
+        self.operator.is_none().then_some(&self.name)
+    }
+
+    /// Whether the request fulfils it. An operator that is not known, and a key of which nothing is known, leave it open.
+    pub(super) fn holds(&self, context: &Context) -> Truth {
+        let Some(Operator { set, test, negated, if_exists }) = self.operator else { return Truth::Unknown };
+        let Some(given) = context.get(&self.key) else { return Truth::Unknown };
         if test == Test::Null {
-            return self.values.iter().any(|value| value.eq_ignore_ascii_case("true") == given.is_empty());
+            return self.values.iter().any(|value| value.eq_ignore_ascii_case("true") == given.is_empty()).into();
         }
         if given.is_empty() {
-            return match set {
+            let holds = match set {
                 Some(Set::All) => true,
                 Some(Set::Any) => if_exists,
                 None => negated || if_exists,
             };
+            return holds.into();
         }
-        let one = |value: &String| self.values.iter().any(|policy| test.compare(value, policy, context)) != negated;
+        let one = |value: &String| {
+            let found = Truth::any(self.values.iter().map(|policy| self.compare(test, value, policy, context)));
+            if negated { !found } else { found }
+        };
         match set {
-            Some(Set::Any) => given.iter().any(one),
-            Some(Set::All) => given.iter().all(one),
-            None if negated => given.iter().all(one),
-            None => given.iter().any(one),
+            // Keys of several values need an operator for sets; what others do with them AWS does not say.
+            None if given.len() > 1 => Truth::Unknown,
+            Some(Set::Any) => Truth::any(given.iter().map(one)),
+            // A null set, such as an empty text, fulfils it (IAM User Guide, "Multivalued context keys").
+            Some(Set::All) => Truth::all(given.iter().filter(|value| !value.is_empty()).map(one)),
+            None => Truth::any(given.iter().map(one)),
         }
+    }
+
+    /// Compares a value of the request with a value of the policy. Only texts and ARNs may hold variables.
+    fn compare(&self, test: Test, value: &str, policy: &str, context: &Context) -> Truth {
+        let expanded = |matches: &dyn Fn(Pattern) -> bool| match Pattern::expand(policy, self.variables, context) {
+            Ok(pattern) => matches(pattern).into(),
+            Err(truth) => truth,
+        };
+        match test {
+            Test::String => expanded(&|pattern| pattern.literal() == value),
+            Test::StringIgnoreCase => expanded(&|pattern| pattern.literal().to_lowercase() == value.to_lowercase()),
+            Test::StringLike => expanded(&|pattern| pattern.matches(value)),
+            Test::Arn => expanded(&|pattern| pattern.matches_arn(value)),
+            Test::Binary => (value == policy).into(),
+            Test::Bool => value.eq_ignore_ascii_case(policy).into(),
+            Test::Numeric(order) => order.compares(number(value), number(policy)),
+            Test::Date(order) => order.compares(date(value), date(policy)),
+            Test::Ip => is_in_network(value, policy).unwrap_or(false).into(),
+            Test::Null => Truth::No,
+        }
+    }
+
+    /// What leaves it open, in words; none when it is decided.
+    pub(super) fn doubt(&self, context: &Context) -> Option<String> {
+        if self.holds(context) != Truth::Unknown {
+            return None;
+        }
+        Some(match (&self.operator, context.get(&self.key)) {
+            (None, _) => format!("the condition operator `{}` is not known", self.name),
+            (_, None) => format!("the value of `{}` is not known", self.key),
+            (Some(Operator { set: None, .. }), Some([_, _, ..])) => {
+                format!("`{}` has several values, which `{}` does not compare", self.key, self.name)
+            }
+            _ => format!("a policy variable of `{}` is not known", self.key),
+        })
     }
 }
 
-impl Test {
-    fn compare(self, value: &str, policy: &str, context: &Context) -> bool {
-        let expanded = || Pattern::expand(policy, context);
-        match self {
-            Self::String => expanded().is_some_and(|pattern| pattern.literal() == value),
-            Self::StringIgnoreCase => expanded().is_some_and(|pattern| pattern.literal().eq_ignore_ascii_case(value)),
-            Self::StringLike => expanded().is_some_and(|pattern| pattern.matches(value)),
-            Self::Arn => expanded().is_some_and(|pattern| pattern.matches_arn(value)),
-            Self::Bool => value.eq_ignore_ascii_case(policy),
-            Self::Numeric(order) => {
-                let (value, policy) = (value.parse::<f64>().ok(), policy.parse::<f64>().ok());
-                value
-                    .zip(policy)
-                    .and_then(|(value, policy)| value.partial_cmp(&policy))
-                    .is_some_and(|o| order.admits(o))
-            }
-            Self::Date(order) => {
-                date(value).zip(date(policy)).is_some_and(|(value, policy)| order.admits(value.cmp(&policy)))
-            }
-            Self::Ip => is_in_network(value, policy).unwrap_or(false),
-            Self::Null => false,
-        }
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.key, self.name, self.values.join(" | "))
     }
 }
 
 impl Order {
+    /// Texts that are not what they should be compare with nothing.
+    fn compares<T: PartialOrd>(self, value: Option<T>, policy: Option<T>) -> Truth {
+        let found = value.zip(policy).and_then(|(value, policy)| value.partial_cmp(&policy));
+        found.is_some_and(|found| self.admits(found)).into()
+    }
+
     fn admits(self, found: std::cmp::Ordering) -> bool {
         match self {
             Self::Equal => found.is_eq(),
@@ -163,6 +204,10 @@ impl Order {
             Self::GreaterOrEqual => found.is_ge(),
         }
     }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 /// A date as policies write it: ISO 8601, a day alone, or seconds since 1970.
@@ -195,7 +240,9 @@ mod tests {
     fn holds(operator: &str, policy: &[&str], request: &[&str]) -> bool {
         let values = policy.iter().map(|&value| value.to_owned()).collect();
         let context = request.iter().fold(Context::default(), |context, &value| context.with("K", value));
-        Condition::new(operator, "k", values).expect("a known operator").holds(&context)
+        let condition = Condition::new(operator, "k", values, Variables::Replaced);
+        assert_eq!(condition.unknown_operator(), None);
+        condition.holds(&context) == Truth::Yes
     }
 
     #[test]
@@ -236,6 +283,10 @@ mod tests {
             ("ForAllValues:StringEquals", &["a"], &["b", "a"], false),
             ("ForAllValues:StringEquals", &["a", "b"], &["b", "a"], true),
             ("ForAllValues:StringEquals", &["a"], &[], true),
+            ("ForAllValues:StringEquals", &["a"], &[""], true),
+            ("BinaryEquals", &["QmluYXJ5"], &["QmluYXJ5"], true),
+            ("BinaryEquals", &["QmluYXJ5"], &["qmluYXJ5"], false),
+            ("NumericEquals", &["NaN"], &["NaN"], false),
             ("ForAnyValue:StringEquals", &["a"], &[], false),
             ("ForAnyValue:StringNotEquals", &["a"], &["a", "b"], true),
             ("ForAllValues:StringNotEquals", &["a"], &["a", "b"], false),
@@ -248,7 +299,33 @@ mod tests {
     #[test]
     fn operators_that_aws_does_not_have_are_not_guessed() {
         for operator in ["StringSortOf", "NumericDateEquals", "Equals", "ForSomeValues:StringEquals", "NullIfExists"] {
-            assert!(Condition::new(operator, "k", Vec::new()).is_none(), "{operator}");
+            let condition = Condition::new(operator, "k", Vec::new(), Variables::Replaced);
+            assert_eq!(condition.unknown_operator(), Some(operator));
+            assert_eq!(condition.holds(&Context::default()), Truth::Unknown);
+            assert!(condition.doubt(&Context::default()).unwrap().contains(operator));
         }
+    }
+
+    #[test]
+    fn a_key_of_which_nothing_is_known_leaves_every_operator_open() {
+        let context = Context::new(crate::policy::Others::Unknown);
+        for operator in ["StringEquals", "StringNotEqualsIfExists", "Null", "ForAllValues:ArnLike", "Bool"] {
+            let condition = Condition::new(operator, "aws:SourceIp", vec!["true".to_owned()], Variables::Replaced);
+            assert_eq!(condition.holds(&context), Truth::Unknown, "{operator}");
+            assert_eq!(condition.doubt(&context).unwrap(), "the value of `aws:SourceIp` is not known");
+        }
+        let mut lacking = context;
+        lacking.lacks("aws:SourceIp");
+        let condition = Condition::new("Null", "aws:SourceIp", vec!["true".to_owned()], Variables::Replaced);
+        assert_eq!(condition.holds(&lacking), Truth::Yes);
+    }
+
+    #[test]
+    fn variables_are_replaced_in_the_version_that_has_them() {
+        let context = Context::default().with("aws:username", "ada").with("k", "ada");
+        let holds = |variables| {
+            Condition::new("StringEquals", "k", vec!["${aws:username}".to_owned()], variables).holds(&context)
+        };
+        assert_eq!((holds(Variables::Replaced), holds(Variables::None)), (Truth::Yes, Truth::No));
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Truth;
 use super::condition::Condition;
+use super::pattern::Variables;
 
 /// The largest text that is read. AWS's own largest policy document (the delegation policy of Organizations) has 40,000
 /// characters; depth is bounded by the reader of JSON.
@@ -17,6 +19,8 @@ pub enum Kind {
     Identity,
     /// A service control policy: as [`Kind::Identity`].
     ServiceControl,
+    /// A resource control policy: its `Principal` is everybody.
+    ResourceControl,
     /// The trust policy of a role: a `Principal`, no `Resource`.
     Trust,
     /// The policy of a resource: a `Principal`.
@@ -53,8 +57,7 @@ pub struct Statement {
     pub(super) actions: Matched<String>,
     pub(super) resources: Option<Matched<String>>,
     pub(super) conditions: Vec<Condition>,
-    /// Policy variables exist since version 2012-10-17.
-    pub(super) has_variables: bool,
+    pub(super) variables: Variables,
 }
 
 /// `Effect`.
@@ -77,10 +80,10 @@ pub(super) enum Matched<T> {
 
 impl<T> Matched<T> {
     /// Whether the element covers what `test` recognises.
-    pub(super) fn covers(&self, test: impl FnMut(&T) -> bool) -> bool {
+    pub(super) fn covers(&self, test: impl FnMut(&T) -> Truth) -> Truth {
         match self {
-            Self::Any(items) => items.iter().any(test),
-            Self::AllBut(items) => !items.iter().any(test),
+            Self::Any(items) => Truth::any(items.iter().map(test)),
+            Self::AllBut(items) => !Truth::any(items.iter().map(test)),
         }
     }
 }
@@ -89,6 +92,18 @@ impl Document {
     /// Reads the text of a policy. An element, an operator or a form that AWS does not have is an error: to overlook a part
     /// of a policy would be to misjudge it.
     pub fn parse(name: impl Into<String>, text: &str, kind: Kind) -> Result<Self, Malformed> {
+        let document = Self::parse_as_far_as_known(name, text, kind)?;
+        for (index, statement) in document.statements.iter().enumerate() {
+            if let Some(operator) = statement.conditions.iter().find_map(Condition::unknown_operator) {
+                let place = format!("policy {}, statement {}", document.name, index + 1);
+                return Err(Malformed { place, cause: format!("the condition operator `{operator}` is not known") });
+            }
+        }
+        Ok(document)
+    }
+
+    /// The same, but takes condition operators that are not known: whether their statement applies is left open.
+    pub fn parse_as_far_as_known(name: impl Into<String>, text: &str, kind: Kind) -> Result<Self, Malformed> {
         let name = name.into();
         let at = |cause: String| Malformed { place: format!("policy {name}"), cause };
         if text.len() > MOST_BYTES {
@@ -97,9 +112,9 @@ impl Document {
         let json: Value = serde_json::from_str(text).map_err(|error| at(format!("not JSON: {error}")))?;
         let Value::Object(document) = json else { return Err(at("a policy is a JSON object".to_owned())) };
         only(&document, &["Version", "Id", "Statement"]).map_err(at)?;
-        let has_variables = match document.get("Version").map(Value::as_str) {
-            Some(Some("2012-10-17")) => true,
-            None | Some(Some("2008-10-17")) => false,
+        let variables = match document.get("Version").map(Value::as_str) {
+            Some(Some("2012-10-17")) => Variables::Replaced,
+            None | Some(Some("2008-10-17")) => Variables::None,
             Some(_) => return Err(at("`Version` must be \"2012-10-17\" or \"2008-10-17\"".to_owned())),
         };
         let statements = match document.get("Statement") {
@@ -110,7 +125,7 @@ impl Document {
         let mut read = Vec::with_capacity(statements.len());
         for (index, statement) in statements.into_iter().enumerate() {
             let place = || format!("policy {name}, statement {}", index + 1);
-            let statement = Statement::parse(statement, kind, has_variables);
+            let statement = Statement::parse(statement, kind, variables);
             read.push(statement.map_err(|cause| Malformed { place: place(), cause })?);
         }
         Ok(Self { name, statements: read.into() })
@@ -118,7 +133,7 @@ impl Document {
 }
 
 impl Statement {
-    fn parse(json: &Value, kind: Kind, has_variables: bool) -> Result<Self, String> {
+    fn parse(json: &Value, kind: Kind, variables: Variables) -> Result<Self, String> {
         const ELEMENTS: [&str; 9] = [
             "Sid",
             "Effect",
@@ -150,18 +165,20 @@ impl Statement {
         let resources = matched(statement, "Resource", "NotResource", texts)?;
         let principals = matched(statement, "Principal", "NotPrincipal", principals)?;
         let needs_principal = matches!(kind, Kind::Trust | Kind::Resource);
-        match (needs_principal, &principals) {
-            (true, None) => return Err("`Principal` is missing".to_owned()),
+        let has_principal = needs_principal || kind == Kind::ResourceControl;
+        match (has_principal, &principals) {
+            (_, None) if needs_principal => return Err("`Principal` is missing".to_owned()),
             (false, Some(_)) => return Err("`Principal` has no place in this kind of policy".to_owned()),
             _ => {}
         }
         match (kind == Kind::Trust, &resources) {
             (true, Some(_)) => return Err("`Resource` has no place in a trust policy".to_owned()),
-            (false, None) => return Err("`Resource` or `NotResource` is missing".to_owned()),
+            // The policy of a resource may leave it out: it means the resource that it is attached to.
+            (false, None) if kind != Kind::Resource => return Err("`Resource` or `NotResource` is missing".to_owned()),
             _ => {}
         }
-        let conditions = conditions(statement.get("Condition"))?;
-        Ok(Self { sid, effect, principals, actions, resources, conditions, has_variables })
+        let conditions = conditions(statement.get("Condition"), variables)?;
+        Ok(Self { sid, effect, principals, actions, resources, conditions, variables })
     }
 }
 
@@ -211,7 +228,7 @@ fn principals(value: &Value) -> Option<Vec<(String, String)>> {
     Some(pairs)
 }
 
-fn conditions(value: Option<&Value>) -> Result<Vec<Condition>, String> {
+fn conditions(value: Option<&Value>, variables: Variables) -> Result<Vec<Condition>, String> {
     let operators = match value {
         None => return Ok(Vec::new()),
         Some(Value::Object(operators)) => operators,
@@ -222,8 +239,7 @@ fn conditions(value: Option<&Value>) -> Result<Vec<Condition>, String> {
         let Value::Object(keys) = keys else { return Err(format!("`{operator}` must be an object of condition keys")) };
         for (key, values) in keys {
             let values = scalars(values).ok_or_else(|| format!("`{key}` must be a text or a list of texts"))?;
-            let condition = Condition::new(operator, key, values);
-            conditions.push(condition.ok_or_else(|| format!("the condition operator `{operator}` is not known"))?);
+            conditions.push(Condition::new(operator, key, values, variables));
         }
     }
     Ok(conditions)

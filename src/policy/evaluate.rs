@@ -2,12 +2,13 @@
 
 use super::document::{Document, Effect, Kind, Matched, Statement};
 use super::pattern::Pattern;
-use super::{Context, Malformed, allow_all};
+use super::principal::{Reach, Species, Who};
+use super::{Context, Malformed, Truth, allow_all};
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The ARN of who asks, as a `Principal` element names it: a user, a role, a session.
+    /// Who asks: the ARN of a user, a role (for one of its sessions), a session, a root user; or the name of a service.
     pub principal: String,
     /// `ec2:StopInstances`.
     pub action: String,
@@ -20,16 +21,19 @@ pub struct Request {
 /// Every policy that has a say.
 #[derive(Debug, Clone, Default)]
 pub struct Layers {
-    /// Service control policies by level: root, organisational units, account. Every level must allow; within a level the
-    /// policies are a union. Empty when none apply: in the management account, without an organisation.
+    /// Service control policies of the principal's account by level: root, organisational units, account. Every level must
+    /// allow; within a level the policies are a union. Empty when none apply: in the management account, without an
+    /// organisation.
     pub scps: Vec<Vec<Document>>,
+    /// Resource control policies of the resource's account by level, likewise; AWS attaches `RCPFullAWSAccess` to each.
+    pub rcps: Vec<Vec<Document>>,
     /// The permissions boundary.
     pub boundary: Option<Vec<Document>>,
     /// Policies of the user and its groups, or of the role.
     pub identity: Vec<Document>,
     /// The session policy.
     pub session: Option<Vec<Document>>,
-    /// The policy of the resource.
+    /// The policy of the resource. Without one the resource is taken as one of the principal's account.
     pub resource: Option<Document>,
 }
 
@@ -38,6 +42,8 @@ pub struct Layers {
 pub enum Layer {
     /// Service control policies.
     ServiceControl,
+    /// Resource control policies.
+    ResourceControl,
     /// The policy of the resource.
     Resource,
     /// Policies of the user, its groups, the role.
@@ -53,6 +59,7 @@ impl Layer {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ServiceControl => "service control policy",
+            Self::ResourceControl => "resource control policy",
             Self::Resource => "resource-based policy",
             Self::Identity => "identity-based policy",
             Self::Boundary => "permissions boundary",
@@ -80,6 +87,11 @@ pub enum Verdict {
         /// The kind that should have.
         layer: Layer,
     },
+    /// It hangs on something that is not known. Never to be taken for an allowance.
+    Unknown {
+        /// What that is: each statement that decides and cannot be decided, with its reasons.
+        because: Vec<String>,
+    },
 }
 
 impl Verdict {
@@ -102,109 +114,337 @@ pub enum Trust {
     Denied,
 }
 
+/// A request, read once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub request: &'a Request,
+    pub who: Who<'a>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn read(request: &'a Request) -> Self {
+        Self { request, who: Who::read(&request.principal) }
+    }
+}
+
 impl Statement {
-    /// Whether it speaks about the request, the principal aside.
-    pub(super) fn applies(&self, request: &Request) -> bool {
-        let action = |name: &String| Pattern::plain(name).matches_ignoring_case(&request.action);
-        let resource = |name: &String| self.pattern(name, request).is_some_and(|name| name.matches(&request.resource));
-        self.actions.covers(action)
-            && self.resources.as_ref().is_none_or(|resources| resources.covers(resource))
-            && self.conditions.iter().all(|condition| condition.holds(&request.context))
+    /// Whether it speaks about the request.
+    pub(super) fn applies(&self, asked: &Asked) -> Truth {
+        match self.covers_action(asked) {
+            Truth::Yes => Truth::all([self.covers_principal(asked), self.covers_what_is_asked(asked)]),
+            other => other,
+        }
     }
 
-    fn pattern(&self, text: &str, request: &Request) -> Option<Pattern> {
-        if self.has_variables { Pattern::expand(text, &request.context) } else { Some(Pattern::plain(text)) }
+    pub(super) fn covers_action(&self, asked: &Asked) -> Truth {
+        self.actions.covers(|name| Pattern::plain(name).matches_ignoring_case(&asked.request.action).into())
     }
 
-    fn principal(&self, request: &Request) -> bool {
-        let names = |pair: &(String, String)| reach(pair, &request.principal).is_some();
-        self.principals.as_ref().is_none_or(|principals| principals.covers(names))
+    pub(super) fn covers_resource(&self, asked: &Asked) -> Truth {
+        // A variable without a value matches no resource. Whether what `NotResource` leaves out is then nothing, or the
+        // statement is void, the IAM User Guide says both ways ("Policy variables with no value", "Request information").
+        let without_value = match self.resources {
+            Some(Matched::AllBut(_)) => Truth::Unknown,
+            _ => Truth::No,
+        };
+        let matches = |name: &String| match Pattern::expand(name, self.variables, &asked.request.context) {
+            Ok(pattern) => pattern.matches_resource(&asked.request.resource).into(),
+            Err(_) if !Pattern::with_any_values(name).matches(&asked.request.resource) => Truth::No,
+            Err(truth) => truth.max(without_value),
+        };
+        self.resources.as_ref().map_or(Truth::Yes, |resources| resources.covers(matches))
+    }
+
+    fn covers_what_is_asked(&self, asked: &Asked) -> Truth {
+        let conditions = self.conditions.iter().map(|condition| condition.holds(&asked.request.context));
+        Truth::all(std::iter::once(self.covers_resource(asked)).chain(conditions))
+    }
+
+    pub(super) fn covers_principal(&self, asked: &Asked) -> Truth {
+        let meant = |(kind, name): &(String, String)| asked.who.is_meant(kind, name, &asked.request.context);
+        match &self.principals {
+            None => Truth::Yes,
+            Some(Matched::Any(entries)) => Truth::any(entries.iter().map(|entry| meant(entry).0)),
+            // To be left out takes more than one's account; and AWS may judge the account, the role and the session each
+            // for itself, so that leaving out only some of them is not reliable (IAM User Guide, "AWS JSON policy
+            // elements: NotPrincipal").
+            Some(Matched::AllBut(entries)) => {
+                let named = |reaches: &[Reach]| {
+                    let found = entries.iter().map(meant).filter(|(_, reach)| reaches.contains(reach));
+                    Truth::any(found.map(|(truth, _)| truth))
+                };
+                let itself = named(&[Reach::Itself, Reach::Role, Reach::Everyone]);
+                let mut each = vec![itself];
+                if self.effect == Effect::Deny && asked.who.account.is_some() && asked.who.species != Species::Root {
+                    each.push(named(&[Reach::Account, Reach::Everyone]));
+                    if matches!(asked.who.species, Species::RoleSession(_)) {
+                        each.push(named(&[Reach::Role, Reach::Everyone]));
+                        each.push(named(&[Reach::Itself, Reach::Everyone]));
+                    }
+                }
+                match (itself, Truth::all(each)) {
+                    (Truth::No, _) => Truth::Yes,
+                    (Truth::Yes, Truth::Yes) => Truth::No,
+                    _ => Truth::Unknown,
+                }
+            }
+        }
+    }
+
+    /// How the statement of a resource's policy names who asks; it applies already.
+    fn reaches(&self, asked: &Asked) -> Vec<(Truth, Reach)> {
+        match &self.principals {
+            None => vec![(Truth::Yes, Reach::Role)],
+            Some(Matched::AllBut(_)) => vec![(self.covers_principal(asked), Reach::Everyone)],
+            Some(Matched::Any(entries)) => {
+                let meant = |(kind, name): &(String, String)| asked.who.is_meant(kind, name, &asked.request.context);
+                entries.iter().map(meant).filter(|(truth, _)| *truth != Truth::No).collect()
+            }
+        }
     }
 }
 
 impl Document {
-    /// The first statement with this effect that applies to the request.
-    pub fn find(&self, effect: Effect, request: &Request) -> Option<&Statement> {
-        let applies = |statement: &&Statement| {
-            statement.effect == effect && statement.principal(request) && statement.applies(request)
-        };
-        self.statements.iter().find(applies)
+    fn says(&self, effect: Effect, asked: &Asked) -> Truth {
+        let statements = self.statements.iter().filter(|statement| statement.effect == effect);
+        Truth::any(statements.map(|statement| statement.applies(asked)))
     }
 }
 
-fn allows(documents: &[Document], request: &Request) -> bool {
-    documents.iter().any(|document| document.find(Effect::Allow, request).is_some())
+fn allow(documents: &[Document], asked: &Asked) -> Truth {
+    Truth::any(documents.iter().map(|document| document.says(Effect::Allow, asked)))
 }
 
-/// Decides as AWS does within one account: an explicit deny anywhere wins; every level of service control policies, the
-/// boundary and the session policy must allow; and so must an identity policy or the policy of the resource.
-pub fn evaluate(request: &Request, layers: &Layers) -> Verdict {
-    let documents = layers
-        .scps
+/// What the policy of the resource gives to who asks.
+struct Grants {
+    /// To the session or the user itself: nothing but an explicit deny stands against it.
+    direct: Truth,
+    /// To the role: the boundary and the session policy must allow it too.
+    role: Truth,
+    /// To the account: its policies must allow it too.
+    account: Truth,
+}
+
+impl Grants {
+    /// A grant to everybody, also one that conditions narrow to a role, is one to the session itself (IAM User Guide,
+    /// "How AWS enforcement code logic evaluates requests to allow or deny access", "IAM role").
+    fn of(resource: Option<&Document>, asked: &Asked) -> Self {
+        let mut grants = Self { direct: Truth::No, role: Truth::No, account: Truth::No };
+        let statements = resource.iter().flat_map(|document| document.statements.iter());
+        for statement in statements.filter(|statement| statement.effect == Effect::Allow) {
+            let applies = statement.applies(asked);
+            if applies == Truth::No {
+                continue;
+            }
+            for (truth, reach) in statement.reaches(asked) {
+                let grant = match reach {
+                    Reach::Itself | Reach::Everyone => &mut grants.direct,
+                    Reach::Role => &mut grants.role,
+                    Reach::Account => &mut grants.account,
+                };
+                *grant = Truth::any([*grant, Truth::all([applies, truth])]);
+            }
+        }
+        grants
+    }
+
+    fn any(&self) -> Truth {
+        Truth::any([self.direct, self.role, self.account])
+    }
+}
+
+impl Layers {
+    /// The documents that bind who asks, with their kinds and, for the policies of an organisation, their levels.
+    pub(super) fn documents(&self, who: &Who) -> impl Iterator<Item = (Layer, Option<usize>, &Document)> {
+        let one = |layer: Layer| move |document| (layer, None, document);
+        of_levels(Layer::ServiceControl, self.scps_for(who))
+            .chain(of_levels(Layer::ResourceControl, self.rcps_for(who)))
+            .chain(self.resource.iter().map(one(Layer::Resource)))
+            .chain(self.identity.iter().map(one(Layer::Identity)))
+            .chain(self.boundary.iter().flatten().map(one(Layer::Boundary)))
+            .chain(self.session.iter().flatten().map(one(Layer::Session)))
+    }
+
+    /// The service control policies that bind who asks.
+    pub(super) fn scps_for(&self, who: &Who) -> &[Vec<Document>] {
+        if who.is_service_linked() || who.species == Species::Service { &[] } else { &self.scps }
+    }
+
+    pub(super) fn rcps_for(&self, who: &Who) -> &[Vec<Document>] {
+        if who.is_service_linked() { &[] } else { &self.rcps }
+    }
+}
+
+fn of_levels(layer: Layer, levels: &[Vec<Document>]) -> impl Iterator<Item = (Layer, Option<usize>, &Document)> {
+    levels
         .iter()
-        .flatten()
-        .map(|document| (Layer::ServiceControl, document))
-        .chain(layers.resource.iter().map(|document| (Layer::Resource, document)))
-        .chain(layers.identity.iter().map(|document| (Layer::Identity, document)))
-        .chain(layers.boundary.iter().flatten().map(|document| (Layer::Boundary, document)))
-        .chain(layers.session.iter().flatten().map(|document| (Layer::Session, document)));
-    for (layer, document) in documents {
-        if let Some(statement) = document.find(Effect::Deny, request) {
-            return Verdict::ExplicitDeny { layer, policy: document.name.clone(), sid: statement.sid.clone() };
-        }
-    }
-    if !layers.scps.iter().all(|level| allows(level, request)) {
-        return Verdict::ImplicitDeny { layer: Layer::ServiceControl };
-    }
-    let by_resource = layers.resource.as_ref().is_some_and(|document| document.find(Effect::Allow, request).is_some());
-    if !by_resource && !allows(&layers.identity, request) {
-        return Verdict::ImplicitDeny { layer: Layer::Identity };
-    }
-    let narrowed = [(Layer::Boundary, &layers.boundary), (Layer::Session, &layers.session)];
-    for (layer, documents) in narrowed {
-        if documents.as_ref().is_some_and(|documents| !allows(documents, request)) {
-            return Verdict::ImplicitDeny { layer };
-        }
-    }
-    Verdict::Allowed
+        .enumerate()
+        .flat_map(move |(level, documents)| documents.iter().map(move |document| (layer, Some(level), document)))
 }
 
-/// What a trust policy says about a principal that asks for `request.action` (`sts:AssumeRole`).
+/// Decides as AWS does (IAM User Guide, "Policy evaluation logic"): an explicit deny anywhere wins; every level of service
+/// and resource control policies must allow. Within an account, a policy of the principal or of the resource must allow,
+/// and what the principal's policies allow, the boundary and the session policy must allow too. Across accounts both sides
+/// must. What hangs on something that is not known is [`Verdict::Unknown`].
+pub fn evaluate(request: &Request, layers: &Layers) -> Verdict {
+    let asked = &Asked::read(request);
+    let mut denied = Truth::No;
+    for (layer, _, document) in layers.documents(&asked.who) {
+        for statement in document.statements.iter().filter(|statement| statement.effect == Effect::Deny) {
+            match statement.applies(asked) {
+                Truth::Yes => {
+                    let (policy, sid) = (document.name.clone(), statement.sid.clone());
+                    return Verdict::ExplicitDeny { layer, policy, sid };
+                }
+                applies => denied = denied.max(applies),
+            }
+        }
+    }
+    let needed = needed(asked, layers);
+    if let Some((layer, _)) = needed.iter().find(|(_, truth)| *truth == Truth::No) {
+        return Verdict::ImplicitDeny { layer: *layer };
+    }
+    if denied == Truth::No && needed.iter().all(|(_, truth)| *truth == Truth::Yes) {
+        return Verdict::Allowed;
+    }
+    Verdict::Unknown { because: doubts(asked, layers) }
+}
+
+/// What must hold for an allowance, each with the kind of policy that fails when it does not.
+fn needed(asked: &Asked, layers: &Layers) -> Vec<(Layer, Truth)> {
+    let every = |levels: &[Vec<Document>]| Truth::all(levels.iter().map(|level| allow(level, asked)));
+    let mut needed = vec![
+        (Layer::ServiceControl, every(layers.scps_for(&asked.who))),
+        (Layer::ResourceControl, every(layers.rcps_for(&asked.who))),
+    ];
+    let narrowed = |documents: Option<&Vec<Document>>| documents.map_or(Truth::Yes, |all| allow(all, asked));
+    let (boundary, session) = (narrowed(layers.boundary.as_ref()), narrowed(layers.session.as_ref()));
+    let grants = Grants::of(layers.resource.as_ref(), asked);
+    let identity = allow(&layers.identity, asked);
+    match Relation::of(asked, layers) {
+        Relation::Service => needed.push((Layer::Resource, grants.any())),
+        Relation::BothSides => needed.extend([
+            (Layer::Resource, grants.any()),
+            (Layer::Identity, identity),
+            (Layer::Boundary, boundary),
+            (Layer::Session, session),
+        ]),
+        relation => {
+            let trusted = if relation == Relation::Delegated { grants.account } else { Truth::Yes };
+            let by_identity = Truth::all([identity, trusted]);
+            let either = Truth::any([grants.direct, grants.role, by_identity]);
+            let layer = if trusted == Truth::No { Layer::Resource } else { Layer::Identity };
+            needed.push((layer, either));
+            for (layer, limit) in [(Layer::Boundary, boundary), (Layer::Session, session)] {
+                needed.push((layer, Truth::any([grants.direct, limit])));
+            }
+        }
+    }
+    needed
+}
+
+/// How the principal and the resource stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relation {
+    /// In one account: either side may allow.
+    OneAccount,
+    /// In one account, but the resource's policy must let the account's own policies count: the trust policies of roles and
+    /// the policies of keys.
+    Delegated,
+    /// In two accounts: both sides must allow.
+    BothSides,
+    /// A service: it has no policies of its own.
+    Service,
+}
+
+impl Relation {
+    fn of(asked: &Asked, layers: &Layers) -> Self {
+        if asked.who.species == Species::Service {
+            return Self::Service;
+        }
+        if layers.resource.is_none() {
+            return Self::OneAccount;
+        }
+        if crosses_accounts(asked) {
+            return Self::BothSides;
+        }
+        if has_the_last_word(&asked.request.action, &asked.request.resource) {
+            return Self::Delegated;
+        }
+        Self::OneAccount
+    }
+}
+
+/// Whether the resource is known to be in another account than who asks: by `aws:ResourceAccount`, or by its ARN.
+pub(super) fn crosses_accounts(asked: &Asked) -> bool {
+    let given = asked.request.context.get("aws:ResourceAccount").and_then(<[String]>::first).map(String::as_str);
+    let of_resource = given.or_else(|| Who::read(&asked.request.resource).account);
+    of_resource.zip(asked.who.account).is_some_and(|(resource, principal)| resource != principal)
+}
+
+/// Whether the policy of the resource must allow whatever the principal's policies say: roles that are assumed, and keys.
+pub(super) fn has_the_last_word(action: &str, resource: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    let is = |service: &str, kind: &str| {
+        let mut parts = resource.splitn(6, ':').skip(2);
+        parts.next() == Some(service) && parts.nth(2).is_some_and(|name| name.starts_with(kind))
+    };
+    (action.starts_with("sts:") && is("iam", "role/")) || (action.starts_with("kms:") && is("kms", "key/"))
+}
+
+/// The statements that leave the decision open, with what is not known about each.
+fn doubts(asked: &Asked, layers: &Layers) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for (layer, _, document) in layers.documents(&asked.who) {
+        for (index, statement) in document.statements.iter().enumerate() {
+            if statement.applies(asked) == Truth::Unknown {
+                let reasons = statement.doubts(asked).join(", ");
+                let place = statement.place(index);
+                doubts.push(format!("{} `{}`, {place}: {reasons}", layer.as_str(), document.name));
+            }
+        }
+    }
+    doubts
+}
+
+impl Statement {
+    /// Its `Sid`, or its number.
+    pub(super) fn place(&self, index: usize) -> String {
+        self.sid.as_ref().map_or_else(|| format!("statement {}", index + 1), |sid| format!("statement `{sid}`"))
+    }
+
+    /// What is not known about it.
+    pub(super) fn doubts(&self, asked: &Asked) -> Vec<String> {
+        let mut doubts = Vec::new();
+        if self.covers_principal(asked) == Truth::Unknown {
+            doubts.push("whether it means the principal is not known".to_owned());
+        }
+        if self.covers_resource(asked) == Truth::Unknown {
+            doubts.push("a policy variable of its resource has no value that is known".to_owned());
+        }
+        doubts.extend(self.conditions.iter().filter_map(|condition| condition.doubt(&asked.request.context)));
+        doubts
+    }
+}
+
+/// What a trust policy says about a principal that asks for `request.action` (`sts:AssumeRole`). What is not known is not
+/// trusted.
 pub fn trust(document: &Document, request: &Request) -> Trust {
-    if document.find(Effect::Deny, request).is_some() {
+    let asked = &Asked::read(request);
+    if document.says(Effect::Deny, asked) != Truth::No {
         return Trust::Denied;
     }
-    let allowing = document.statements.iter().filter(|s| s.effect == Effect::Allow && s.applies(request));
+    let allowing = document.statements.iter().filter(|statement| statement.effect == Effect::Allow);
     let mut best = Trust::None;
-    for statement in allowing {
-        match &statement.principals {
-            Some(Matched::Any(pairs)) => {
-                for found in pairs.iter().filter_map(|pair| reach(pair, &request.principal)) {
-                    if found == Trust::Principal {
-                        return Trust::Principal;
-                    }
-                    best = found;
-                }
+    for statement in allowing.filter(|statement| statement.applies(asked) == Truth::Yes) {
+        for (_, reach) in statement.reaches(asked).iter().filter(|(truth, _)| *truth == Truth::Yes) {
+            match reach {
+                Reach::Itself | Reach::Role => return Trust::Principal,
+                Reach::Account | Reach::Everyone => best = Trust::Account,
             }
-            Some(Matched::AllBut(_)) if statement.principal(request) => best = Trust::Account,
-            _ => {}
         }
     }
     best
-}
-
-/// Whether an entry of a `Principal` element means `principal`, and how closely.
-fn reach((kind, name): &(String, String), principal: &str) -> Option<Trust> {
-    if kind != "AWS" {
-        return (name == principal).then_some(Trust::Principal);
-    }
-    let account = principal.split(':').nth(4).unwrap_or_default();
-    let is_account = name == account || name.strip_suffix(":root").is_some_and(|head| head.ends_with(account));
-    match () {
-        () if name == principal => Some(Trust::Principal),
-        () if name == "*" || (!account.is_empty() && is_account) => Some(Trust::Account),
-        () => None,
-    }
 }
 
 impl Layers {
@@ -326,7 +566,7 @@ mod tests {
                     boundary: Some(all()),
                     session: Some(all()),
                     identity: all(),
-                    resource: None,
+                    ..Layers::default()
                 },
                 Verdict::Allowed,
             ),
@@ -407,7 +647,7 @@ mod tests {
                 boundary: Some(level(place == 1)),
                 identity: level(place == 2),
                 session: Some(level(place == 3)),
-                resource: None,
+                ..Layers::default()
             };
             let is_explicit = matches!(evaluate(&request("ec2:StopInstances", EVE), &layers), Verdict::ExplicitDeny { .. });
             prop_assert!(is_explicit);

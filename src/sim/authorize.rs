@@ -215,6 +215,7 @@ fn refusal(call: &Call, permission: &Permission, verdict: &Verdict) -> Refusal {
         Verdict::ImplicitDeny { layer } => {
             format!("because no {} allows the {} action", layer.as_str(), permission.action)
         }
+        Verdict::Unknown { because } => format!("because it cannot be decided: {}", because.join("; ")),
     };
     let Permission { action, resource, .. } = permission;
     let who = &call.principal.arn;

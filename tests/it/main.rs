@@ -1,8 +1,11 @@
 //! The only integration-test binary: one link of the AWS SDK instead of many.
 //!
-//! Without AWS features only the engine is tested, over a toy world; all else needs the default features.
+//! Without AWS features only the engine, over a toy world, and the evaluator of policies are tested; all else needs the
+//! default features.
 
 mod engine;
+mod node;
+mod policy;
 mod toy;
 
 #[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
@@ -33,6 +36,8 @@ mod least_privilege;
 mod one_region;
 #[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod organization;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+mod policy_command;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod profiles;
 #[cfg(feature = "aws")]

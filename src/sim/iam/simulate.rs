@@ -71,6 +71,7 @@ fn result(request: &Request, verdict: &Verdict, has_boundary: bool) -> Vec<Xml> 
         Verdict::Allowed => ("allowed", None, None),
         Verdict::ExplicitDeny { layer, policy, .. } => ("explicitDeny", Some(policy), Some(*layer)),
         Verdict::ImplicitDeny { layer } => ("implicitDeny", None, Some(*layer)),
+        Verdict::Unknown { .. } => ("implicitDeny", None, None),
     };
     let statement =
         |policy: &String| vec![Xml::text("SourcePolicyId", policy), Xml::text("SourcePolicyType", "IAM Policy")];
