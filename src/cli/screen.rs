@@ -221,7 +221,7 @@ impl Remarks {
 
     /// Writes the last one: the drawn lines go, and do not come back.
     pub fn end(&self, text: &str) {
-        self.0.wipe();
+        self.0.close();
         self.write(text);
     }
 }

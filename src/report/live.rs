@@ -41,6 +41,16 @@ pub trait View: Clone + Send + Sync + 'static {
 pub struct Live {
     bar: ProgressBar,
     terminal: Arc<dyn TermLike>,
+    stage: Arc<Mutex<Stage>>,
+}
+
+/// Whether views may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// They may.
+    Open,
+    /// The program leaves while its work still goes on: nothing is drawn any more.
+    Closed,
 }
 
 /// A view that is shown until this is dropped.
@@ -58,7 +68,7 @@ impl Live {
         let foot = Foot { terminal: Arc::clone(&terminal), drawn: Mutex::default() };
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like_with_hz(Box::new(foot), 20));
         bar.finish_and_clear();
-        Self { bar, terminal }
+        Self { bar, terminal, stage: Arc::new(Mutex::new(Stage::Open)) }
     }
 
     /// Shows a view, instead of the one before it, and lets indicatif draw it ten times a second.
@@ -72,9 +82,12 @@ impl Live {
             let _ = out.write_str(CURSOR_LINE);
         };
         let template = ProgressStyle::with_template("{view}").expect("it names one key");
-        self.bar.set_style(template.with_key("view", draw));
-        self.bar.reset();
-        self.bar.enable_steady_tick(TICK);
+        let stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        if *stage == Stage::Open {
+            self.bar.set_style(template.with_key("view", draw));
+            self.bar.reset();
+            self.bar.enable_steady_tick(TICK);
+        }
         Showing(self.clone())
     }
 
@@ -87,9 +100,15 @@ impl Live {
         });
     }
 
-    /// Takes the view off for good: nothing is drawn any more.
+    /// Takes the view off.
     pub fn wipe(&self) {
         self.bar.finish_and_clear();
+    }
+
+    /// Takes the view off for good: nothing is drawn any more, whatever is still going on.
+    pub fn close(&self) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Closed;
+        self.wipe();
     }
 }
 
