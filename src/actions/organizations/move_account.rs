@@ -98,8 +98,7 @@ impl Action for MoveAccount {
         "organizations:MoveAccount",
     ];
     const UNDO_PERMISSIONS: &'static [&'static str] = &[];
-    const EXAMPLE: &'static str =
-        "{ id: lock, uses: organizations.move-account, with: { to: ou-ab12-11111111 }, accounts_of: [rogue] }";
+    const EXAMPLE: &'static str = "{ id: lock, uses: organizations.move-account, with: { to: ou-ab12-11111111 } }";
 
     async fn discover(
         &self,
