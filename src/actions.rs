@@ -27,6 +27,8 @@ pub fn table() -> Table {
     let actions: Vec<Box<dyn DynAction>> = vec![
         #[cfg(feature = "organizations")]
         Box::new(organizations::deny_all::DenyAll),
+        #[cfg(feature = "organizations")]
+        Box::new(organizations::move_account::MoveAccount),
         #[cfg(feature = "iam")]
         Box::new(iam::deactivate_access_keys::DeactivateAccessKeys),
         #[cfg(feature = "iam")]

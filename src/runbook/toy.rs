@@ -20,6 +20,11 @@ const INSTANCE: KindSpec = KindSpec {
     ],
 };
 const USER: KindSpec = KindSpec { name: "iam.user", scope: Scope::Global, fields: &[field("name", FieldType::Text)] };
+const PRINCIPAL: KindSpec = KindSpec {
+    name: "iam.principal",
+    scope: Scope::Global,
+    fields: &[field("arn", FieldType::Text), field("seen", FieldType::Bool), field("type", FieldType::Text)],
+};
 
 fn action(name: &'static str, tier: Tier, kinds: &'static [&'static str], params: schemars::Schema) -> ActionSpec {
     ActionSpec {
@@ -70,7 +75,7 @@ pub(super) fn catalog() -> Catalog {
         action("organizations.deny-all", Tier::Disruptive, &["account"], deny),
         action("iam.deactivate-access-keys", Tier::Reversible, user, none()),
         action("iam.deny-all", Tier::Disruptive, &["iam.user", "iam.role"], none()),
-        action("iam.revoke-sessions", Tier::Disruptive, &["iam.user", "iam.role"], none()),
+        action("iam.revoke-sessions", Tier::Disruptive, &["iam.user", "iam.role", "iam.principal"], none()),
         action("iam.remove-login-profile", Tier::Disruptive, user, none()),
         action("ec2.protect", Tier::Reversible, instance, none()),
         action("ec2.tag", Tier::Reversible, instance, tags(true)),
@@ -82,16 +87,23 @@ pub(super) fn catalog() -> Catalog {
         "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"],
         "additionalProperties": false,
     });
+    let key_and_since = json_schema!({
+        "type": "object",
+        "properties": { "key": { "type": "string" }, "since": { "type": "string" } },
+        "required": ["key"],
+        "additionalProperties": false,
+    });
     let source =
         |name, kind, params| SourceSpec { name, kind, title: "Some.", permissions: &["iam:ListUsers"], params };
     let sources = [
         source("ec2.instances", "ec2.instance", none()),
         source("iam.users", "iam.user", none()),
         source("iam.owner-of-key", "iam.user", key),
+        source("iam.sessions-of-key", "iam.principal", key_and_since),
     ];
     Catalog {
         actions: actions.into_iter().map(|action| (action.name.to_owned(), action)).collect(),
         sources: sources.into_iter().map(|source| (source.name.to_owned(), source)).collect(),
-        kinds: [INSTANCE, USER].into_iter().map(|kind| (kind.name.to_owned(), kind)).collect(),
+        kinds: [INSTANCE, USER, PRINCIPAL].into_iter().map(|kind| (kind.name.to_owned(), kind)).collect(),
     }
 }

@@ -15,6 +15,7 @@ use quell::model::{
     Target, Targets, Verdict,
 };
 use quell::sim::Sim;
+use quell::sim::organizations;
 use quell::sim::scenario::{Facts, Scenario};
 use serde_json::{Map, Value, json};
 
@@ -389,6 +390,49 @@ async fn an_account_is_quarantined_and_released() {
     let drive = Drive::new(&lab, "organizations.deny-all", with, &lab.global(), &[account]);
     drive.there_and_back().await;
     drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_is_moved_to_a_quarantine_unit_and_back() {
+    let lab = Lab::new().await;
+    let unit = |deny: Option<&str>| {
+        let mut id = String::new();
+        lab.sim.change(|world| {
+            let organization = world.organization.as_mut().unwrap();
+            let root = organization.root.clone();
+            id = organization.add_unit(&mut world.rng, "quarantine", &root);
+            if let Some(content) = deny {
+                let (name, content) = (format!("close-{id}"), content.to_owned());
+                let (description, tags) = (String::new(), std::collections::BTreeMap::new());
+                let policy = organizations::Policy { name, description, content, aws_managed: false, tags };
+                organization.policies.insert(format!("p-{id}"), policy);
+                organization.attach(&id.clone(), &format!("p-{id}"));
+            }
+        });
+        id
+    };
+    let id = ResourceId::new(lab.facts.breached_account.as_str()).unwrap();
+    let account = [Resource { kind: Kind::new("account"), id, target: lab.global(), fields: Map::new() }];
+    let closed = unit(Some(&quell::policy::deny_all_except_roles(&["arn:aws:iam::*:role/ir/IRResponder"])));
+    let drive = Drive::new(&lab, "organizations.move-account", json!({ "to": closed }), &lab.global(), &account);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+
+    // What somebody moved on meanwhile stays where it is.
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    let open = unit(None);
+    lab.sim.change(|world| {
+        let members = &mut world.organization.as_mut().unwrap().members;
+        members.get_mut(&lab.facts.breached_account).unwrap().parent = open.clone();
+    });
+    let cx = lab.enter(&lab.global(), Access::Write).await;
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains(&open), "{error}");
+
+    let nowhere = Drive::new(&lab, "organizations.move-account", json!({ "to": open }), &lab.global(), &account);
+    let decision = nowhere.decide(&nowhere.look().await[0]).await;
+    assert!(matches!(&decision, Decision::Refuse(why) if why.contains("no policy denies")), "{decision:?}");
 }
 
 #[tokio::test(start_paused = true)]
