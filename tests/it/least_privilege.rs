@@ -243,6 +243,11 @@ const FOR_OTHER_WAYS: [(&str, &[&str]); 8] = [
     ),
     // Spot machines.
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
+    // Machines of an Auto Scaling group.
+    (
+        "ec2.suspend-launchers",
+        &["autoscaling:DescribeAutoScalingGroups", "autoscaling:ResumeProcesses", "autoscaling:SuspendProcesses"],
+    ),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
     // A key that led to roles; and where no event history says so, the policies that would have let it.
