@@ -7,8 +7,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
 use aws_sdk_ec2::types::{
-    Filter, Instance, InstanceMarketOptionsRequest, InstanceType, MarketType, RequestLaunchTemplateData,
-    SpotInstanceType, SpotMarketOptions,
+    Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecification,
+    FleetLaunchTemplateSpecificationRequest, FleetType, Instance, InstanceMarketOptionsRequest, InstanceType,
+    LaunchTemplateConfig, MarketType, RequestLaunchTemplateData, Reservation, SpotFleetRequestConfigData,
+    SpotInstanceType, SpotMarketOptions, TargetCapacitySpecificationRequest,
 };
 use quell::approval::Flags;
 use quell::cloud::{CloudSessions, Options};
@@ -86,14 +88,20 @@ impl Lab {
         (aws_sdk_ec2::Client::new(&cx.sdk), aws_sdk_autoscaling::Client::new(&cx.sdk))
     }
 
-    /// A group that keeps three machines running.
-    async fn found_group(&self) {
-        let (ec2, scaling) = self.clients().await;
+    /// What the intruder's launchers launch.
+    async fn found_template(&self) {
+        let (ec2, _) = self.clients().await;
         let images = ec2.describe_images().owners("amazon").send().await.unwrap();
         let image = images.images()[0].image_id().unwrap();
         let data = RequestLaunchTemplateData::builder().image_id(image).instance_type(InstanceType::C54xlarge);
         let template = ec2.create_launch_template().launch_template_name(MINERS);
         template.launch_template_data(data.build()).send().await.unwrap();
+    }
+
+    /// A group that keeps three machines running.
+    async fn found_group(&self) {
+        self.found_template().await;
+        let (_, scaling) = self.clients().await;
         let template = LaunchTemplateSpecification::builder().launch_template_name(MINERS).build();
         let zone = format!("{}a", self.target.region);
         let group = scaling.create_auto_scaling_group().auto_scaling_group_name(MINERS).launch_template(template);
@@ -112,12 +120,29 @@ impl Lab {
         wait(60).await;
     }
 
+    /// A fleet of each kind that maintains two Spot machines.
+    async fn found_fleets(&self) {
+        self.found_template().await;
+        let (ec2, _) = self.clients().await;
+        let template = FleetLaunchTemplateSpecificationRequest::builder().launch_template_name(MINERS).build();
+        let template = FleetLaunchTemplateConfigRequest::builder().launch_template_specification(template).build();
+        let capacity = TargetCapacitySpecificationRequest::builder().total_target_capacity(2).build();
+        let fleet = ec2.create_fleet().launch_template_configs(template).target_capacity_specification(capacity);
+        fleet.r#type(FleetType::Maintain).send().await.unwrap();
+        let template = FleetLaunchTemplateSpecification::builder().launch_template_name(MINERS).build();
+        let template = LaunchTemplateConfig::builder().launch_template_specification(template).build();
+        let config = SpotFleetRequestConfigData::builder().target_capacity(2).launch_template_configs(template);
+        let config = config.iam_fleet_role(format!("arn:aws:iam::{}:role/fleet", self.target.account)).build();
+        ec2.request_spot_fleet().spot_fleet_request_config(config).send().await.unwrap();
+        wait(60).await;
+    }
+
     /// The states of the machines that a filter lets pass, sorted; terminated ones as long as they are shown.
     async fn states(&self, filter: (&str, &str)) -> Vec<String> {
         let (ec2, _) = self.clients().await;
         let filter = Filter::builder().name(filter.0).values(filter.1).build();
         let answer = ec2.describe_instances().filters(filter).send().await.unwrap();
-        let instances = answer.reservations().iter().flat_map(|reservation| reservation.instances());
+        let instances = answer.reservations().iter().flat_map(Reservation::instances);
         let state = |instance: &Instance| instance.state()?.name().map(ToString::to_string);
         let mut states: Vec<String> = instances.filter_map(state).collect();
         states.sort();
@@ -253,4 +278,22 @@ async fn a_stopped_machine_of_a_persistent_request_stays_stopped() {
     let back = lab.take_back().await;
     assert_eq!(back.outcome, RunOutcome::RolledBack, "{back:#?}");
     assert_eq!(lab.states(SPOT).await, ["running"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fleets_are_emptied_before_their_machines_end_and_refilled_on_the_way_back() {
+    let lab = Lab::new();
+    lab.found_fleets().await;
+    let steps = "  - { id: launchers, uses: ec2.suspend-launchers, on: rogue }\n\
+                 \x20 - { id: end, uses: ec2.terminate-instances, on: rogue, needs: [launchers], \
+                 with: { evidence: waived } }";
+    let summary = lab.run(&on_those(&lab, "lifecycle == \"spot\"", steps)).await;
+    assert_eq!(summary.outcome, RunOutcome::Contained, "{summary:#?}");
+    wait(1800).await;
+    assert_eq!(lab.states(SPOT).await, ["terminated"; 4], "two of each kind, and no others");
+
+    lab.take_back().await;
+    wait(300).await;
+    let running = lab.states(SPOT).await.into_iter().filter(|state| state == "running").count();
+    assert_eq!(running, 4, "both have their capacity back");
 }

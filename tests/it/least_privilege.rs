@@ -243,10 +243,18 @@ const FOR_OTHER_WAYS: [(&str, &[&str]); 8] = [
     ),
     // Spot machines.
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
-    // Machines of an Auto Scaling group.
+    // Machines of an Auto Scaling group or a fleet.
     (
         "ec2.suspend-launchers",
-        &["autoscaling:DescribeAutoScalingGroups", "autoscaling:ResumeProcesses", "autoscaling:SuspendProcesses"],
+        &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:ResumeProcesses",
+            "autoscaling:SuspendProcesses",
+            "ec2:DescribeFleets",
+            "ec2:DescribeSpotFleetRequests",
+            "ec2:ModifyFleet",
+            "ec2:ModifySpotFleetRequest",
+        ],
     ),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),

@@ -1,10 +1,14 @@
 //! `ec2.suspend-launchers`
 
-use std::collections::{BTreeMap, HashMap};
+mod fleet;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use fleet::{Fleet, Kind};
 
 use crate::actions::autoscaling::{self, Group};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
@@ -12,6 +16,9 @@ use crate::model::{ActionError, Effect, Resource, Tier, Undo, Verdict};
 
 /// The tag that Auto Scaling gives to what it launches. Nobody else can set a tag that begins with `aws:`.
 const OF_GROUP: &str = "aws:autoscaling:groupName";
+
+/// Both kinds of fleet.
+const KINDS: [Kind; 2] = [Kind::Ec2Fleet, Kind::SpotFleet];
 
 /// Suspends what would launch instances again.
 pub struct SuspendLaunchers;
@@ -26,6 +33,18 @@ pub struct Params {}
 pub struct Prior {
     /// The Auto Scaling group that it is in.
     pub group: Option<Group>,
+    /// The fleet that launched it.
+    pub fleet: Option<Fleet>,
+}
+
+impl Prior {
+    /// What launches, in words.
+    fn launching(&self) -> Vec<String> {
+        let group = self.group.as_ref().filter(|group| !group.running().is_empty());
+        let group = group.map(|group| format!("Auto Scaling group {}", group.name));
+        let fleet = self.fleet.as_ref().filter(|fleet| fleet.launches()).map(Fleet::described);
+        group.into_iter().chain(fleet).collect()
+    }
 }
 
 /// What was done about one instance's launchers.
@@ -44,16 +63,26 @@ impl Action for SuspendLaunchers {
     const KINDS: &'static [&'static str] = &["ec2.instance"];
     const TITLE: &'static str = "Suspend what would launch the instances again";
     const DESCRIPTION: &'static str = "Finds what launched each instance and makes it stand still: an Auto Scaling group has \
-        every process suspended that is not suspended yet. It comes before `ec2.isolate` and `ec2.stop-instances`: a group \
+        every process suspended that is not suspended yet; a fleet that maintains its capacity has that set to zero, with a \
+        policy that lets its machines go on. It comes before `ec2.isolate` and `ec2.stop-instances`: a group \
         that is not suspended terminates an instance that was stopped, or that its load balancer does not reach, and \
-        launches another. The group stands still for all its instances, also those that are not in the set.\n\n\
+        launches another. A group or fleet stands still for all its instances, also those that are not in the set. Machines \
+        of a Spot Fleet cannot be stopped, only isolated or terminated.\n\n\
         A Spot request of its own is not touched, so that its instance can still be stopped: a stop disables the request, \
         and it launches nothing until its instance is started or terminated.\n\n\
-        AWS pages: *Suspend and resume Amazon EC2 Auto Scaling processes*, *Manage your Spot Instances*.";
-    const UNDO: &'static str = "Resumes exactly the processes that it suspended, when no instance of the group is stopped any \
-        more: a resumed group would terminate it.";
-    const PERMISSIONS: &'static [&'static str] =
-        &["autoscaling:DescribeAutoScalingGroups", "autoscaling:SuspendProcesses", "ec2:DescribeInstances"];
+        AWS pages: *Suspend and resume Amazon EC2 Auto Scaling processes*, *ModifyFleet*, \
+        *ModifySpotFleetRequest*, *Manage your Spot Instances*.";
+    const UNDO: &'static str = "Resumes exactly the processes that it suspended, and sets the fleet's capacity and policy \
+        back, when no instance of the group or fleet is stopped any more: it would be replaced.";
+    const PERMISSIONS: &'static [&'static str] = &[
+        "autoscaling:DescribeAutoScalingGroups",
+        "autoscaling:SuspendProcesses",
+        "ec2:DescribeFleets",
+        "ec2:DescribeInstances",
+        "ec2:DescribeSpotFleetRequests",
+        "ec2:ModifyFleet",
+        "ec2:ModifySpotFleetRequest",
+    ];
     const UNDO_PERMISSIONS: &'static [&'static str] = &["autoscaling:ResumeProcesses"];
     const EXAMPLE: &'static str = "{ id: launchers, uses: ec2.suspend-launchers, on: rogue }";
     const BATCH: usize = 50;
@@ -63,30 +92,38 @@ impl Action for SuspendLaunchers {
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
-        let launching = found.prior.group.as_ref().filter(|group| !group.running().is_empty());
-        let Some(group) = launching else { return Decision::Already };
-        let undo = Undo::by("resume the processes that were suspended here");
-        let summary = format!("suspend what launches {} again: Auto Scaling group {}", found.resource, group.name);
-        let before = format!("{} of the group's processes run", group.running().len());
-        let proposal = Proposal::new(summary, before, "all its processes suspended", undo);
-        Decision::Change(proposal.noting(format!(
-            "{} stands still for all its instances: nothing is launched, replaced or scaled",
-            group.name
-        )))
+        let launching = found.prior.launching();
+        if launching.is_empty() {
+            return Decision::Already;
+        }
+        let what = launching.join(" and ");
+        let undo = Undo::by("let them launch again as before");
+        let summary = format!("suspend what launches {} again: {what}", found.resource);
+        let proposal = Proposal::new(summary, "it would be replaced", "suspended", undo);
+        Decision::Change(
+            proposal.noting(format!("{what} stands still for all its instances: nothing is launched or replaced")),
+        )
     }
 
     fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
-        let arn = |prior: &Prior| prior.group.as_ref().map(|group| group.arn.clone());
-        (arn(now).is_some() && arn(approved) != arn(now)).then(|| "it belongs to another group by now".to_owned())
+        let group = |prior: &Prior| prior.group.as_ref().map(|group| group.arn.clone());
+        (group(now).is_some() && group(approved) != group(now)).then(|| "it belongs to another group by now".to_owned())
     }
 
     async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
         let client = autoscaling::client(cx);
-        // Many instances of one group are one request.
+        let ec2 = super::client(cx);
+        // Many instances of one group or fleet are one request.
         let mut suspended: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for group in items.iter().filter_map(|item| item.prior.group.as_ref()) {
-            if !suspended.contains_key(group.name.as_str()) {
+        let mut emptied: BTreeSet<&str> = BTreeSet::new();
+        for Item { prior, .. } in items {
+            if let Some(group) = prior.group.as_ref().filter(|group| !suspended.contains_key(group.name.as_str())) {
                 suspended.insert(&group.name, group.suspend(&client).await?);
+            }
+            if let Some(fleet) = prior.fleet.as_ref().filter(|fleet| fleet.launches())
+                && emptied.insert(&fleet.id)
+            {
+                fleet.suspend(&ec2).await?;
             }
         }
         let effect = |item: &Item<Prior>| {
@@ -98,18 +135,25 @@ impl Action for SuspendLaunchers {
 
     fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
         let suspended = |prior: &Prior| prior.group.as_ref().map(|group| group.suspended.clone());
-        match (suspended(prior), suspended(now)) {
-            (Some(then), Some(now)) if then != now => {
-                Verdict::Unproven { why: "the group's suspended processes are not those from before".to_owned() }
-            }
-            _ => Verdict::Proven,
+        let differs = match (suspended(prior), suspended(now)) {
+            (Some(then), Some(now)) => then != now,
+            _ => false,
+        };
+        if differs || (now.fleet.is_some() && prior.fleet != now.fleet) {
+            return Verdict::Unproven { why: "what launches it is not as it was before".to_owned() };
         }
+        Verdict::Proven
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
-        let Some(group) = &item.prior.group else { return Ok(()) };
         let done: Option<Done> = serde_json::from_value(effect.clone()).ok();
-        group.resume(cx, &done.map_or_else(|| group.running(), |done| done.processes)).await
+        if let Some(group) = &item.prior.group {
+            group.resume(cx, &done.map_or_else(|| group.running(), |done| done.processes)).await?;
+        }
+        match &item.prior.fleet {
+            Some(fleet) => super::unless_gone(fleet.resume(cx).await),
+            None => Ok(()),
+        }
     }
 }
 
@@ -119,19 +163,35 @@ async fn found(cx: &Ctx, members: &[Resource]) -> Result<Vec<Found<Prior>>, Acti
     let groups = autoscaling::described(&autoscaling::client(cx), names).await?;
     let groups: HashMap<String, Group> =
         groups.iter().map(Group::of).map(|group| (group.name.clone(), group)).collect();
+    let fleets = fleets(cx, &origins).await?;
     let found = members.iter().filter_map(|member| {
         let tags = origins.get(member.id.as_str())?;
         let group = tags.get(OF_GROUP).and_then(|name| groups.get(name)).cloned();
-        Some(Found { member: member.id.clone(), resource: member.id.clone(), prior: Prior { group } })
+        let fleet = KINDS.iter().find_map(|kind| fleets.get(tags.get(kind.tag())?)).cloned();
+        Some(Found { member: member.id.clone(), resource: member.id.clone(), prior: Prior { group, fleet } })
     });
     Ok(found.collect())
+}
+
+/// The fleets of those kinds that any instance comes from.
+async fn fleets(
+    cx: &Ctx,
+    origins: &HashMap<String, BTreeMap<String, String>>,
+) -> Result<BTreeMap<String, Fleet>, ActionError> {
+    let client = super::client(cx);
+    let mut fleets = BTreeMap::new();
+    for kind in KINDS.into_iter().filter(|kind| origins.values().any(|tags| tags.contains_key(kind.tag()))) {
+        fleets.extend(fleet::all(&client, kind).await?);
+    }
+    Ok(fleets)
 }
 
 /// What would replace these instances, in words, by their ids.
 pub(super) async fn launching(cx: &Ctx, members: &[Resource]) -> Result<HashMap<String, String>, ActionError> {
     let launching = found(cx, members).await?.into_iter().filter_map(|found| {
-        let group = found.prior.group.filter(|group| !group.suspended.contains("Launch"))?;
-        Some((found.member.to_string(), format!("the Auto Scaling group {} is not suspended", group.name)))
+        let launching = found.prior.launching();
+        (!launching.is_empty())
+            .then(|| (found.member.to_string(), format!("{} is not suspended", launching.join(" and "))))
     });
     Ok(launching.collect())
 }
@@ -166,7 +226,7 @@ mod tests {
             arn: arn.into(),
             suspended: suspended.iter().map(|name| (*name).to_owned()).collect(),
         });
-        Found { member: id.clone(), resource: id, prior: Prior { group } }
+        Found { member: id.clone(), resource: id, prior: Prior { group, fleet: None } }
     }
 
     #[test]
@@ -176,7 +236,20 @@ mod tests {
         else {
             panic!("no change")
         };
-        assert_eq!(proposal.before, "8 of the group's processes run");
+        assert!(proposal.summary.ends_with("Auto Scaling group miners"), "{}", proposal.summary);
+    }
+
+    #[test]
+    fn a_fleet_launches_again_while_it_maintains_a_capacity() {
+        let fleet = |maintains, total| {
+            let mut found = found(None);
+            let (id, kind) = ("sfr-1".to_owned(), Kind::SpotFleet);
+            found.prior.fleet = Some(Fleet { id, kind, maintains, total, on_demand: 0, excess: None });
+            SuspendLaunchers.plan(&view(), &Params {}, &found)
+        };
+        assert!(matches!(fleet(true, 3), Decision::Change(_)));
+        assert_eq!(fleet(true, 0), Decision::Already);
+        assert_eq!(fleet(false, 3), Decision::Already);
     }
 
     #[test]

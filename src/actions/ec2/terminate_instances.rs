@@ -69,15 +69,17 @@ impl Action for TerminateInstances {
     const DESCRIPTION: &'static str = "Terminates instances for good, one id per request: AWS lets one bad id spoil a request, \
         and one protected instance everything in its zone. Before that it looks again and refuses an instance of which a \
         volume has no completed snapshot of this case (`evidence: waived` does without), and one that something would \
-        replace: a persistent Spot request that lives, an Auto Scaling group that is not suspended. Then every \
+        replace: a persistent Spot request that lives, an Auto Scaling group or fleet that is not suspended. Then every \
         volume is set to outlive the instance, and termination and stop protection are cleared.\n\n\
         AWS pages: *Terminate Amazon EC2 instances*, *TerminateInstances*, *Preserve data when an instance is terminated*.";
     const UNDO: &'static str = "Not possible. The volumes stay, detached, and so do the snapshots; memory, instance-store \
         data, addresses and the network interfaces made with the instance are gone.";
     const PERMISSIONS: &'static [&'static str] = &[
         "autoscaling:DescribeAutoScalingGroups",
+        "ec2:DescribeFleets",
         "ec2:DescribeInstances",
         "ec2:DescribeSnapshots",
+        "ec2:DescribeSpotFleetRequests",
         "ec2:DescribeSpotInstanceRequests",
         "ec2:ModifyInstanceAttribute",
         "ec2:TerminateInstances",
