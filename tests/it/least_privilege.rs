@@ -225,7 +225,7 @@ async fn contain_and_take_back(lab: &Lab, unfilled: &Runbook) {
 }
 
 /// What a policy allows and a run in the scenario does not ask for by name, and why it is allowed all the same.
-const FOR_OTHER_WAYS: [(&str, &[&str]); 8] = [
+const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     // Predicates about an image's owner.
     ("", &["ec2:DescribeImages"]),
     // Where Account Management does not say which regions are enabled; the role of a caller that is a session.
