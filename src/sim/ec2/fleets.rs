@@ -160,7 +160,9 @@ impl Ec2 {
     /// Lets time do its work on the fleets.
     pub(super) fn settle_fleets(&mut self, now: Timestamp) {
         let fleets = std::mem::take(&mut self.fleets);
-        fleets.values().for_each(|fleet| fleet.settle(self, now));
+        for fleet in fleets.values() {
+            fleet.settle(self, now);
+        }
         self.fleets = fleets;
     }
 
@@ -249,7 +251,7 @@ pub(super) fn terminates(policy: Option<&str>, yes: &str, no: &str) -> Result<bo
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Capacity {
+struct Wished {
     total_target_capacity: u32,
     on_demand_target_capacity: Option<u32>,
     _spot_target_capacity: Option<u32>,
@@ -260,7 +262,7 @@ struct Capacity {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct CreateFleet {
     launch_template_configs: Vec<TemplateConfig>,
-    target_capacity_specification: Capacity,
+    target_capacity_specification: Wished,
     #[serde(rename = "Type")]
     kind: Option<String>,
     excess_capacity_termination_policy: Option<String>,
@@ -314,7 +316,7 @@ pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct ModifyFleet {
     fleet_id: String,
-    target_capacity_specification: Option<Capacity>,
+    target_capacity_specification: Option<Wished>,
     excess_capacity_termination_policy: Option<String>,
     _dry_run: Option<bool>,
 }
@@ -399,10 +401,8 @@ pub fn describe(ec2: &mut Ec2, call: &Call) -> Reply {
     for id in &params.ids {
         ec2.fleet_mut(Dialect::Ec2Fleet, id)?;
     }
-    let wanted = |fleet: &&Fleet| match params.ids.is_empty() {
-        true => fleet.kind != "instant",
-        false => params.ids.contains(&fleet.id),
-    };
+    let unnamed = params.ids.is_empty();
+    let wanted = |fleet: &&Fleet| params.ids.contains(&fleet.id) || (unnamed && fleet.kind != "instant");
     let fleets = ec2.fleets.values().filter(|fleet| fleet.dialect == Dialect::Ec2Fleet).filter(wanted);
     let token = params.next_token.as_deref();
     let (page, next) = cut(fleets.collect(), params.max_results, token, |fleet: &Fleet| &fleet.id)?;

@@ -363,6 +363,9 @@ fn the_first_call_in_a_region_is_authorised_for_that_region() {
     assert_eq!(arns, ["arn:aws:ec2:eu-west-3:111122223333:volume/*"; 2]);
 }
 
+/// The form that empties a fleet, by its id and a policy.
+type Quiet<'a> = &'a dyn Fn(&str, &str) -> String;
+
 #[test]
 fn a_fleet_replaces_what_ends_until_it_has_no_capacity_and_lets_the_rest_go_on() {
     let mut bench = Bench::new();
@@ -382,7 +385,7 @@ fn a_fleet_replaces_what_ends_until_it_has_no_capacity_and_lets_the_rest_go_on()
     let quiet_spot = |id: &str, policy: &str| {
         format!("SpotFleetRequestId={id}&TargetCapacity=0&ExcessCapacityTerminationPolicy={policy}")
     };
-    let kinds: [(&str, String, &str, &dyn Fn(&str, &str) -> String, [&str; 2]); 2] = [
+    let kinds: [(&str, String, &str, Quiet<'_>, [&str; 2]); 2] = [
         ("CreateFleet", ec2, "ModifyFleet", &quiet_ec2, ["no-termination", "noTermination"]),
         ("RequestSpotFleet", spot, "ModifySpotFleetRequest", &quiet_spot, ["noTermination", "no-termination"]),
     ];

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    ExcessCapacityTerminationPolicy as SpotExcess, FleetData, FleetExcessCapacityTerminationPolicy as Excess,
-    FleetType, SpotFleetRequestConfig, TargetCapacitySpecificationRequest,
+    BatchState, ExcessCapacityTerminationPolicy as SpotExcess, FleetData,
+    FleetExcessCapacityTerminationPolicy as Excess, FleetStateCode, FleetType, SpotFleetRequestConfig,
+    TargetCapacitySpecification, TargetCapacitySpecificationRequest,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, sleep};
@@ -153,20 +154,20 @@ pub async fn all(client: &Client, kind: Kind) -> Result<BTreeMap<String, Fleet>,
 
 fn of_fleet(fleet: &FleetData) -> Option<Fleet> {
     let capacity = fleet.target_capacity_specification();
-    let lives = matches!(fleet.fleet_state().map(|state| state.as_str()), Some("submitted" | "active" | "modifying"));
+    let lives = matches!(fleet.fleet_state().map(FleetStateCode::as_str), Some("submitted" | "active" | "modifying"));
     Some(Fleet {
         id: fleet.fleet_id()?.to_owned(),
         kind: Kind::Ec2Fleet,
         maintains: lives && fleet.r#type() == Some(&FleetType::Maintain),
-        total: capacity.and_then(|capacity| capacity.total_target_capacity()).unwrap_or_default(),
-        on_demand: capacity.and_then(|capacity| capacity.on_demand_target_capacity()).unwrap_or_default(),
+        total: capacity.and_then(TargetCapacitySpecification::total_target_capacity).unwrap_or_default(),
+        on_demand: capacity.and_then(TargetCapacitySpecification::on_demand_target_capacity).unwrap_or_default(),
         excess: fleet.excess_capacity_termination_policy().map(|policy| policy.as_str().to_owned()),
     })
 }
 
 fn of_spot_fleet(fleet: &SpotFleetRequestConfig) -> Option<Fleet> {
     let config = fleet.spot_fleet_request_config()?;
-    let state = fleet.spot_fleet_request_state().map(|state| state.as_str());
+    let state = fleet.spot_fleet_request_state().map(BatchState::as_str);
     // A Spot Fleet that names no type maintains.
     let maintains = config.r#type().is_none_or(|kind| *kind == FleetType::Maintain);
     Some(Fleet {
