@@ -1,5 +1,7 @@
 //! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
 
+#[cfg(all(feature = "autoscaling", feature = "ec2"))]
+mod autoscaling;
 #[cfg(feature = "iam")]
 mod credential;
 #[cfg(feature = "ec2")]
@@ -51,6 +53,10 @@ pub fn table() -> Table {
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
         Box::new(ec2::tag::Tag),
+        #[cfg(all(feature = "autoscaling", feature = "ec2"))]
+        Box::new(autoscaling::suspend::Suspend),
+        #[cfg(all(feature = "autoscaling", feature = "ec2"))]
+        Box::new(ec2::suspend_launchers::SuspendLaunchers),
         #[cfg(feature = "ec2")]
         Box::new(ec2::snapshot_volumes::SnapshotVolumes),
         #[cfg(feature = "ec2")]
@@ -59,6 +65,12 @@ pub fn table() -> Table {
         Box::new(ec2::detach_profile::DetachProfile),
         #[cfg(feature = "ec2")]
         Box::new(ec2::stop_instances::StopInstances),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::cancel_spot_requests::CancelSpotRequests),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::disable_imds::DisableImds),
+        #[cfg(all(feature = "autoscaling", feature = "ec2"))]
+        Box::new(ec2::terminate_instances::TerminateInstances),
     ];
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
@@ -77,6 +89,10 @@ pub fn table() -> Table {
         Box::new(ec2::volumes::Volumes),
         #[cfg(feature = "ec2")]
         Box::new(ec2::key_pairs::KeyPairs),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::spot_requests::SpotRequests),
+        #[cfg(all(feature = "autoscaling", feature = "ec2"))]
+        Box::new(autoscaling::groups::Groups),
     ];
     Table { actions: Arc::from(actions), sources: Arc::from(sources) }
 }

@@ -1,13 +1,20 @@
 //! EC2: what its actions and sources share.
 
+pub mod cancel_spot_requests;
 pub mod detach_profile;
+pub mod disable_imds;
 pub mod instances;
 pub mod isolate;
 pub mod key_pairs;
 pub mod protect;
 pub mod snapshot_volumes;
+pub mod spot_requests;
 pub mod stop_instances;
+#[cfg(feature = "autoscaling")]
+pub mod suspend_launchers;
 pub mod tag;
+#[cfg(feature = "autoscaling")]
+pub mod terminate_instances;
 pub mod volumes;
 
 use std::collections::BTreeMap;
@@ -20,6 +27,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures::future::{try_join, try_join_all};
+use tokio::time::Duration;
+#[cfg(feature = "autoscaling")]
+use tokio::time::sleep;
 
 use crate::cloud::retry;
 use crate::engine::action::Ctx;
@@ -29,6 +39,11 @@ use crate::model::{ActionError, ErrorKind, Finding, Resource, Severity};
 const FILTER_VALUES: usize = 200;
 /// The largest page of most `Describe` calls. A call without a page size has half the request rate.
 const PAGE: i32 = 1000;
+/// How long a rollback waits for machines that others of its changes start.
+#[cfg(feature = "autoscaling")]
+const UP_WITHIN: Duration = Duration::from_mins(10);
+/// How long to wait between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The client of a lane.
 fn client(cx: &Ctx) -> Client {
@@ -62,6 +77,31 @@ async fn described(client: &Client, filter: Option<Filter>) -> Result<Vec<Instan
         instances.extend(reservations.into_iter().flat_map(|reservation| reservation.instances.unwrap_or_default()));
     }
     Ok(instances)
+}
+
+/// Waits until none of these instances is stopped or on its way there. `otherwise` tells what would happen to one that is.
+#[cfg(feature = "autoscaling")]
+pub(super) async fn until_up(cx: &Ctx, ids: &[String], otherwise: &str) -> Result<(), ActionError> {
+    let client = client(cx);
+    let mut waited = Duration::ZERO;
+    for ids in ids.chunks(FILTER_VALUES) {
+        loop {
+            let instances = described(&client, Some(filter("instance-id", ids))).await?;
+            let down = instances.iter().find(|instance| matches!(state(instance).as_str(), "stopped" | "stopping"));
+            match down {
+                None => break,
+                Some(_) if waited < UP_WITHIN => {
+                    sleep(LOOK_EVERY).await;
+                    waited += LOOK_EVERY;
+                }
+                Some(down) => {
+                    let message = format!("{} is {}: {otherwise}", id(down), state(down));
+                    return Err(ActionError::new(ErrorKind::WrongState, message));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An instance's id; AWS always gives one.

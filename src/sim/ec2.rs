@@ -17,6 +17,7 @@ use crate::model::{AccountId, Digest, Region};
 
 pub mod attributes;
 mod client_tokens;
+pub mod fleets;
 pub mod ids;
 pub mod images;
 pub mod instances;
@@ -37,6 +38,7 @@ pub mod security_groups;
 pub mod shape;
 pub mod snapshots;
 pub mod spot;
+pub mod spot_fleets;
 pub mod tags;
 pub mod volumes;
 pub mod vpcs;
@@ -77,6 +79,8 @@ pub struct Ec2 {
     pub profile_associations: BTreeMap<String, profiles::Association>,
     /// Spot requests.
     pub spot_requests: BTreeMap<String, spot::SpotRequest>,
+    /// Fleets of both kinds.
+    pub fleets: BTreeMap<String, fleets::Fleet>,
     /// Launch templates.
     pub launch_templates: BTreeMap<String, launch_templates::LaunchTemplate>,
     /// Whether new volumes are encrypted unless they say otherwise.
@@ -132,6 +136,7 @@ impl Ec2 {
         }
         self.settle_instances(now);
         self.settle_spot(now);
+        self.settle_fleets(now);
         // What has just been relaunched may be running by now.
         self.settle_instances(now);
     }
@@ -227,9 +232,11 @@ pub const OPERATIONS: &[&str] = &[
     "AssociateIamInstanceProfile",
     "AuthorizeSecurityGroupEgress",
     "AuthorizeSecurityGroupIngress",
+    "CancelSpotFleetRequests",
     "CancelSpotInstanceRequests",
     "CopyImage",
     "CopySnapshot",
+    "CreateFleet",
     "CreateKeyPair",
     "CreateLaunchTemplate",
     "CreateLaunchTemplateVersion",
@@ -240,6 +247,7 @@ pub const OPERATIONS: &[&str] = &[
     "CreateSnapshots",
     "CreateTags",
     "CreateVolume",
+    "DeleteFleets",
     "DeleteKeyPair",
     "DeleteSecurityGroup",
     "DeleteSnapshot",
@@ -249,6 +257,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeAccountAttributes",
     "DescribeAddresses",
     "DescribeAvailabilityZones",
+    "DescribeFleets",
     "DescribeIamInstanceProfileAssociations",
     "DescribeImages",
     "DescribeInstanceAttribute",
@@ -266,6 +275,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeSecurityGroups",
     "DescribeSnapshotAttribute",
     "DescribeSnapshots",
+    "DescribeSpotFleetRequests",
     "DescribeSpotInstanceRequests",
     "DescribeSubnets",
     "DescribeTags",
@@ -278,14 +288,17 @@ pub const OPERATIONS: &[&str] = &[
     "GetManagedResourceVisibility",
     "ImportKeyPair",
     "LockSnapshot",
+    "ModifyFleet",
     "ModifyInstanceAttribute",
     "ModifyInstanceMetadataOptions",
     "ModifyLaunchTemplate",
     "ModifyNetworkInterfaceAttribute",
     "ModifySnapshotAttribute",
+    "ModifySpotFleetRequest",
     "RebootInstances",
     "ReplaceIamInstanceProfileAssociation",
     "ReplaceNetworkAclAssociation",
+    "RequestSpotFleet",
     "RequestSpotInstances",
     "RevokeSecurityGroupEgress",
     "RevokeSecurityGroupIngress",
@@ -296,11 +309,12 @@ pub const OPERATIONS: &[&str] = &[
     "UnlockSnapshot",
 ];
 
-/// Carries the call out. Auto Scaling groups notice at once what happened to their instances.
+/// Carries the call out. Fleets and Auto Scaling groups notice at once what happened to their instances.
 pub fn handle(world: &mut World, call: &Call) -> Reply {
     prepare(world, call);
     let reply = carry_out(world, call);
     let state = world.region_mut(&call.account, &call.region);
+    state.ec2.settle_fleets(call.now);
     state.autoscaling.settle(&mut state.ec2, call.now);
     reply
 }
@@ -327,7 +341,9 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "AssociateIamInstanceProfile" => profiles::associate(ec2, call),
         "AuthorizeSecurityGroupEgress" => security_group_rules::authorize(ec2, call, Direction::Egress),
         "AuthorizeSecurityGroupIngress" => security_group_rules::authorize(ec2, call, Direction::Ingress),
+        "CancelSpotFleetRequests" => spot_fleets::cancel(ec2, call),
         "CancelSpotInstanceRequests" => spot::cancel(ec2, call),
+        "CreateFleet" => fleets::create(ec2, call),
         "CreateKeyPair" => key_pairs::create(ec2, call),
         "CreateLaunchTemplate" => launch_templates::create(ec2, call),
         "CreateLaunchTemplateVersion" => launch_templates::create_version(ec2, call),
@@ -338,6 +354,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "CreateSnapshots" => snapshots::create_of_instance(ec2, call),
         "CreateTags" => tags::create(ec2, call),
         "CreateVolume" => volumes::create(ec2, call),
+        "DeleteFleets" => fleets::delete(ec2, call),
         "DeleteKeyPair" => key_pairs::delete(ec2, call),
         "DeleteSecurityGroup" => security_groups::delete(ec2, call),
         "DeleteSnapshot" => snapshots::delete(ec2, call),
@@ -347,6 +364,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeAccountAttributes" => regions::describe_account_attributes(ec2, call),
         "DescribeAddresses" => vpcs::describe_addresses(ec2, call),
         "DescribeAvailabilityZones" => regions::describe_zones(ec2, call),
+        "DescribeFleets" => fleets::describe(ec2, call),
         "DescribeIamInstanceProfileAssociations" => profiles::describe(ec2, call),
         "DescribeImages" => images::describe(ec2, call),
         "DescribeInstanceAttribute" => attributes::describe(ec2, call),
@@ -363,6 +381,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeSecurityGroups" => security_groups::describe(ec2, call),
         "DescribeSnapshotAttribute" => snapshots::describe_attribute(ec2, call),
         "DescribeSnapshots" => snapshots::describe(ec2, call),
+        "DescribeSpotFleetRequests" => spot_fleets::describe(ec2, call),
         "DescribeSpotInstanceRequests" => spot::describe(ec2, call),
         "DescribeSubnets" => vpcs::describe_subnets(ec2, call),
         "DescribeTags" => tags::describe(ec2, call),
@@ -375,14 +394,17 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "GetManagedResourceVisibility" => regions::managed_visibility(ec2, call),
         "ImportKeyPair" => key_pairs::import(ec2, call),
         "LockSnapshot" => locks::lock(ec2, call),
+        "ModifyFleet" => fleets::modify(ec2, call),
         "ModifyInstanceAttribute" => attributes::modify(ec2, call),
         "ModifyInstanceMetadataOptions" => attributes::modify_metadata(ec2, call),
         "ModifyLaunchTemplate" => launch_templates::modify(ec2, call),
         "ModifyNetworkInterfaceAttribute" => network_interfaces::modify_attribute(ec2, call),
         "ModifySnapshotAttribute" => snapshots::modify_attribute(ec2, call),
+        "ModifySpotFleetRequest" => spot_fleets::modify(ec2, call),
         "RebootInstances" => power::reboot(ec2, call),
         "ReplaceIamInstanceProfileAssociation" => profiles::replace(ec2, call),
         "ReplaceNetworkAclAssociation" => network_acls::replace_association(ec2, call),
+        "RequestSpotFleet" => spot_fleets::request(ec2, call),
         "RequestSpotInstances" => spot::request(ec2, call),
         "RevokeSecurityGroupEgress" => security_group_rules::revoke(ec2, call, Direction::Egress),
         "RevokeSecurityGroupIngress" => security_group_rules::revoke(ec2, call, Direction::Ingress),

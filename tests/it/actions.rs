@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_ec2::types::{InstanceMarketOptionsRequest, MarketType, SpotInstanceType, SpotMarketOptions};
 use quell::actions;
 use quell::cloud::{CloudSessions, Options};
 use quell::engine::Engine;
@@ -490,4 +491,152 @@ async fn volumes_and_key_pairs_are_listed() {
     let of_rogue = volumes.iter().filter(|volume| volume.fields["instance"] == rogue[0].id.as_str());
     assert!(of_rogue.count() >= 1);
     lab.list("ec2.key-pairs", json!({}), &target).await;
+}
+
+/// A group of the intruder's with three machines, in the region of the first rogue machine.
+async fn miners(lab: &Lab, target: &Target) {
+    let sdk = lab.enter(target, Access::Write).await.sdk;
+    let (ec2, scaling) = (aws_sdk_ec2::Client::new(&sdk), aws_sdk_autoscaling::Client::new(&sdk));
+    let images = ec2.describe_images().owners("amazon").send().await.unwrap();
+    let data =
+        aws_sdk_ec2::types::RequestLaunchTemplateData::builder().image_id(images.images()[0].image_id().unwrap());
+    let template = ec2.create_launch_template().launch_template_name("miners").launch_template_data(data.build());
+    template.send().await.unwrap();
+    let template = aws_sdk_autoscaling::types::LaunchTemplateSpecification::builder().launch_template_name("miners");
+    let group = scaling.create_auto_scaling_group().auto_scaling_group_name("miners").launch_template(template.build());
+    let group = group.min_size(2).max_size(5).desired_capacity(3);
+    group.availability_zones(format!("{}a", target.region)).send().await.unwrap();
+    // What somebody else had suspended stays so.
+    scaling
+        .suspend_processes()
+        .auto_scaling_group_name("miners")
+        .scaling_processes("AZRebalance")
+        .send()
+        .await
+        .unwrap();
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_stands_still_and_goes_on_as_it_was() {
+    let lab = Lab::new().await;
+    let (target, _) = lab.rogue().await;
+    miners(&lab, &target).await;
+    let groups = lab.list("autoscaling.groups", json!({}), &target).await;
+    assert_eq!(groups[0].fields["instances"].as_array().unwrap().len(), 3);
+    for instances in ["keep", "standby", "detach"] {
+        let drive = Drive::new(&lab, "autoscaling.suspend", json!({ "instances": instances }), &target, &groups);
+        drive.there_and_back().await;
+        drive.back_without_effects().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_launches_machines_is_suspended_and_goes_on() {
+    let lab = Lab::new().await;
+    let (target, _) = lab.rogue().await;
+    miners(&lab, &target).await;
+    let members = lab.list("ec2.instances", json!({}), &target).await;
+    let drive = Drive::new(&lab, "ec2.suspend-launchers", json!({}), &target, &members);
+    assert_eq!(drive.items().await.len(), 3, "the machines of the group, and no others");
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_metadata_service_goes_off_and_on() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.disable-imds", json!({}), &target, &rogue);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+/// A Spot instance of the intruder's.
+async fn spot(lab: &Lab, target: &Target, kind: SpotInstanceType) -> String {
+    let ec2 = aws_sdk_ec2::Client::new(&lab.enter(target, Access::Write).await.sdk);
+    let images = ec2.describe_images().owners("amazon").send().await.unwrap();
+    let options = SpotMarketOptions::builder().spot_instance_type(kind).build();
+    let market = InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(options).build();
+    let run = ec2.run_instances().image_id(images.images()[0].image_id().unwrap()).instance_market_options(market);
+    let launched = run.min_count(1).max_count(1).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    launched.instances()[0].instance_id().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spot_request_is_cancelled_after_its_instance_was_stopped_and_not_before() {
+    let lab = Lab::new().await;
+    let (target, _) = lab.rogue().await;
+    let lasting = spot(&lab, &target, SpotInstanceType::Persistent).await;
+    let once = spot(&lab, &target, SpotInstanceType::OneTime).await;
+    let requests = lab.list("ec2.spot-requests", json!({}), &target).await;
+    let of = |id: &str| requests.iter().filter(|request| request.fields["instance"] == id).cloned().collect::<Vec<_>>();
+    let mut machines = lab.list("ec2.instances", json!({}), &target).await;
+    machines.retain(|machine| machine.id.as_str() == lasting);
+
+    let by_request = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &of(&lasting));
+    let by_machine = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &machines);
+    let items = by_machine.items().await;
+    assert_eq!(items[0].resource, by_request.items().await[0].resource, "found from either side");
+    let cx = lab.enter(&target, Access::Write).await;
+    let error = by_machine.action.apply(&cx, &by_machine.with, &items).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::WrongState);
+    assert!(error.message.contains("stop it first"), "{error}");
+
+    // Still stopping when its turn comes: that is waited for.
+    aws_sdk_ec2::Client::new(&cx.sdk).stop_instances().instance_ids(&lasting).send().await.unwrap();
+    let items = by_machine.items().await;
+    by_machine.apply(&items).await;
+    by_machine.assert_proven(&items).await;
+    assert_eq!(by_machine.items().await, [], "nothing is left to cancel");
+    let error = by_machine.action.undo(&cx, &by_machine.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains("cancelled for good"), "{error}");
+
+    let one_time = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &of(&once));
+    let items = one_time.items().await;
+    one_time.apply(&items).await;
+    one_time.apply(&items).await;
+    one_time.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_terminated_when_its_evidence_is_complete_and_nothing_would_replace_it() {
+    let lab = Lab::new().await;
+    let (target, mut rogue) = lab.rogue().await;
+    rogue.truncate(1);
+    let drive = Drive::new(&lab, "ec2.terminate-instances", json!({}), &target, &rogue);
+    let items = drive.items().await;
+    let cx = lab.enter(&target, Access::Write).await;
+    let error = drive.action.apply(&cx, &drive.with, &items).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::WrongState);
+    assert!(error.message.contains("ec2.snapshot-volumes comes first"), "{error}");
+
+    let protect = Drive::new(&lab, "ec2.protect", json!({}), &target, &rogue);
+    protect.apply(&protect.items().await).await;
+    let evidence = Drive::new(&lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    evidence.apply(&evidence.items().await).await;
+    let volumes = items[0].prior["deleted_with_it"].as_object().unwrap().len();
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    tokio::time::sleep(std::time::Duration::from_mins(5)).await;
+    let kept = lab.list("ec2.volumes", json!({}), &target).await;
+    let kept = kept.iter().filter(|volume| volume.fields["state"] == "available").count();
+    assert_eq!(kept, volumes, "they outlive the machine");
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains("is terminated"), "{error}");
+
+    let lasting = spot(&lab, &target, SpotInstanceType::Persistent).await;
+    miners(&lab, &target).await;
+    let mut replaced = lab.list("ec2.instances", json!({}), &target).await;
+    replaced.retain(|machine| machine.id.as_str() == lasting || machine.fields["autoscaling_group"] == "miners");
+    let drive = Drive::new(&lab, "ec2.terminate-instances", json!({ "evidence": "waived" }), &target, &replaced);
+    let items = drive.items().await;
+    assert_eq!(items.len(), 4);
+    for item in &items {
+        let error = drive.action.apply(&cx, &drive.with, std::slice::from_ref(item)).await.unwrap_err();
+        assert!(error.message.contains("would be replaced"), "{error}");
+    }
 }

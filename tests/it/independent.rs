@@ -17,6 +17,11 @@ fn boto3_looks_around() {
 }
 
 #[test]
+fn boto3_sees_machines_come_back_until_their_launchers_stand_still() {
+    against_the_simulator("launch_again.py");
+}
+
+#[test]
 fn the_aws_cli_looks_around() {
     against_the_simulator("aws_cli.py");
 }

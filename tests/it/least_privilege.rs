@@ -225,7 +225,7 @@ async fn contain_and_take_back(lab: &Lab, unfilled: &Runbook) {
 }
 
 /// What a policy allows and a run in the scenario does not ask for by name, and why it is allowed all the same.
-const FOR_OTHER_WAYS: [(&str, &[&str]); 8] = [
+const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     // Predicates about an image's owner.
     ("", &["ec2:DescribeImages"]),
     // Where Account Management does not say which regions are enabled; the role of a caller that is a session.
@@ -243,6 +243,19 @@ const FOR_OTHER_WAYS: [(&str, &[&str]); 8] = [
     ),
     // Spot machines.
     ("ec2.stop-instances", &["ec2:DescribeSpotInstanceRequests"]),
+    // Machines of an Auto Scaling group or a fleet.
+    (
+        "ec2.suspend-launchers",
+        &[
+            "autoscaling:DescribeAutoScalingGroups",
+            "autoscaling:ResumeProcesses",
+            "autoscaling:SuspendProcesses",
+            "ec2:DescribeFleets",
+            "ec2:DescribeSpotFleetRequests",
+            "ec2:ModifyFleet",
+            "ec2:ModifySpotFleetRequest",
+        ],
+    ),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
     // A key that led to roles; and where no event history says so, the policies that would have let it.

@@ -30,6 +30,8 @@ mod identity;
 mod independent;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod interrupt;
+#[cfg(all(feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
+mod launchers;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod least_privilege;
 #[cfg(feature = "ec2")]

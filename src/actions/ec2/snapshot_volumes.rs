@@ -22,6 +22,8 @@ use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId
 const VOLUME_BUSY: Duration = Duration::from_secs(16);
 /// How long a new snapshot may take to be listed.
 const UNTIL_LISTED: Duration = Duration::from_secs(5);
+/// What stands in the description between the case and the instance.
+const OF: &str = ": evidence of ";
 /// How often a creation is tried.
 const TRIES: u32 = 6;
 
@@ -61,6 +63,9 @@ pub struct Evidence {
     pub started: String,
     /// `pending` or `completed`.
     pub state: String,
+    /// The instance that the volume belonged to, which a terminated one does not show any more.
+    #[serde(default)]
+    pub instance: String,
 }
 
 impl Prior {
@@ -157,7 +162,7 @@ impl Action for SnapshotVolumes {
 }
 
 /// Snapshots of the caller's own account with a tag. Without an owner AWS lists public and shared ones too.
-async fn snapshots(client: &Client, tag: &str, value: &str) -> Result<Vec<Evidence>, ActionError> {
+pub(super) async fn snapshots(client: &Client, tag: &str, value: &str) -> Result<Vec<Evidence>, ActionError> {
     let request = client.describe_snapshots().owner_ids("self").filters(filter(tag, [value])).max_results(PAGE);
     let mut pages = request.into_paginator().items().send();
     let mut evidence = Vec::new();
@@ -171,6 +176,7 @@ async fn snapshots(client: &Client, tag: &str, value: &str) -> Result<Vec<Eviden
             volume: snapshot.volume_id().unwrap_or_default().to_owned(),
             started: time(snapshot.start_time()),
             state: snapshot.state().map_or("", |state| state.as_str()).to_owned(),
+            instance: snapshot.description().and_then(|text| text.split(OF).nth(1)).unwrap_or_default().to_owned(),
         });
     }
     evidence.sort_by(|a, b| a.snapshot.cmp(&b.snapshot));
@@ -185,8 +191,12 @@ fn found(instance: &Instance, snapshots: &[Evidence]) -> Option<Found<Prior>> {
     let devices: BTreeMap<String, String> = instance.block_device_mappings().iter().filter_map(volume).collect();
     let root = instance.root_device_name().and_then(|device| devices.get(device)).cloned();
     let volumes: BTreeSet<String> = devices.into_values().collect();
-    let snapshots = snapshots.iter().filter(|evidence| volumes.contains(&evidence.volume)).cloned().collect();
-    let prior = Prior { state: super::state(instance), root, volumes, snapshots };
+    let state = super::state(instance);
+    // One that a later step terminated shows no volumes any more.
+    let was_of_it = |evidence: &Evidence| super::is_terminated(&state) && evidence.instance == resource.as_str();
+    let of_it = |evidence: &&Evidence| volumes.contains(&evidence.volume) || was_of_it(evidence);
+    let snapshots = snapshots.iter().filter(of_it).cloned().collect();
+    let prior = Prior { state, root, volumes, snapshots };
     Some(Found { member: resource.clone(), resource, prior })
 }
 
@@ -214,7 +224,7 @@ fn creation(client: &Client, cx: &Ctx, params: &Params, item: &Item<Prior>, prio
     client
         .create_snapshots()
         .instance_specification(specification)
-        .description(format!("quell {}: evidence of {}", cx.view.case, item.resource))
+        .description(format!("quell {}{OF}{}", cx.view.case, item.resource))
         .copy_tags_from_source(CopyTagsFromSource::Volume)
         .tag_specifications(tags)
 }
@@ -237,6 +247,7 @@ async fn take(cx: &Ctx, params: &Params, item: &Item<Prior>) -> Result<Vec<Evide
                     volume: snapshot.volume_id().unwrap_or_default().to_owned(),
                     started: time(snapshot.start_time()),
                     state: snapshot.state().map_or("", |state| state.as_str()).to_owned(),
+                    instance: item.resource.to_string(),
                 }));
                 break;
             }
@@ -271,6 +282,7 @@ mod tests {
             volume: (*volume).to_owned(),
             started: String::new(),
             state: "pending".into(),
+            instance: "i-1".into(),
         });
         let prior = Prior {
             state: "running".into(),

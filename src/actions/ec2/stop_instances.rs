@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
-use super::{FILTER_VALUES, Flag, PAGE, filter};
+use super::{FILTER_VALUES, Flag, LOOK_EVERY, filter, spot_requests};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
@@ -18,8 +18,6 @@ use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId
 const STOPPED_WITHIN: Duration = Duration::from_mins(10);
 /// How long a machine that is being launched may take until it can be stopped.
 const RUNNING_WITHIN: Duration = Duration::from_mins(2);
-/// How long to wait between two tries.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// In an effect: stop protection that the survey had not seen was cleared.
 const CLEARED: &str = "stop_protection_cleared";
@@ -283,10 +281,7 @@ async fn persistent_spot_requests(
     let mut persistent = HashMap::new();
     for ids in requests.chunks(FILTER_VALUES) {
         let ids = filter("spot-instance-request-id", ids.iter().copied());
-        let request = client.describe_spot_instance_requests().filters(ids).max_results(PAGE);
-        let mut items = request.into_paginator().items().send();
-        while let Some(request) = items.next().await {
-            let request = request?;
+        for request in spot_requests::described(client, Some(ids)).await? {
             let alone = request.launch_group().is_none() && request.availability_zone_group().is_none();
             let in_fleet = super::tags(request.tags()).contains_key("aws:ec2spot:fleet-request-id");
             let kind = request.r#type() == Some(&SpotInstanceType::Persistent);

@@ -57,6 +57,9 @@ struct Resources {
     security_group_id: Named,
     association_id: Named,
     spot_instance_request_id: Named,
+    spot_fleet_request_id: Named,
+    fleet_id: Named,
+    spot_fleet_request_config: Option<FleetConfig>,
     group_name: Named,
     launch_template_id: Named,
     instance_specification: Option<Inner>,
@@ -72,6 +75,12 @@ struct Resources {
 struct Inner {
     instance_id: Option<String>,
     image_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct FleetConfig {
+    iam_fleet_role: Option<String>,
 }
 
 impl Resources {
@@ -115,10 +124,11 @@ pub fn check_named(world: &World, call: &Call) -> Result<(), Refusal> {
 }
 
 /// Operations without a `DryRun` parameter.
-const WITHOUT_DRY_RUN: [&str; 4] = [
+const WITHOUT_DRY_RUN: [&str; 5] = [
     "AssociateIamInstanceProfile",
     "DescribeIamInstanceProfileAssociations",
     "DisassociateIamInstanceProfile",
+    "ModifySpotFleetRequest",
     "ReplaceIamInstanceProfileAssociation",
 ];
 
@@ -184,6 +194,12 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             let images: Vec<String> = named.launch_specification.and_then(|inner| inner.image_id).into_iter().collect();
             [scope.made(&action, "spot-instances-request"), scope.existing(&action, &images)].concat()
         }
+        "CreateFleet" => scope.made(&action, "fleet"),
+        "ModifyFleet" | "DeleteFleets" => scope.named(&action, "fleet", &named.fleet_id.0),
+        "RequestSpotFleet" => scope.made(&action, "spot-fleet-request"),
+        "ModifySpotFleetRequest" | "CancelSpotFleetRequests" => {
+            scope.named(&action, "spot-fleet-request", &named.spot_fleet_request_id.0)
+        }
         "CancelSpotInstanceRequests" => scope.existing(&action, &named.spot_instance_request_id.0),
         "RunInstances" => [
             scope.made(&action, "instance"),
@@ -207,6 +223,9 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             permission = permission.with(format!("aws:RequestTag/{}", tag.key), tag.value.clone().unwrap_or_default());
         }
         needed.push(permission);
+    }
+    if let Some(role) = named.spot_fleet_request_config.and_then(|config| config.iam_fleet_role) {
+        needed.push(Permission::new("iam:PassRole", role).with("iam:PassedToService", "spotfleet.amazonaws.com"));
     }
     if let Some(profile) = &named.iam_instance_profile {
         // The role of a profile has its name, as the console makes them.
@@ -253,6 +272,14 @@ impl Scope<'_> {
     /// On what is about to be made.
     fn made(&self, action: &str, resource_type: &str) -> Vec<Permission> {
         vec![Permission::new(action, self.arn(resource_type, "*")).with("ec2:Region", self.call.region.as_str())]
+    }
+
+    /// On what is named, whether or not it is there.
+    fn named(&self, action: &str, resource_type: &str, ids: &[String]) -> Vec<Permission> {
+        let on = |id: &String| {
+            Permission::new(action, self.arn(resource_type, id)).with("ec2:Region", self.call.region.as_str())
+        };
+        ids.iter().map(on).collect()
     }
 
     /// On those that are named, or on whatever EC2 will pick.

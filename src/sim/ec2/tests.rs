@@ -104,7 +104,7 @@ fn every_operation_that_asks_for_permission_is_carried_out() {
         let answer = bench.ask(operation, "");
         assert_ne!(answer, refused("InvalidAction"), "{operation}");
     }
-    assert_eq!(bench.ask("CreateFleet", ""), refused("InvalidAction"));
+    assert_eq!(bench.ask("CreateVpnGateway", ""), refused("InvalidAction"));
 }
 
 #[test]
@@ -361,4 +361,79 @@ fn the_first_call_in_a_region_is_authorised_for_that_region() {
     let needed = permissions(&bench.world, &bench.call("ec2", "CreateVolume", tags)).unwrap();
     let arns: Vec<&str> = needed.iter().map(|permission| permission.resource.as_str()).collect();
     assert_eq!(arns, ["arn:aws:ec2:eu-west-3:111122223333:volume/*"; 2]);
+}
+
+/// The form that empties a fleet, by its id and a policy.
+type Quiet<'a> = &'a dyn Fn(&str, &str) -> String;
+
+#[test]
+fn a_fleet_replaces_what_ends_until_it_has_no_capacity_and_lets_the_rest_go_on() {
+    let mut bench = Bench::new();
+    let image = bench.spec().image_id;
+    bench.ask("CreateLaunchTemplate", &format!("LaunchTemplateName=miner&LaunchTemplateData.ImageId={image}")).unwrap();
+    let template = "LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateName=miner";
+    let ec2 = format!("{template}&Type=maintain&TargetCapacitySpecification.TotalTargetCapacity=2");
+    let spot = format!(
+        "SpotFleetRequestConfig.{template}&SpotFleetRequestConfig.TargetCapacity=2\
+         &SpotFleetRequestConfig.IamFleetRole=arn:aws:iam::111122223333:role/fleet"
+    );
+    let quiet_ec2 = |id: &str, policy: &str| {
+        format!(
+            "FleetId={id}&TargetCapacitySpecification.TotalTargetCapacity=0&ExcessCapacityTerminationPolicy={policy}"
+        )
+    };
+    let quiet_spot = |id: &str, policy: &str| {
+        format!("SpotFleetRequestId={id}&TargetCapacity=0&ExcessCapacityTerminationPolicy={policy}")
+    };
+    let kinds: [(&str, String, &str, Quiet<'_>, [&str; 2]); 2] = [
+        ("CreateFleet", ec2, "ModifyFleet", &quiet_ec2, ["no-termination", "noTermination"]),
+        ("RequestSpotFleet", spot, "ModifySpotFleetRequest", &quiet_spot, ["noTermination", "no-termination"]),
+    ];
+    for (create, form, modify, quiet, [right, wrong]) in kinds {
+        bench.ask(create, &form).unwrap();
+        let id = bench.ec2().fleets.keys().next().unwrap().clone();
+        bench.wait(60);
+        let up = |bench: &mut Bench| {
+            let up = bench.ec2().instances.values().filter(|i| i.state.name() == "running");
+            up.map(|i| i.id.clone()).collect::<Vec<_>>()
+        };
+        let first = up(&mut bench);
+        assert_eq!(first.len(), 2, "{create}");
+        assert_eq!(bench.ask("StopInstances", &format!("InstanceId.1={}", first[0])), refused("UnsupportedOperation"));
+        bench.ask("TerminateInstances", &format!("InstanceId.1={}", first[0])).unwrap();
+        bench.wait(60);
+        assert_eq!(up(&mut bench).len(), 2, "{create}: it launched another");
+        // Each kind has a spelling of its own.
+        assert_eq!(bench.ask(modify, &quiet(&id, wrong)), refused("InvalidParameterValue"));
+        bench.ask(modify, &quiet(&id, right)).unwrap();
+        bench.wait(60);
+        let rest = up(&mut bench);
+        assert_eq!(rest.len(), 2, "{create}: they go on");
+        bench.ask("TerminateInstances", &format!("InstanceId.1={}&InstanceId.2={}", rest[0], rest[1])).unwrap();
+        bench.wait(300);
+        assert_eq!(up(&mut bench).len(), 0, "{create}: nothing replaces them");
+        bench.ec2().fleets.clear();
+    }
+}
+
+#[test]
+fn a_fleet_that_is_given_up_ends_its_machines_only_when_it_is_told_to() {
+    let mut bench = Bench::new();
+    let image = bench.spec().image_id;
+    bench.ask("CreateLaunchTemplate", &format!("LaunchTemplateName=miner&LaunchTemplateData.ImageId={image}")).unwrap();
+    let template = "LaunchTemplateConfigs.1.LaunchTemplateSpecification.LaunchTemplateName=miner";
+    let create = |kind: &str| format!("{template}&Type={kind}&TargetCapacitySpecification.TotalTargetCapacity=1");
+    for (kind, terminate, code, left) in
+        [("maintain", false, "", 1), ("request", true, "", 0), ("instant", false, "fleetNotInDeletableState", 1)]
+    {
+        bench.ask("CreateFleet", &create(kind)).unwrap();
+        let id = bench.ec2().fleets.keys().next().unwrap().clone();
+        let answer = bench.ask("DeleteFleets", &format!("FleetId.1={id}&TerminateInstances={terminate}")).unwrap();
+        assert!(answer.contains(code), "{answer}");
+        bench.wait(300);
+        let up = bench.ec2().instances.values().filter(|i| !i.state.is_ending()).count();
+        assert_eq!(up, left, "{kind}");
+        bench.ec2().instances.clear();
+        bench.ec2().fleets.clear();
+    }
 }
