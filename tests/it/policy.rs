@@ -305,7 +305,7 @@ fn generated() -> Vec<Value> {
 }
 
 /// Why a difference between the two evaluators is one that AWS's documentation decides for quell, or leaves open. The
-/// reasons are those of tests/differences.md.
+/// reasons are those of tests/decisions.md.
 fn explained(case: &Value, ours: &str, theirs: &str) -> Option<&'static str> {
     let text = case.to_string();
     let resource = case["resource_policy"].to_string();
