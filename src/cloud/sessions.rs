@@ -331,7 +331,7 @@ impl CloudSessions {
         Ok(regions.into_iter().map(|(region, state)| (Target::new(account.clone(), region), state)).collect())
     }
 
-    /// The regions of an account: as just asked for ahead, or as asked for now.
+    /// The regions of an account. The answer to a question that was asked ahead is taken once, while it is fresh.
     async fn listed(&self, cx: &Ctx, global: &Target) -> Result<regions::Listed, ActionError> {
         let ahead = self.own_regions.lock().unwrap_or_else(PoisonError::into_inner).take();
         match ahead.filter(|(at, _)| at.elapsed() <= FRESH && global.account == cx.view.caller.account) {
