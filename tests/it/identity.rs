@@ -11,9 +11,7 @@ use quell::sim::iam;
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
 
-use crate::actions::{Drive, Lab};
-
-const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+use crate::actions::{ADMINISTRATOR, Drive, Lab};
 
 /// The longest that IAM takes to make a change known.
 const KNOWN: Duration = Duration::from_mins(1);
@@ -37,22 +35,6 @@ impl Lab {
             .credentials_provider(keys.clone())
             .http_client(self.sim.http_client());
         aws_sdk_iam::Client::from_conf(config.build()).list_users().send().await.is_ok()
-    }
-
-    fn role_arn(&self, name: &str) -> String {
-        format!("arn:aws:iam::{}:role/{name}", self.facts.breached_account)
-    }
-
-    /// An administrator's role that `principal` may assume.
-    fn add_role(&self, name: &str, principal: &str) {
-        let (account, now) = (self.facts.breached_account.clone(), self.sim.now());
-        let trust = json!({ "Version": "2012-10-17", "Statement": [
-            { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": principal } },
-        ] });
-        self.sim.change(|world| {
-            let role = iam::create_role(world, &account, "/", name, &trust.to_string(), now).unwrap();
-            role.policies.managed.insert(ADMINISTRATOR.to_owned());
-        });
     }
 
     /// Denies the responder's role an action.
@@ -292,23 +274,10 @@ async fn a_deny_finds_its_way_past_filled_quotas_and_back() {
     }
 }
 
-/// A user with everything that IAM lets somebody sign in with.
-async fn with_other_credentials(lab: &Lab) -> Vec<Resource> {
-    let client = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
-    let user = lab.facts.compromised_user.as_str();
-    let body = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
-    client.upload_signing_certificate().user_name(user).certificate_body(body).send().await.unwrap();
-    client.upload_ssh_public_key().user_name(user).ssh_public_key_body("ssh-rsa AAAA").send().await.unwrap();
-    for service in ["bedrock.amazonaws.com", "codecommit.amazonaws.com"] {
-        client.create_service_specific_credential().user_name(user).service_name(service).send().await.unwrap();
-    }
-    lab.intruder().await
-}
-
 #[tokio::test(start_paused = true)]
 async fn certificates_ssh_keys_and_service_credentials_go_off_and_on() {
     let lab = Lab::new().await;
-    let intruder = with_other_credentials(&lab).await;
+    let intruder = lab.other_credentials().await;
     let actions = [("signing-certificates", 1), ("ssh-keys", 1), ("service-credentials", 2)];
     for (what, many) in actions {
         let drive = Drive::new(&lab, &format!("iam.deactivate-{what}"), json!({}), &lab.global(), &intruder);
@@ -328,16 +297,13 @@ async fn certificates_ssh_keys_and_service_credentials_go_off_and_on() {
 #[tokio::test(start_paused = true)]
 async fn an_mfa_device_of_the_incident_goes_for_good_and_an_older_one_stays() {
     let lab = Lab::new().await;
-    let client = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
     let serial = |name: &str| format!("arn:aws:iam::{}:mfa/{name}", lab.facts.breached_account);
-    let mut since = lab.sim.now();
-    for name in ["owner", "intruder"] {
-        // EnableDate has whole seconds.
-        since = Timestamp::from_second(lab.sim.now().as_second()).unwrap();
-        let request = client.enable_mfa_device().user_name(&lab.facts.compromised_user).serial_number(serial(name));
-        request.authentication_code1("123456").authentication_code2("654321").send().await.unwrap();
-        sleep(KNOWN).await;
-    }
+    lab.enable_mfa("owner").await;
+    sleep(KNOWN).await;
+    // EnableDate has whole seconds.
+    let since = Timestamp::from_second(lab.sim.now().as_second()).unwrap();
+    lab.enable_mfa("intruder").await;
+    sleep(KNOWN).await;
     let with = json!({ "since": since.to_string() });
     let drive = Drive::new(&lab, "iam.deactivate-mfa-devices", with, &lab.global(), &lab.intruder().await);
     let items = drive.items().await;

@@ -8,7 +8,7 @@ mod node;
 mod policy;
 mod toy;
 
-#[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
+#[cfg(all(feature = "account", feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod actions;
 #[cfg(feature = "aws")]
 mod architecture;
@@ -20,11 +20,27 @@ mod binary;
 mod budgets;
 #[cfg(feature = "aws")]
 mod check;
+#[cfg(all(
+    feature = "account",
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
+mod conformance;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drift;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drill;
-#[cfg(all(feature = "account", feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations"))]
+#[cfg(all(
+    feature = "account",
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
 mod identity;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod independent;

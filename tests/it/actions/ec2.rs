@@ -1,0 +1,249 @@
+//! Machines, their volumes, their network and what launches them.
+
+use aws_sdk_ec2::types::{InstanceMarketOptionsRequest, MarketType, SpotInstanceType, SpotMarketOptions};
+use quell::engine::ports::Access;
+use quell::model::{ErrorKind, Target};
+use serde_json::{Value, json};
+
+use super::autoscaling::miners;
+use super::drive::Drive;
+use super::lab::Lab;
+use super::stage::{Scene, Stage};
+
+/// The intruder's machines of the scenario.
+const ROGUE: &str = "{ from: ec2.instances, where: '!tags.exists(k, k == \"owner\")' }";
+/// Those that were launched as Spot.
+const SPOT: &str = "{ from: ec2.instances, where: lifecycle == \"spot\" }";
+
+pub const STAGES: &[Stage] = &[
+    Stage { action: "ec2.protect", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.protect", on: "a Spot machine", set_up: |lab| Box::pin(spot_machine(lab)) },
+    Stage { action: "ec2.tag", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.suspend-launchers", on: "the machines of a group", set_up: |lab| Box::pin(of_group(lab)) },
+    Stage { action: "ec2.snapshot-volumes", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.isolate", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.detach-profile", on: "a machine", set_up: |lab| Box::pin(with_profile(lab)) },
+    Stage { action: "ec2.stop-instances", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.stop-instances", on: "a Spot machine", set_up: |lab| Box::pin(spot_machine(lab)) },
+    Stage { action: "ec2.cancel-spot-requests", on: "a one-time request", set_up: |lab| Box::pin(one_time(lab)) },
+    Stage { action: "ec2.cancel-spot-requests", on: "a stopped machine", set_up: |lab| Box::pin(stopped_spot(lab)) },
+    Stage { action: "ec2.disable-imds", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.terminate-instances", on: "saved machines", set_up: |lab| Box::pin(saved(lab)) },
+    Stage {
+        action: "ec2.terminate-instances",
+        on: "machines",
+        set_up: |lab| Box::pin(machines(lab, json!({ "evidence": "waived" }))),
+    },
+];
+
+async fn machines(lab: &Lab, with: Value) -> Scene {
+    Scene::in_region(lab, ROGUE).with(with)
+}
+
+/// Machines whose evidence is complete.
+async fn saved(lab: &Lab) -> Scene {
+    let (target, rogue) = lab.rogue().await;
+    let evidence = Drive::new(lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    evidence.apply(&evidence.items().await).await;
+    machines(lab, json!({})).await
+}
+
+async fn of_group(lab: &Lab) -> Scene {
+    miners(lab, &lab.region()).await;
+    Scene::in_region(lab, "{ from: ec2.instances, where: autoscaling_group == \"miners\" }")
+}
+
+async fn with_profile(lab: &Lab) -> Scene {
+    let (target, rogue) = lab.rogue().await;
+    attach_profile(lab, &target, rogue[0].id.as_str()).await;
+    Scene::in_region(lab, format!("{{ from: ec2.instances, where: id == \"{}\" }}", rogue[0].id))
+}
+
+async fn spot_machine(lab: &Lab) -> Scene {
+    spot(lab, &lab.region(), SpotInstanceType::Persistent).await;
+    Scene::in_region(lab, SPOT)
+}
+
+async fn one_time(lab: &Lab) -> Scene {
+    spot(lab, &lab.region(), SpotInstanceType::OneTime).await;
+    Scene::in_region(lab, "{ from: ec2.spot-requests }")
+}
+
+async fn stopped_spot(lab: &Lab) -> Scene {
+    let id = spot(lab, &lab.region(), SpotInstanceType::Persistent).await;
+    let ec2 = aws_sdk_ec2::Client::new(&lab.enter(&lab.region(), Access::Write).await.sdk);
+    ec2.stop_instances().instance_ids(id).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_mins(2)).await;
+    Scene::in_region(lab, SPOT)
+}
+
+/// Gives a machine an instance profile.
+async fn attach_profile(lab: &Lab, target: &Target, machine: &str) {
+    let iam = aws_sdk_iam::Client::new(&lab.enter(&lab.global(), Access::Write).await.sdk);
+    let made = iam.create_instance_profile().instance_profile_name("miner").send().await.unwrap();
+    let profile = aws_sdk_ec2::types::IamInstanceProfileSpecification::builder();
+    let profile = profile.arn(made.instance_profile().unwrap().arn()).build();
+    let ec2 = aws_sdk_ec2::Client::new(&lab.enter(target, Access::Write).await.sdk);
+    let attach = ec2.associate_iam_instance_profile().instance_id(machine);
+    attach.iam_instance_profile(profile).send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn machines_are_protected_tagged_isolated_and_stopped_and_all_of_it_goes_back() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    for action in ["ec2.protect", "ec2.tag", "ec2.isolate", "ec2.stop-instances"] {
+        let drive = Drive::new(&lab, action, json!({}), &target, &rogue);
+        drive.there_and_back().await;
+        drive.back_without_effects().await;
+    }
+    let isolate = Drive::new(&lab, "ec2.isolate", json!({}), &target, &rogue);
+    assert!(isolate.look().await.iter().all(|found| found.prior["isolation"] == json!({})), "no group is left behind");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_goes_and_comes_back() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    attach_profile(&lab, &target, rogue[0].id.as_str()).await;
+    let drive = Drive::new(&lab, "ec2.detach-profile", json!({}), &target, &rogue);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_volume_gets_one_snapshot_however_often_it_is_asked_for() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    let items = drive.items().await;
+    let effects = drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    assert_eq!(drive.items().await, [], "nothing is left to do");
+    for (item, effect) in items.iter().zip(&effects) {
+        let volumes = item.prior["volumes"].as_array().unwrap().len();
+        assert_eq!(effect["snapshots"].as_array().unwrap().len(), volumes);
+    }
+    drive.undo(&items, &effects).await;
+    drive.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn volumes_and_key_pairs_are_listed() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let volumes = lab.list("ec2.volumes", json!({}), &target).await;
+    let of_rogue = volumes.iter().filter(|volume| volume.fields["instance"] == rogue[0].id.as_str());
+    assert!(of_rogue.count() >= 1);
+    lab.list("ec2.key-pairs", json!({}), &target).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_launches_machines_is_suspended_and_goes_on() {
+    let lab = Lab::new().await;
+    let (target, _) = lab.rogue().await;
+    miners(&lab, &target).await;
+    let members = lab.list("ec2.instances", json!({}), &target).await;
+    let drive = Drive::new(&lab, "ec2.suspend-launchers", json!({}), &target, &members);
+    assert_eq!(drive.items().await.len(), 3, "the machines of the group, and no others");
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_metadata_service_goes_off_and_on() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.disable-imds", json!({}), &target, &rogue);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+/// A Spot instance of the intruder's.
+async fn spot(lab: &Lab, target: &Target, kind: SpotInstanceType) -> String {
+    let ec2 = aws_sdk_ec2::Client::new(&lab.enter(target, Access::Write).await.sdk);
+    let images = ec2.describe_images().owners("amazon").send().await.unwrap();
+    let options = SpotMarketOptions::builder().spot_instance_type(kind).build();
+    let market = InstanceMarketOptionsRequest::builder().market_type(MarketType::Spot).spot_options(options).build();
+    let run = ec2.run_instances().image_id(images.images()[0].image_id().unwrap()).instance_market_options(market);
+    let launched = run.min_count(1).max_count(1).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+    launched.instances()[0].instance_id().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spot_request_is_cancelled_after_its_instance_was_stopped_and_not_before() {
+    let lab = Lab::new().await;
+    let (target, _) = lab.rogue().await;
+    let lasting = spot(&lab, &target, SpotInstanceType::Persistent).await;
+    let once = spot(&lab, &target, SpotInstanceType::OneTime).await;
+    let requests = lab.list("ec2.spot-requests", json!({}), &target).await;
+    let of = |id: &str| requests.iter().filter(|request| request.fields["instance"] == id).cloned().collect::<Vec<_>>();
+    let mut machines = lab.list("ec2.instances", json!({}), &target).await;
+    machines.retain(|machine| machine.id.as_str() == lasting);
+
+    let by_request = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &of(&lasting));
+    let by_machine = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &machines);
+    let items = by_machine.items().await;
+    assert_eq!(items[0].resource, by_request.items().await[0].resource, "found from either side");
+    let cx = lab.enter(&target, Access::Write).await;
+    let error = by_machine.action.apply(&cx, &by_machine.with, &items).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::WrongState);
+    assert!(error.message.contains("stop it first"), "{error}");
+
+    // Still stopping when its turn comes: that is waited for.
+    aws_sdk_ec2::Client::new(&cx.sdk).stop_instances().instance_ids(&lasting).send().await.unwrap();
+    let items = by_machine.items().await;
+    by_machine.apply(&items).await;
+    by_machine.assert_proven(&items).await;
+    assert_eq!(by_machine.items().await, [], "nothing is left to cancel");
+    let error = by_machine.action.undo(&cx, &by_machine.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains("cancelled for good"), "{error}");
+
+    let one_time = Drive::new(&lab, "ec2.cancel-spot-requests", json!({}), &target, &of(&once));
+    let items = one_time.items().await;
+    one_time.apply(&items).await;
+    one_time.apply(&items).await;
+    one_time.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_terminated_when_its_evidence_is_complete_and_nothing_would_replace_it() {
+    let lab = Lab::new().await;
+    let (target, mut rogue) = lab.rogue().await;
+    rogue.truncate(1);
+    let drive = Drive::new(&lab, "ec2.terminate-instances", json!({}), &target, &rogue);
+    let items = drive.items().await;
+    let cx = lab.enter(&target, Access::Write).await;
+    let error = drive.action.apply(&cx, &drive.with, &items).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::WrongState);
+    assert!(error.message.contains("ec2.snapshot-volumes comes first"), "{error}");
+
+    let protect = Drive::new(&lab, "ec2.protect", json!({}), &target, &rogue);
+    protect.apply(&protect.items().await).await;
+    let evidence = Drive::new(&lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    evidence.apply(&evidence.items().await).await;
+    let volumes = items[0].prior["deleted_with_it"].as_object().unwrap().len();
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    tokio::time::sleep(std::time::Duration::from_mins(5)).await;
+    let kept = lab.list("ec2.volumes", json!({}), &target).await;
+    let kept = kept.iter().filter(|volume| volume.fields["state"] == "available").count();
+    assert_eq!(kept, volumes, "they outlive the machine");
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &Value::Null).await.unwrap_err();
+    assert!(error.message.contains("is terminated"), "{error}");
+
+    let lasting = spot(&lab, &target, SpotInstanceType::Persistent).await;
+    miners(&lab, &target).await;
+    let mut replaced = lab.list("ec2.instances", json!({}), &target).await;
+    replaced.retain(|machine| machine.id.as_str() == lasting || machine.fields["autoscaling_group"] == "miners");
+    let drive = Drive::new(&lab, "ec2.terminate-instances", json!({ "evidence": "waived" }), &target, &replaced);
+    let items = drive.items().await;
+    assert_eq!(items.len(), 4);
+    for item in &items {
+        let error = drive.action.apply(&cx, &drive.with, std::slice::from_ref(item)).await.unwrap_err();
+        assert!(error.message.contains("would be replaced"), "{error}");
+    }
+}
