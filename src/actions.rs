@@ -32,7 +32,7 @@ pub fn table() -> Table {
         #[cfg(feature = "organizations")]
         Box::new(organizations::move_account::MoveAccount),
         #[cfg(feature = "iam")]
-        Box::new(iam::deactivate_access_keys::DeactivateAccessKeys),
+        Box::new(credential::Deactivate(iam::deactivate_access_keys::AccessKeys)),
         #[cfg(feature = "iam")]
         Box::new(iam::deny_all::DenyAll),
         #[cfg(feature = "iam")]
@@ -40,11 +40,11 @@ pub fn table() -> Table {
         #[cfg(feature = "iam")]
         Box::new(iam::remove_login_profile::RemoveLoginProfile),
         #[cfg(feature = "iam")]
-        Box::new(iam::deactivate_signing_certificates::DeactivateSigningCertificates),
+        Box::new(credential::Deactivate(iam::deactivate_signing_certificates::SigningCertificates)),
         #[cfg(feature = "iam")]
-        Box::new(iam::deactivate_ssh_keys::DeactivateSshKeys),
+        Box::new(credential::Deactivate(iam::deactivate_ssh_keys::SshKeys)),
         #[cfg(feature = "iam")]
-        Box::new(iam::deactivate_service_credentials::DeactivateServiceCredentials),
+        Box::new(credential::Deactivate(iam::deactivate_service_credentials::ServiceCredentials)),
         #[cfg(feature = "iam")]
         Box::new(iam::deactivate_mfa_devices::DeactivateMfaDevices),
         #[cfg(feature = "iam")]
