@@ -49,6 +49,10 @@ pub fn table() -> Table {
         Box::new(iam::deactivate_mfa_devices::DeactivateMfaDevices),
         #[cfg(feature = "iam")]
         Box::new(iam::close_trust::CloseTrust),
+        #[cfg(feature = "iam")]
+        Box::new(iam::remove_identity_providers::RemoveIdentityProviders),
+        #[cfg(feature = "iam")]
+        Box::new(iam::restore_policy_version::RestorePolicyVersion),
         #[cfg(feature = "ec2")]
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
@@ -83,6 +87,10 @@ pub fn table() -> Table {
         Box::new(iam::roles::Roles),
         #[cfg(feature = "iam")]
         Box::new(iam::trusts::Trusts),
+        #[cfg(feature = "iam")]
+        Box::new(iam::identity_providers::IdentityProviders),
+        #[cfg(feature = "iam")]
+        Box::new(iam::policy_versions::PolicyVersions),
         #[cfg(feature = "ec2")]
         Box::new(ec2::instances::Instances),
         #[cfg(feature = "ec2")]

@@ -7,8 +7,12 @@ pub mod deactivate_service_credentials;
 pub mod deactivate_signing_certificates;
 pub mod deactivate_ssh_keys;
 pub mod deny_all;
+pub mod identity_providers;
 pub mod owner_of_key;
+pub mod policy_versions;
+pub mod remove_identity_providers;
 pub mod remove_login_profile;
+pub mod restore_policy_version;
 pub mod revoke_sessions;
 pub mod roles;
 #[cfg(feature = "cloudtrail")]

@@ -14,6 +14,7 @@ mod managed;
 mod paging;
 mod policies;
 mod profiles;
+mod providers;
 mod report;
 mod roles;
 mod simulate;
@@ -33,6 +34,7 @@ pub use groups::create_group;
 pub use keys::{AccessKey, KeyStatus, KeyUse, add_access_key};
 pub use managed::{ManagedPolicy, create_policy};
 pub use profiles::{InstanceProfile, create_instance_profile};
+pub use providers::{IdentityProvider, Speaks};
 pub use roles::create_role;
 pub use users::create_user;
 
@@ -52,6 +54,8 @@ pub struct Iam {
     pub roles: BTreeMap<String, Role>,
     /// Customer managed policies by ARN.
     pub policies: BTreeMap<String, ManagedPolicy>,
+    /// Identity providers by ARN.
+    pub providers: BTreeMap<String, IdentityProvider>,
     /// Instance profiles by name.
     pub instance_profiles: BTreeMap<String, InstanceProfile>,
     /// Long-term access keys.
@@ -117,6 +121,10 @@ struct Named {
     policy_source_arn: Option<String>,
     permissions_boundary: Option<String>,
     access_key_id: Option<String>,
+    #[serde(rename = "SAMLProviderArn", alias = "OpenIDConnectProviderArn")]
+    provider_arn: Option<String>,
+    name: Option<String>,
+    url: Option<String>,
     path: Option<String>,
     policy_name: Option<String>,
 }
@@ -148,7 +156,9 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         | "GetAccountSummary"
         | "GetAccountAuthorizationDetails"
         | "GenerateCredentialReport"
-        | "GetCredentialReport" => "*".to_owned(),
+        | "GetCredentialReport"
+        | "ListSAMLProviders"
+        | "ListOpenIDConnectProviders" => "*".to_owned(),
         "GetAccessKeyLastUsed" => {
             let key = named.access_key_id.as_deref().and_then(|id| AccessKeyId::new(id).ok());
             let owner = key.and_then(|id| iam.access_keys.get(&id)).and_then(|key| key.user.clone());
@@ -156,7 +166,10 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         }
         "SimulatePrincipalPolicy" => named.policy_source_arn.unwrap_or_default(),
         "CreatePolicy" => format!("{head}policy{path}{}", named.policy_name.unwrap_or_default()),
+        "CreateSAMLProvider" => providers::saml_arn(world, &call.account, &named.name.unwrap_or_default()),
+        "CreateOpenIDConnectProvider" => providers::oidc_arn(world, &call.account, &named.url.unwrap_or_default()),
         operation if !OPERATIONS.contains(&operation) => return Err(call.unknown()),
+        _ if named.provider_arn.is_some() => named.provider_arn.clone().unwrap_or_default(),
         _ => match (named.role_name, named.group_name, named.instance_profile_name) {
             (_, _, Some(name)) => profile(&name),
             (Some(name), _, _) => role(&name),
@@ -196,11 +209,13 @@ const OPERATIONS: &[&str] = &[
     "DeleteAccessKey",
     "DeleteInstanceProfile",
     "DeleteLoginProfile",
+    "DeleteOpenIDConnectProvider",
     "DeletePolicy",
     "DeletePolicyVersion",
     "DeleteRole",
     "DeleteRolePermissionsBoundary",
     "DeleteRolePolicy",
+    "DeleteSAMLProvider",
     "DeleteSigningCertificate",
     "DeleteUser",
     "DeleteUserPermissionsBoundary",
@@ -213,10 +228,12 @@ const OPERATIONS: &[&str] = &[
     "GetGroupPolicy",
     "GetInstanceProfile",
     "GetLoginProfile",
+    "GetOpenIDConnectProvider",
     "GetPolicy",
     "GetPolicyVersion",
     "GetRole",
     "GetRolePolicy",
+    "GetSAMLProvider",
     "GetUser",
     "GetUserPolicy",
     "ListAccessKeys",
@@ -226,6 +243,7 @@ const OPERATIONS: &[&str] = &[
     "ListGroupPolicies",
     "ListGroupsForUser",
     "ListInstanceProfilesForRole",
+    "ListEntitiesForPolicy",
     "ListMFADevices",
     "ListPolicyVersions",
     "ListRolePolicies",
@@ -335,6 +353,7 @@ fn dispatch(world: &mut World, call: &Call) -> Reply {
         "SetDefaultPolicyVersion" => versions::set_default(world, call),
         "DeletePolicyVersion" => versions::delete(world, call),
         "ListPolicies" => managed::list(world, call),
+        "ListEntitiesForPolicy" => managed::list_entities(world, call),
         "DeletePolicy" => managed::delete(world, call),
         "CreateRole" => roles::create(world, call),
         "GetRole" => roles::get(world, call),
@@ -357,6 +376,14 @@ fn dispatch(world: &mut World, call: &Call) -> Reply {
         "ListInstanceProfilesForRole" => profiles::list_for_role(world, call),
         "AddRoleToInstanceProfile" => profiles::add_role(world, call),
         "RemoveRoleFromInstanceProfile" => profiles::remove_role(world, call),
+        "CreateSAMLProvider" => providers::create_saml(world, call),
+        "GetSAMLProvider" => providers::get_saml(world, call),
+        "ListSAMLProviders" => providers::list_saml(world, call),
+        "DeleteSAMLProvider" => providers::delete_saml(world, call),
+        "CreateOpenIDConnectProvider" => providers::create_oidc(world, call),
+        "GetOpenIDConnectProvider" => providers::get_oidc(world, call),
+        "ListOpenIDConnectProviders" => providers::list_oidc(world, call),
+        "DeleteOpenIDConnectProvider" => providers::delete_oidc(world, call),
         "CreateAccountAlias" => report::create_alias(world, call),
         "DeleteAccountAlias" => report::delete_alias(world, call),
         "ListAccountAliases" => report::aliases(world, call),

@@ -9,9 +9,13 @@ import json
 import re
 import sys
 import time
+from datetime import datetime, timedelta, timezone
 
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from asking import Caller
 
@@ -303,6 +307,118 @@ def _(p):
     return Caller(p.management.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).client("ec2").describe_instances()
 
 
+# IAM: what else a user signs in with
+def certificate():
+    """A certificate that moto can read; the simulator looks at the first line only."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    now = datetime.now(timezone.utc)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1)).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+
+@call("iam.update_signing_certificate: the status then")
+def _(p):
+    user = p.user("certified")
+    made = p.iam.upload_signing_certificate(UserName=user, CertificateBody=certificate())["Certificate"]
+    p.iam.update_signing_certificate(UserName=user, CertificateId=made["CertificateId"], Status="Inactive")
+    return [held["Status"] for held in p.iam.list_signing_certificates(UserName=user)["Certificates"]]
+
+
+answer("iam.list_signing_certificates", lambda p: p.iam.list_signing_certificates(UserName=p.user("certified")))
+answer("iam.update_signing_certificate of an unknown one", lambda p: p.iam.update_signing_certificate(
+    UserName=p.user("certified"), CertificateId="A" * 24, Status="Inactive"))
+
+
+@call("iam.upload_ssh_public_key")
+def _(p):
+    return p.iam.upload_ssh_public_key(UserName=p.user("ssh"), SSHPublicKeyBody="ssh-rsa AAAA")
+
+
+answer("iam.list_ssh_public_keys", lambda p: p.iam.list_ssh_public_keys(UserName=p.user("ssh")))
+answer("iam.create_service_specific_credential", lambda p: p.iam.create_service_specific_credential(
+    UserName=p.user("service"), ServiceName="codecommit.amazonaws.com"))
+answer("iam.list_service_specific_credentials", lambda p: p.iam.list_service_specific_credentials(UserName=p.user("service")))
+
+
+@call("iam.enable_mfa_device and list_mfa_devices: how many")
+def _(p):
+    user = p.user("careful")
+    p.iam.enable_mfa_device(UserName=user, SerialNumber=f"arn:aws:iam::{p.member}:mfa/phone",
+                            AuthenticationCode1="123456", AuthenticationCode2="654321")
+    return len(p.iam.list_mfa_devices(UserName=user)["MFADevices"])
+
+
+answer("iam.list_mfa_devices", lambda p: p.iam.list_mfa_devices(UserName=p.user("careful")))
+answer("iam.deactivate_mfa_device that is not enabled", lambda p: p.iam.deactivate_mfa_device(
+    UserName=p.user("ana"), SerialNumber=f"arn:aws:iam::{p.member}:mfa/none"))
+
+# IAM: identity providers
+METADATA = f"<EntityDescriptor entityID='https://idp.example.com'>{'MIIB' * 300}</EntityDescriptor>"
+answer("iam.list_saml_providers of none", lambda p: p.iam.list_saml_providers()["SAMLProviderList"])
+answer("iam.create_saml_provider", lambda p: p.iam.create_saml_provider(Name="corporate", SAMLMetadataDocument=METADATA))
+answer("iam.create_saml_provider twice", lambda p: p.iam.create_saml_provider(
+    Name="corporate", SAMLMetadataDocument=METADATA))
+
+
+def saml(p):
+    return f"arn:aws:iam::{p.member}:saml-provider/corporate"
+
+
+def oidc(p):
+    return f"arn:aws:iam::{p.member}:oidc-provider/token.example.com/ci"
+
+
+answer("iam.get_saml_provider", lambda p: p.iam.get_saml_provider(SAMLProviderArn=saml(p)))
+answer("iam.get_saml_provider: is the document the same", lambda p: p.iam.get_saml_provider(
+    SAMLProviderArn=saml(p))["SAMLMetadataDocument"] == METADATA)
+answer("iam.list_saml_providers: members of one", lambda p: sorted(p.iam.list_saml_providers()["SAMLProviderList"][0]))
+answer("iam.delete_saml_provider", lambda p: p.iam.delete_saml_provider(SAMLProviderArn=saml(p)))
+answer("iam.delete_saml_provider twice", lambda p: p.iam.delete_saml_provider(SAMLProviderArn=saml(p)))
+answer("iam.create_open_id_connect_provider", lambda p: p.iam.create_open_id_connect_provider(
+    Url="https://token.example.com/ci", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["a" * 40]))
+answer("iam.create_open_id_connect_provider twice", lambda p: p.iam.create_open_id_connect_provider(
+    Url="https://token.example.com/ci", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["a" * 40]))
+answer("iam.get_open_id_connect_provider", lambda p: p.iam.get_open_id_connect_provider(OpenIDConnectProviderArn=oidc(p)))
+answer("iam.get_open_id_connect_provider: what makes it", lambda p: [p.iam.get_open_id_connect_provider(
+    OpenIDConnectProviderArn=oidc(p))[part] for part in ("Url", "ClientIDList", "ThumbprintList")])
+answer("iam.list_open_id_connect_providers", lambda p: [
+    one["Arn"] == oidc(p) for one in p.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]])
+answer("iam.delete_open_id_connect_provider", lambda p: p.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=oidc(p)))
+answer("iam.delete_open_id_connect_provider twice", lambda p: p.iam.delete_open_id_connect_provider(
+    OpenIDConnectProviderArn=oidc(p)))
+answer("iam.get_open_id_connect_provider that is gone", lambda p: p.iam.get_open_id_connect_provider(
+    OpenIDConnectProviderArn=oidc(p)))
+answer("iam.create_open_id_connect_provider without https", lambda p: p.iam.create_open_id_connect_provider(
+    Url="http://token.example.com", ClientIDList=["x"], ThumbprintList=["a" * 40]))
+
+
+# IAM: versions of policies
+@call("iam.set_default_policy_version: the version in force")
+def _(p):
+    arn = p.iam.create_policy(PolicyName="developers", PolicyDocument=json.dumps(DENY))["Policy"]["Arn"]
+    p.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(DENY), SetAsDefault=True)
+    p.iam.attach_user_policy(UserName=p.user("ana"), PolicyArn=arn)
+    p.iam.set_default_policy_version(PolicyArn=arn, VersionId="v1")
+    return p.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+
+
+def developers(p):
+    return f"arn:aws:iam::{p.member}:policy/developers"
+
+
+answer("iam.list_policy_versions: which is in force", lambda p: sorted(
+    (version["VersionId"], version["IsDefaultVersion"])
+    for version in p.iam.list_policy_versions(PolicyArn=developers(p))["Versions"]))
+answer("iam.set_default_policy_version to an unknown one", lambda p: p.iam.set_default_policy_version(
+    PolicyArn=developers(p), VersionId="v9"))
+answer("iam.delete_policy_version in force", lambda p: p.iam.delete_policy_version(PolicyArn=developers(p), VersionId="v1"))
+answer("iam.list_entities_for_policy: users", lambda p: [
+    user["UserName"] for user in p.iam.list_entities_for_policy(PolicyArn=developers(p))["PolicyUsers"]])
+answer("iam.list_entities_for_policy", lambda p: p.iam.list_entities_for_policy(PolicyArn=developers(p)))
+answer("iam.list_entities_for_policy of an unknown policy", lambda p: p.iam.list_entities_for_policy(
+    PolicyArn=developers(p) + "-not"))
+
 # Organizations
 def policy(p, name, content=DENY):
     """A new service control policy."""
@@ -342,7 +458,8 @@ def _(p):
 
 # The others
 answer("account.list_regions", lambda p: p.inside.client("account").list_regions())
-answer("cloudtrail.lookup_events", lambda p: p.inside.client("cloudtrail").lookup_events())
+answer("cloudtrail.lookup_events", lambda p: p.inside.client("cloudtrail").lookup_events(
+    LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "CreateSAMLProvider"}]))
 answer("cloudtrail.describe_trails", lambda p: p.inside.client("cloudtrail").describe_trails())
 answer("autoscaling.describe_auto_scaling_groups", lambda p: p.inside.client("autoscaling").describe_auto_scaling_groups())
 answer("s3.list_buckets", lambda p: p.s3.list_buckets())

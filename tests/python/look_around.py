@@ -148,7 +148,7 @@ with check.topic("ids"):
 
 with check.topic("an operation that the simulator does not know"):
     check.refused("it is refused by name", 400, "InvalidAction", ec2.describe_reserved_instances, "DescribeReservedInstances")
-    check.refused("in IAM too", 400, "InvalidAction", ir.client("iam").list_saml_providers, "ListSAMLProviders")
+    check.refused("in IAM too", 400, "InvalidAction", ir.client("iam").list_server_certificates, "ListServerCertificates")
     check.refused("in Organizations too", 400, "UnknownOperationException", responder.client("organizations").list_handshakes_for_account,
                   "ListHandshakesForAccount")
 
@@ -317,6 +317,48 @@ with check.topic("other credentials of a user"):
     iam.deactivate_mfa_device(UserName=user, SerialNumber=serial)
     check.refused("a device that is not enabled", 404, "NoSuchEntity", iam.deactivate_mfa_device,
                   UserName=user, SerialNumber=serial)
+
+with check.topic("identity providers"):
+    iam = ir.client("iam")
+    document = f"<EntityDescriptor entityID='https://idp.example.com'>{'MIIB' * 300}</EntityDescriptor>"
+    check.refused("a document that is no metadata", 400, "InvalidInput", iam.create_saml_provider,
+                  Name="other", SAMLMetadataDocument="x" * 1000)
+    saml = iam.create_saml_provider(Name="corporate", SAMLMetadataDocument=document, Tags=[{"Key": "a", "Value": "b"}])["SAMLProviderArn"]
+    check.equal("its name", saml, f"arn:aws:iam::{development}:saml-provider/corporate")
+    got = iam.get_saml_provider(SAMLProviderArn=saml)
+    check.equal("the document comes back", got["SAMLMetadataDocument"], document)
+    check.equal("with its tags", got["Tags"], [{"Key": "a", "Value": "b"}])
+    check.equal("it is listed", [one["Arn"] for one in iam.list_saml_providers()["SAMLProviderList"]], [saml])
+    check.refused("the name is taken", 409, "EntityAlreadyExists", iam.create_saml_provider,
+                  Name="corporate", SAMLMetadataDocument=document)
+    iam.delete_saml_provider(SAMLProviderArn=saml)
+    check.refused("it is gone", 404, "NoSuchEntity", iam.get_saml_provider, SAMLProviderArn=saml)
+    oidc = iam.create_open_id_connect_provider(
+        Url="https://token.example.com", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["a" * 40])["OpenIDConnectProviderArn"]
+    check.equal("the address is in the name", oidc, f"arn:aws:iam::{development}:oidc-provider/token.example.com")
+    got = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=oidc)
+    check.equal("what makes it", (got["Url"], got["ClientIDList"], got["ThumbprintList"]),
+                ("token.example.com", ["sts.amazonaws.com"], ["a" * 40]))
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=oidc)
+    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=oidc)
+    check.equal("none is left", iam.list_open_id_connect_providers()["OpenIDConnectProviderList"], [])
+
+with check.topic("versions of a policy"):
+    iam = ir.client("iam")
+    document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
+    arn = iam.create_policy(PolicyName="readers", PolicyDocument=document)["Policy"]["Arn"]
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+    check.equal("the new one is in force", iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"], "v2")
+    iam.set_default_policy_version(PolicyArn=arn, VersionId="v1")
+    check.equal("and then the old one", iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"], "v1")
+    user = iam.create_user(UserName="reader")["User"]["UserName"]
+    iam.attach_user_policy(UserName=user, PolicyArn=arn)
+    held = iam.list_entities_for_policy(PolicyArn=arn)
+    check.equal("who has it", [[one["UserName"] for one in held["PolicyUsers"]], held["PolicyRoles"]], [[user], []])
+    details = iam.get_account_authorization_details(Filter=["LocalManagedPolicy"])["Policies"]
+    check.equal("how often", [one["AttachmentCount"] for one in details if one["Arn"] == arn], [1])
+    iam.detach_user_policy(UserName=user, PolicyArn=arn)
+    iam.delete_user(UserName=user)
 
 with check.topic("a service control policy, by hand"):
     organizations = responder.client("organizations")

@@ -140,20 +140,86 @@ fn described(iam: &Iam, arn: &str) -> Result<Vec<Xml>, Refusal> {
         }
         (None, None) => return Err(missing(arn)),
     };
-    let attached = iam.all_policies().filter(|policies| policies.managed.contains(arn)).count();
-    let boundaries = iam.all_policies().filter(|policies| policies.boundary.as_deref() == Some(arn)).count();
+    let [attachments, boundaries] = usage(iam, arn);
     Ok(vec![
         Xml::text("PolicyName", name(arn)),
         Xml::text("PolicyId", id),
         Xml::text("Arn", arn),
         Xml::text("Path", path(arn)),
         Xml::text("DefaultVersionId", version),
-        Xml::text("AttachmentCount", attached),
-        Xml::text("PermissionsBoundaryUsageCount", boundaries),
+        attachments,
+        boundaries,
         Xml::text("IsAttachable", true),
         Xml::text("CreateDate", created),
         Xml::text("UpdateDate", updated),
     ])
+}
+
+/// How often a policy is attached, and how often it is a boundary.
+pub(super) fn usage(iam: &Iam, arn: &str) -> [Xml; 2] {
+    let attached = iam.all_policies().filter(|policies| policies.managed.contains(arn)).count();
+    let boundaries = iam.all_policies().filter(|policies| policies.boundary.as_deref() == Some(arn)).count();
+    [Xml::text("AttachmentCount", attached), Xml::text("PermissionsBoundaryUsageCount", boundaries)]
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ListEntities {
+    policy_arn: String,
+    entity_filter: Option<EntityKind>,
+    path_prefix: Option<String>,
+    policy_usage_filter: Option<Usage>,
+    marker: Option<String>,
+    max_items: Option<usize>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+enum EntityKind {
+    User,
+    Role,
+    Group,
+    LocalManagedPolicy,
+    #[serde(rename = "AWSManagedPolicy")]
+    AwsManagedPolicy,
+}
+
+/// The users, groups and roles that a policy is attached to, or that it bounds, in one paged list.
+pub(super) fn list_entities(world: &World, call: &Call) -> Reply {
+    let asked: ListEntities = read(call)?;
+    let (iam, arn) = (&world.account(&call.account).iam, &asked.policy_arn);
+    described(iam, arn)?;
+    let of_groups =
+        iam.groups.values().map(|held| (EntityKind::Group, &held.name, &held.id, &held.path, &held.policies));
+    let of_roles = iam.roles.values().map(|held| (EntityKind::Role, &held.name, &held.id, &held.path, &held.policies));
+    let of_users = iam.users.values().map(|held| (EntityKind::User, &held.name, &held.id, &held.path, &held.policies));
+    let uses = |policies: &super::Policies| {
+        let (attached, bounds) = (policies.managed.contains(arn), policies.boundary.as_ref() == Some(arn));
+        match asked.policy_usage_filter {
+            None => attached || bounds,
+            Some(Usage::PermissionsPolicy) => attached,
+            Some(Usage::PermissionsBoundary) => bounds,
+        }
+    };
+    let prefix = asked.path_prefix.as_deref().unwrap_or("/");
+    let found = of_groups.chain(of_roles).chain(of_users).filter(|(kind, _, _, path, policies)| {
+        asked.entity_filter.is_none_or(|wanted| wanted == *kind) && path.starts_with(prefix) && uses(policies)
+    });
+    let found = found.map(|(kind, name, id, ..)| {
+        let (key, word) = match kind {
+            EntityKind::Group => ("group", "Group"),
+            EntityKind::Role => ("role", "Role"),
+            _ => ("user", "User"),
+        };
+        let entity = vec![Xml::text(format!("{word}Name"), name), Xml::text(format!("{word}Id"), id)];
+        (format!("{key}/{name}"), (word, entity))
+    });
+    let part = Paging { marker: asked.marker, max_items: asked.max_items }.part(found)?;
+    let ending = part.ending();
+    let list = |word: &str| {
+        let entities = part.items.iter().filter(|(of, _)| *of == word).map(|(_, entity)| entity.clone());
+        Xml::list(format!("Policy{word}s"), "member", entities)
+    };
+    Ok(Body::Xml([vec![list("Group"), list("User"), list("Role")], ending].concat()))
 }
 
 #[derive(Deserialize)]

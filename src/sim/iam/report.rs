@@ -149,8 +149,8 @@ pub(super) fn authorization_details(world: &World, call: &Call) -> Reply {
             Entry::Group(group) => {
                 group_list.push([groups::described(group), policy_details("Group", &group.policies)].concat());
             }
-            Entry::Policy(arn, policy) => policy_list.push(managed(arn, policy)),
-            Entry::OfAws(arn, policy) => policy_list.push(of_aws(arn, policy)),
+            Entry::Policy(arn, policy) => policy_list.push(managed(iam, arn, policy)),
+            Entry::OfAws(arn, policy) => policy_list.push(of_aws(iam, arn, policy)),
             Entry::Role(role) => role_list.push(role_details(iam, role)),
             Entry::User(user) => user_list.push(user_details(user)),
         }
@@ -200,7 +200,7 @@ fn policy_details(owner: &str, policies: &Policies) -> Vec<Xml> {
     xml
 }
 
-fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
+fn managed(iam: &Iam, arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
     let version = |(id, (text, at)): (&String, &(String, Timestamp))| {
         vec![
             Xml::text("Document", encoded(text)),
@@ -210,12 +210,15 @@ fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
         ]
     };
     let updated = policy.versions.values().map(|(_, at)| *at).max().unwrap_or(policy.created);
+    let [attachments, boundaries] = super::managed::usage(iam, arn);
     vec![
         Xml::text("PolicyName", &policy.name),
         Xml::text("PolicyId", &policy.id),
         Xml::text("Arn", arn),
         Xml::text("Path", &policy.path),
         Xml::text("DefaultVersionId", &policy.default_version),
+        attachments,
+        boundaries,
         Xml::text("IsAttachable", true),
         Xml::text("CreateDate", date(policy.created)),
         Xml::text("UpdateDate", date(updated)),
@@ -223,19 +226,22 @@ fn managed(arn: &str, policy: &ManagedPolicy) -> Vec<Xml> {
     ]
 }
 
-fn of_aws(arn: &str, policy: &AwsManaged) -> Vec<Xml> {
+fn of_aws(iam: &Iam, arn: &str, policy: &AwsManaged) -> Vec<Xml> {
     let version = vec![
         Xml::text("Document", encoded(policy.document)),
         Xml::text("VersionId", policy.version),
         Xml::text("IsDefaultVersion", true),
         Xml::text("CreateDate", policy.updated),
     ];
+    let [attachments, boundaries] = super::managed::usage(iam, arn);
     vec![
         Xml::text("PolicyName", policy.name),
         Xml::text("PolicyId", policy.id),
         Xml::text("Arn", arn),
         Xml::text("Path", super::managed::path(arn)),
         Xml::text("DefaultVersionId", policy.version),
+        attachments,
+        boundaries,
         Xml::text("IsAttachable", true),
         Xml::text("CreateDate", policy.created),
         Xml::text("UpdateDate", policy.updated),

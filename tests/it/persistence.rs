@@ -1,0 +1,182 @@
+//! What an intruder leaves in IAM so as to come back, over the simulated AWS: found, taken away, and put back.
+
+use aws_sdk_iam::Client;
+use jiff::Timestamp;
+use quell::engine::action::{Decision, Found};
+use quell::engine::ports::Access;
+use quell::model::{Resource, ResourceId};
+use quell::sim::iam;
+use serde_json::{Map, json};
+use tokio::time::{Duration, sleep};
+
+use crate::actions::{Drive, Lab};
+
+/// A metadata document is at least 1,000 characters long.
+fn metadata() -> String {
+    let certificate = "MIIB".repeat(300);
+    format!("<EntityDescriptor entityID=\"https://idp.example.com\">{certificate}</EntityDescriptor>")
+}
+
+impl Lab {
+    async fn iam(&self) -> Client {
+        Client::new(&self.enter(&self.global(), Access::Write).await.sdk)
+    }
+
+    fn arn(&self, rest: &str) -> String {
+        format!("arn:aws:iam::{}:{rest}", self.facts.breached_account)
+    }
+
+    async fn providers(&self) -> Vec<Resource> {
+        self.list("iam.identity-providers", json!({}), &self.global()).await
+    }
+
+    async fn policies(&self) -> Vec<Resource> {
+        self.list("iam.policy-versions", json!({}), &self.global()).await
+    }
+}
+
+/// A SAML provider that a role trusts, and an OpenID Connect provider.
+async fn with_providers(lab: &Lab) {
+    let client = lab.iam().await;
+    let tag = aws_sdk_iam::types::Tag::builder().key("team").value("web").build().unwrap();
+    let saml = client.create_saml_provider().name("corporate").saml_metadata_document(metadata());
+    saml.tags(tag).send().await.unwrap();
+    let oidc = client.create_open_id_connect_provider().url("https://token.example.com/ci");
+    oidc.client_id_list("sts.amazonaws.com").thumbprint_list("a".repeat(40)).send().await.unwrap();
+    let trust = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "sts:AssumeRoleWithSAML", "Principal": { "Federated": lab.arn("saml-provider/corporate") } },
+    ] });
+    let request = client.create_role().role_name("federated").assume_role_policy_document(trust.to_string());
+    request.send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_providers_are_found_with_the_roles_that_trust_them() {
+    let lab = Lab::new().await;
+    assert_eq!(lab.providers().await, []);
+    let before = lab.sim.now();
+    with_providers(&lab).await;
+    let found = lab.providers().await;
+    let seen: Vec<_> = found.iter().map(|member| (&member.fields["type"], &member.fields["name"])).collect();
+    assert_eq!(seen, [(&json!("saml"), &json!("corporate")), (&json!("oidc"), &json!("token.example.com/ci"))]);
+    assert_eq!(found[0].fields["trusted_by"], json!([lab.arn("role/federated")]));
+    assert_eq!(found[0].fields["tags"], json!({ "team": "web" }));
+    assert_eq!(found[1].fields["clients"], json!(["sts.amazonaws.com"]));
+    for member in &found {
+        let created: Timestamp = member.fields["created"].as_str().unwrap().parse().unwrap();
+        assert!(created.as_second() >= before.as_second(), "{member:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_providers_go_and_come_back_whole() {
+    let lab = Lab::new().await;
+    with_providers(&lab).await;
+    let members = lab.providers().await;
+    let drive = Drive::new(&lab, "iam.remove-identity-providers", json!({}), &lab.global(), &members);
+    let Decision::Change(proposal) = drive.decide(&drive.look().await[0]).await else { panic!("no change") };
+    assert_eq!(proposal.notes[0], format!("trusted by {}", lab.arn("role/federated")));
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    assert_eq!(lab.providers().await, []);
+    let client = lab.iam().await;
+    let other =
+        client.create_saml_provider().name("corporate").saml_metadata_document(metadata().replace("idp", "evil"));
+    other.send().await.unwrap();
+    let cx = lab.enter(&lab.global(), Access::Write).await;
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &json!(null)).await.unwrap_err();
+    assert!(error.message.contains("made again by somebody"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_could_not_be_made_again_stays() {
+    let lab = Lab::new().await;
+    let client = lab.iam().await;
+    let saml = client.create_saml_provider().name("sealed").saml_metadata_document(metadata()).add_private_key("key");
+    saml.assertion_encryption_mode("Required".into()).send().await.unwrap();
+    let members = lab.providers().await;
+    let drive = Drive::new(&lab, "iam.remove-identity-providers", json!({}), &lab.global(), &members);
+    let Decision::Skip(why) = drive.decide(&drive.look().await[0]).await else { panic!("not skipped") };
+    assert!(why.contains("iam.close-trust"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_provider_by_which_the_caller_came_is_refused() {
+    let lab = Lab::new().await;
+    let cx = lab.enter(&lab.global(), Access::Read).await;
+    let provider = ResourceId::new(lab.arn("saml-provider/corporate")).unwrap();
+    let saved = json!({ "type": "saml", "metadata": metadata(), "tags": {} });
+    let prior = json!({ "saved": saved, "trusted_by": [cx.view.caller.principal_arn()] });
+    let found = Found { member: provider.clone(), resource: provider, prior };
+    let action = lab.table.action("iam.remove-identity-providers").unwrap();
+    let decision = action.plan(&cx.view, &Map::new(), &found).unwrap();
+    assert!(matches!(&decision, Decision::Refuse(why) if why.contains("use another principal")), "{decision:?}");
+}
+
+/// What a policy allows.
+fn allowing(actions: &str) -> String {
+    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] })
+        .to_string()
+}
+
+/// A policy of the intruder's user that only reads S3, and the moment at which the intruder widened it.
+async fn widened(lab: &Lab) -> Timestamp {
+    let (account, user) = (lab.facts.breached_account.clone(), lab.facts.compromised_user.clone());
+    let made = lab.sim.now();
+    lab.sim.change(|world| {
+        let arn = iam::create_policy(world, &account, "/team/", "developers", &allowing("s3:Get*"), made).unwrap();
+        let user = world.account_mut(&account).iam.users.get_mut(&user).unwrap();
+        user.policies.managed.insert(arn);
+    });
+    sleep(Duration::from_hours(1)).await;
+    let since = lab.sim.now();
+    sleep(Duration::from_secs(5)).await;
+    let request = lab.iam().await.create_policy_version().policy_arn(lab.arn("policy/team/developers"));
+    request.policy_document(allowing("*")).set_as_default(true).send().await.unwrap();
+    since
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_widened_policy_is_found_by_the_date_of_its_version_and_put_back() {
+    let lab = Lab::new().await;
+    let since = widened(&lab).await;
+    let mut members = lab.policies().await;
+    let date = |member: &Resource, field: &str| member.fields[field].as_str().unwrap().parse::<Timestamp>().unwrap();
+    members.retain(|member| date(member, "version_created") >= since && date(member, "created") < since);
+    let seen: Vec<_> = members.iter().map(|member| (member.id.as_str(), &member.fields["version"])).collect();
+    assert_eq!(seen, [(lab.arn("policy/team/developers").as_str(), &json!("v2"))]);
+    assert_eq!((&members[0].fields["versions"], &members[0].fields["attached"]), (&json!(2), &json!(1)));
+
+    let with = json!({ "before": since.to_string() });
+    let drive = Drive::new(&lab, "iam.restore-policy-version", with, &lab.global(), &members);
+    let Decision::Change(proposal) = drive.decide(&drive.look().await[0]).await else { panic!("no change") };
+    assert_eq!(proposal.notes, [format!("attached to user/{}", lab.facts.compromised_user)]);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    let world = lab.sim.world();
+    let iam = &world.account(&lab.facts.breached_account).iam;
+    assert_eq!(iam.managed_document(members[0].id.as_str()), Some(allowing("s3:Get*").as_str()), "what counts again");
+    assert_eq!(iam.policies[members[0].id.as_str()].versions.len(), 2, "the intruder's version stays as evidence");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_somebody_else_put_in_force_is_left_by_the_way_back() {
+    let lab = Lab::new().await;
+    let since = widened(&lab).await;
+    let members = lab.policies().await;
+    let with = json!({ "before": since.to_string() });
+    let drive = Drive::new(&lab, "iam.restore-policy-version", with, &lab.global(), &members);
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    let request = lab.iam().await.create_policy_version().policy_arn(lab.arn("policy/team/developers"));
+    request.policy_document(allowing("s3:List*")).set_as_default(true).send().await.unwrap();
+    let cx = lab.enter(&lab.global(), Access::Write).await;
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &json!(null)).await.unwrap_err();
+    assert!(error.message.contains("put v3 of"), "{error}");
+}
