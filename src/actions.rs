@@ -2,6 +2,10 @@
 
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
 mod autoscaling;
+#[cfg(all(feature = "batch", feature = "cloudtrail"))]
+mod batch;
+#[cfg(all(feature = "batch", feature = "cloudtrail"))]
+mod creation;
 #[cfg(feature = "iam")]
 mod credential;
 #[cfg(feature = "ec2")]
@@ -75,6 +79,10 @@ pub fn table() -> Table {
         Box::new(ec2::disable_imds::DisableImds),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(ec2::terminate_instances::TerminateInstances),
+        #[cfg(all(feature = "batch", feature = "cloudtrail"))]
+        Box::new(batch::stop::Stop),
+        #[cfg(all(feature = "batch", feature = "cloudtrail"))]
+        Box::new(batch::disable_environments::DisableEnvironments),
     ];
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
@@ -101,6 +109,10 @@ pub fn table() -> Table {
         Box::new(ec2::spot_requests::SpotRequests),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(autoscaling::groups::Groups),
+        #[cfg(all(feature = "batch", feature = "cloudtrail"))]
+        Box::new(batch::queues::Queues),
+        #[cfg(all(feature = "batch", feature = "cloudtrail"))]
+        Box::new(batch::environments::Environments),
     ];
     Table { actions: Arc::from(actions), sources: Arc::from(sources) }
 }

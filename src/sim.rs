@@ -8,6 +8,7 @@ pub mod account;
 pub mod authenticate;
 pub mod authorize;
 pub mod autoscaling;
+pub mod batch;
 pub mod budget;
 pub mod call;
 pub mod cloudtrail;
@@ -279,6 +280,7 @@ impl Service {
         Ok(match call.service.as_str() {
             "account" => Self { permissions: account::permissions, handle: account::handle },
             "autoscaling" => Self { permissions: autoscaling::permissions, handle: autoscaling::handle },
+            "batch" => Self { permissions: batch::permissions, handle: batch::handle },
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },

@@ -65,14 +65,23 @@ impl Call {
     }
 }
 
-/// The operation of a REST request: for S3 the method, elsewhere the first part of the path (`POST /listRegions`).
+/// What quell reads in Batch, whose paths are the names of the operations in lower case: `POST /v1/describejobqueues`.
+const READS_OF_BATCH: [&str; 3] = ["DescribeComputeEnvironments", "DescribeJobQueues", "ListJobs"];
+
+/// The operation of a REST request: for S3 the method, elsewhere the first part of the path (`POST /listRegions`), or the
+/// second where the first is a version.
 fn rest_operation(service: &str, request: &HttpRequest) -> String {
     if service == "s3" {
         return request.method().to_owned();
     }
     let after_host = request.uri().split_once("://").map_or(request.uri(), |(_, rest)| rest);
     let path = after_host.split_once('/').map_or("", |(_, path)| path);
-    let first = path.split(['/', '?']).next().unwrap_or_default();
+    let mut parts = path.split(['/', '?']);
+    let first = parts.next().unwrap_or_default();
+    let first = if first == "v1" { parts.next().unwrap_or_default() } else { first };
+    if let Some(read) = READS_OF_BATCH.iter().find(|read| service == "batch" && read.eq_ignore_ascii_case(first)) {
+        return (*read).to_owned();
+    }
     let mut letters = first.chars();
     letters.next().map_or_else(String::new, |letter| letter.to_uppercase().chain(letters).collect())
 }

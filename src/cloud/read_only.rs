@@ -16,6 +16,7 @@ pub(super) struct Refused {
 const READS: &[(&str, &[&str])] = &[
     ("account", &["ListRegions", "GetRegionOptStatus"]),
     ("autoscaling", &["Describe*"]),
+    ("batch", &["DescribeComputeEnvironments", "DescribeJobQueues", "ListJobs"]),
     ("cloudtrail", &["Describe*", "Get*", "List*", "LookupEvents"]),
     ("ec2", &["Describe*", "Get*", "List*", "Search*"]),
     ("iam", &["Get*", "List*", "Simulate*", "GenerateCredentialReport", "GenerateServiceLastAccessedDetails"]),

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::call::{Call, Permission, Principal, Refusal};
 use super::documents::Documents;
 use super::iam::{Iam, Policies, Role, User};
+use super::wire::protocol::Protocol;
 use super::world::World;
 use crate::model::AccountId;
 use crate::policy::{Context, Document, Kind, Layer, Layers, Malformed, Request, Trust, Verdict, allow_all};
@@ -223,14 +224,14 @@ fn refusal(call: &Call, permission: &Permission, verdict: &Verdict) -> Refusal {
         "*" => format!("User: {who} is not authorized to perform: {action} {because}"),
         _ => format!("User: {who} is not authorized to perform: {action} on resource: {resource} {because}"),
     };
-    match call.service.as_str() {
-        "ec2" => Refusal::new(
+    match Protocol::of(&call.service) {
+        Some(Protocol::Ec2) => Refusal::new(
             403,
             "UnauthorizedOperation",
             format!("You are not authorized to perform this operation. {message}"),
         ),
-        "organizations" | "cloudtrail" => Refusal::new(400, "AccessDeniedException", message),
-        "account" => Refusal::new(403, "AccessDeniedException", message),
+        Some(Protocol::Json) => Refusal::new(400, "AccessDeniedException", message),
+        Some(Protocol::RestJson) => Refusal::new(403, "AccessDeniedException", message),
         _ => Refusal::new(403, "AccessDenied", message),
     }
 }

@@ -47,7 +47,8 @@ const fn shared(service: &'static str, name: &'static str, which: Which, capacit
 }
 
 /// EC2: "Request throttling for the Amazon EC2 API". Organizations: "Quotas and service limits". STS: "IAM and STS
-/// quotas". CloudTrail: "Quotas in CloudTrail". IAM, Auto Scaling and Account publish none: what is here is modest.
+/// quotas". CloudTrail: "Quotas in CloudTrail". Batch: "AWS Batch service quotas", for SubmitJob alone. The others, and IAM,
+/// Auto Scaling and Account, publish none: what is here is modest.
 const BUDGETS: &[Budget] = &[
     line("ec2", Which::Named(&["RunInstances", "StartInstances"]), 5.0, 2.0),
     line("ec2", Which::Named(&["CreateTags", "DeleteTags"]), 100.0, 10.0),
@@ -107,6 +108,8 @@ const BUDGETS: &[Budget] = &[
     line("autoscaling", Which::Prefixed(&["Describe"]), 100.0, 20.0),
     line("autoscaling", Which::Rest, 50.0, 10.0),
     line("account", Which::Rest, 20.0, 10.0),
+    line("batch", Which::Named(&["SubmitJob"]), 50.0, 50.0),
+    line("batch", Which::Rest, 50.0, 20.0),
 ];
 
 /// Buckets that are drawn from by instance, not by call (EC2, "Resource token bucket sizes and refill rates").
@@ -180,7 +183,7 @@ pub fn throttled(service: &str) -> Refusal {
     match (Protocol::of(service), service) {
         (Some(Protocol::Ec2), _) => Refusal::new(503, "RequestLimitExceeded", "Request limit exceeded."),
         (_, "organizations") => Refusal::new(400, "TooManyRequestsException", "You have sent too many requests."),
-        (_, "account") => Refusal::new(429, "TooManyRequestsException", "Too many requests."),
+        (Some(Protocol::RestJson), _) => Refusal::new(429, "TooManyRequestsException", "Too many requests."),
         (Some(Protocol::Json), _) => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
         (Some(Protocol::RestXml), _) => Refusal::new(503, "SlowDown", "Please reduce your request rate."),
         _ => Refusal::new(400, "Throttling", "Rate exceeded"),

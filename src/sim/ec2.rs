@@ -426,6 +426,7 @@ pub(super) fn prepare(world: &mut World, call: &Call) {
     }
     state.ec2.settings = settings;
     state.ec2.settle(call.now);
+    state.batch.settle(&mut state.autoscaling, &mut state.ec2, call.now);
     state.autoscaling.settle(&mut state.ec2, call.now);
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
 use super::documents::Documents;
-use super::{autoscaling, cloudtrail, ec2, iam, organizations, s3};
+use super::{autoscaling, batch, cloudtrail, ec2, iam, organizations, s3};
 use crate::model::{AccountId, Region};
 
 /// The whole simulated AWS. Serialises to stable JSON, without secrets: the answer of `GET /_sim/world`.
@@ -56,6 +56,8 @@ pub struct RegionState {
     pub ec2: ec2::Ec2,
     /// Auto Scaling groups.
     pub autoscaling: autoscaling::AutoScaling,
+    /// Batch queues, compute environments and jobs.
+    pub batch: batch::Batch,
     /// Trails and event history.
     pub cloudtrail: cloudtrail::CloudTrail,
 }
@@ -223,6 +225,7 @@ impl World {
         for account in self.accounts.values_mut() {
             for region in account.regions.values_mut() {
                 region.ec2.settle(now);
+                region.batch.settle(&mut region.autoscaling, &mut region.ec2, now);
                 region.autoscaling.settle(&mut region.ec2, now);
             }
         }
@@ -294,6 +297,7 @@ impl RegionState {
             opt_in,
             ec2: ec2::Ec2::default(),
             autoscaling: autoscaling::AutoScaling::default(),
+            batch: batch::Batch::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),
         }
     }

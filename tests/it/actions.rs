@@ -20,15 +20,21 @@ use serde_json::json;
 pub use drive::Drive;
 pub use iam::ADMINISTRATOR;
 pub use lab::{Lab, case};
-#[expect(unused_imports, reason = "for the stages of services that have a folder of their own")]
-pub use stage::Scene;
-pub use stage::Stage;
+pub use stage::{Scene, Stage};
 
 use lab::breached;
 
 /// The stages of all actions.
 pub fn stages() -> Vec<Stage> {
-    [autoscaling::STAGES, ec2::STAGES, iam::STAGES, organizations::STAGES].concat()
+    [
+        autoscaling::STAGES,
+        #[cfg(all(feature = "batch", feature = "cloudtrail"))]
+        crate::services::batch::STAGES,
+        ec2::STAGES,
+        iam::STAGES,
+        organizations::STAGES,
+    ]
+    .concat()
 }
 
 #[tokio::test(start_paused = true)]

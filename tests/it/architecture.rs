@@ -69,7 +69,7 @@ fn service_sdks_stay_in_cloud_and_actions() {
     }
 }
 
-#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
+#[cfg(all(feature = "batch", feature = "ec2", feature = "iam", feature = "organizations"))]
 #[test]
 fn every_action_is_a_file_and_a_line_in_the_table() {
     let folder = source().join("actions");

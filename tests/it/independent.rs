@@ -22,6 +22,11 @@ fn boto3_sees_machines_come_back_until_their_launchers_stand_still() {
 }
 
 #[test]
+fn boto3_sees_batch_mine_until_the_whole_of_it_is_stopped() {
+    against_the_simulator("batch.py");
+}
+
+#[test]
 fn the_aws_cli_looks_around() {
     against_the_simulator("aws_cli.py");
 }
@@ -55,6 +60,11 @@ fn rogue_instances_through_a_role() {
 #[test]
 fn rogue_instances_in_an_organisation() {
     quell_contains_moto("rogue-instances", "organisation");
+}
+
+#[test]
+fn other_services_in_the_own_account() {
+    quell_contains_moto("other-services", "own-account");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplateConfig, MarketType, RequestLaunchTemplateData, Reservation, SpotFleetRequestConfigData,
     SpotInstanceType, SpotMarketOptions, TargetCapacitySpecificationRequest,
 };
+use aws_types::SdkConfig;
 use quell::approval::Flags;
 use quell::cloud::{CloudSessions, Options};
 use quell::engine::Engine;
@@ -34,12 +35,14 @@ const OF_GROUP: (&str, &str) = ("tag:aws:autoscaling:groupName", MINERS);
 const SPOT: (&str, &str) = ("instance-lifecycle", "spot");
 
 /// A small breached organisation, and one region of it in which the intruder has launchers.
-struct Lab {
-    sim: Sim,
+pub struct Lab {
+    pub sim: Sim,
     clock: TokioClock,
-    facts: Facts,
+    pub facts: Facts,
     credentials: SharedCredentialsProvider,
-    target: Target,
+    /// The intruder's long-term key.
+    attacker: SharedCredentialsProvider,
+    pub target: Target,
     state: tempfile::TempDir,
 }
 
@@ -54,17 +57,20 @@ fn case() -> RunId {
 }
 
 impl Lab {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let scenario = Scenario::named("cryptojack-small").unwrap();
         let built = scenario.build(1, "2026-03-03T18:00:00Z".parse().unwrap()).unwrap();
         let clock = TokioClock::starting_at(built.begins);
         let sim = Sim::new(built.world, move || clock.now());
-        let responder = &built.credentials["responder"];
-        let (id, secret) = (responder.access_key_id.as_str(), responder.secret_access_key.0.clone());
-        let credentials = SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "scenario"));
+        let keys = |name: &str| {
+            let keys = &built.credentials[name];
+            let (id, secret) = (keys.access_key_id.as_str(), keys.secret_access_key.0.clone());
+            SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "scenario"))
+        };
+        let (credentials, attacker) = (keys("responder"), keys("attacker"));
         let first = &built.facts.machines["rogue"][0];
         let target = Target::new(first.account.clone(), first.region.clone());
-        Self { sim, clock, facts: built.facts, credentials, target, state: tempfile::tempdir().unwrap() }
+        Self { sim, clock, facts: built.facts, credentials, attacker, target, state: tempfile::tempdir().unwrap() }
     }
 
     async fn engine(&self) -> Engine {
@@ -81,6 +87,16 @@ impl Lab {
         let sessions = CloudSessions::new(options).await.unwrap();
         sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
         Engine { sessions: Arc::new(sessions), table: actions::table(), clock: Arc::new(self.clock) }
+    }
+
+    /// What the responder's clients in the region are made from.
+    pub async fn responder(&self) -> SdkConfig {
+        self.engine().await.sessions.enter(&self.target, Access::Write).await.unwrap().sdk
+    }
+
+    /// What the intruder's are made from.
+    pub async fn intruder(&self) -> SdkConfig {
+        self.responder().await.into_builder().credentials_provider(self.attacker.clone()).build()
     }
 
     async fn clients(&self) -> (aws_sdk_ec2::Client, aws_sdk_autoscaling::Client) {
@@ -138,7 +154,7 @@ impl Lab {
     }
 
     /// The states of the machines that a filter lets pass, sorted; terminated ones as long as they are shown.
-    async fn states(&self, filter: (&str, &str)) -> Vec<String> {
+    pub async fn states(&self, filter: (&str, &str)) -> Vec<String> {
         let (ec2, _) = self.clients().await;
         let filter = Filter::builder().name(filter.0).values(filter.1).build();
         let answer = ec2.describe_instances().filters(filter).send().await.unwrap();
@@ -155,8 +171,9 @@ impl Lab {
         groups.auto_scaling_groups()[0].suspended_processes().len()
     }
 
-    async fn run(&self, unfilled: &Runbook) -> Summary {
-        let known = [("account", self.facts.breached_account.to_string())];
+    pub async fn run(&self, unfilled: &Runbook) -> Summary {
+        let known =
+            [("account", self.facts.breached_account.to_string()), ("leaked_key", self.facts.leaked_key.to_string())];
         let given = known.into_iter().filter(|(name, _)| unfilled.inputs.contains_key(*name));
         let given: Vec<_> = given.map(|(name, value)| (name.to_owned(), value)).collect();
         let inputs = runbook::inputs::read(unfilled, &given, self.clock.now()).unwrap();
@@ -175,7 +192,7 @@ impl Lab {
         run.execute().await.unwrap()
     }
 
-    async fn take_back(&self) -> Summary {
+    pub async fn take_back(&self) -> Summary {
         let state = State::fold_all(&journal::read(self.state.path(), &case()).unwrap().events).unwrap();
         let caller = self.engine().await.sessions.caller().await.unwrap();
         let plan = rollback::plan(&state, caller, self.clock.now());
@@ -183,11 +200,11 @@ impl Lab {
     }
 }
 
-async fn wait(seconds: u64) {
+pub async fn wait(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-fn shipped(name: &str) -> Runbook {
+pub fn shipped(name: &str) -> Runbook {
     let (_, text) = runbook::shipped().iter().find(|(shipped, _)| *shipped == name).unwrap();
     runbook::load(name, text, &actions::table().catalog()).unwrap().0
 }

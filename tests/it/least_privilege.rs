@@ -271,6 +271,8 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
             "iam:DeleteUserPolicy",
         ],
     ),
+    // A region with queues or environments.
+    ("batch.stop", &["batch:ListJobs", "batch:TerminateJob", "batch:UpdateJobQueue", "batch:UpdateComputeEnvironment"]),
     // A user with as many attached policies as can be: an inline policy, and with as many of those, a boundary.
     (
         "iam.deny-all",

@@ -66,6 +66,8 @@ mod python;
 mod runbooks;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod secrets;
+#[cfg(all(feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
+mod services;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]

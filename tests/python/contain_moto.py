@@ -258,5 +258,54 @@ def quarantine_account():
         check.equal(f"{other} is as it was", own_policies(other), [])
 
 
-{"rogue-instances": rogue_instances, "leaked-key": leaked_key, "quarantine-account": quarantine_account}[runbook]()
+def other_services():
+    account, region = breached[0], REGIONS[0]
+    inside = within(account)
+    ec2, batch = inside.client("ec2", region), inside.client("batch", region)
+    network = {"subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+               "securityGroupIds": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]]}
+    for name, tags in (("miners", {}), ("research", {"owner": "science"})):
+        environment = batch.create_compute_environment(
+            computeEnvironmentName=name, type="MANAGED", state="ENABLED", tags=tags,
+            serviceRole=f"arn:aws:iam::{account}:role/{RESPONDER}",
+            computeResources={"type": "FARGATE", "maxvCpus": 8} | network)["computeEnvironmentArn"]
+        batch.create_job_queue(jobQueueName=name, state="ENABLED", priority=1, tags=tags, computeEnvironmentOrder=[
+            {"order": 1, "computeEnvironment": environment}])
+    text = f"""
+quell: 1
+name: other-services
+title: Miners in other services
+targets: {{ accounts: self, regions: [{region}] }}
+sets:
+  queues: {{ from: batch.queues, where: '!("owner" in tags)' }}
+  environments: {{ from: batch.environments, where: '!("owner" in tags)' }}
+steps:
+  - {{ id: batch, uses: batch.stop, on: queues }}
+  - {{ id: batch-environments, uses: batch.disable-environments, on: environments, needs: [batch] }}
+"""
+    name = str(Path(home.name) / "other-services.yaml")
+    Path(name).write_text(text)
+    run = Quell(*credentials)
+
+    def states():
+        queues = {queue["jobQueueName"]: queue["state"] for queue in batch.describe_job_queues()["jobQueues"]}
+        environments = batch.describe_compute_environments()["computeEnvironments"]
+        return queues, {environment["computeEnvironmentName"]: environment["state"] for environment in environments}
+
+    before = ({"miners": "ENABLED", "research": "ENABLED"},) * 2
+    code, plan, _ = run("plan", name, "--trust-endpoint")
+    check.true("plan: 0, or 5 when something could not be looked at", code in (0, 5))
+    check.equal("plan: changes", sorted(change["step"] for change in plan.get("plan", {}).get("changes", [])),
+                ["batch", "batch-environments"])
+    check.equal("plan: changed nothing", states(), before)
+    code, summary, _ = run("run", name, "--trust-endpoint", "--approve", "reversible,disruptive,destructive")
+    check.true("run: 0, or 5 when something could not be looked at", code in (0, 5))
+    check.equal("run: done", summary.get("changes", {}).get("done"), 2)
+    check.equal("Batch", states(), ({"miners": "DISABLED", "research": "ENABLED"},) * 2)
+    code, _, _ = run("rollback", summary.get("run", ""), "--trust-endpoint", "--approve", "reversible,disruptive,destructive")
+    check.equal("rollback", code, 0)
+    check.equal("Batch after the rollback", states(), before)
+
+
+{"other-services": other_services, "rogue-instances": rogue_instances, "leaked-key": leaked_key, "quarantine-account": quarantine_account}[runbook]()
 check.end()

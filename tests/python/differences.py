@@ -456,6 +456,52 @@ def _(p):
     return p.organizations.detach_policy(PolicyId=policy(p, "loose"), TargetId=p.member)
 
 
+# Batch
+def mine(p, name, state="ENABLED"):
+    """A queue, and an environment on Fargate."""
+    batch = p.inside.client("batch", "eu-central-1")
+    if batch.describe_job_queues(jobQueues=[name])["jobQueues"]:
+        return batch
+    subnet = p.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    group = p.ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    batch.create_compute_environment(computeEnvironmentName=name, type="MANAGED", state="ENABLED", serviceRole=p.role, computeResources={
+        "type": "FARGATE", "maxvCpus": 4, "subnets": [subnet], "securityGroupIds": [group]})
+    time.sleep(0 if p.management.endpoint == moto_endpoint else 4)  # until it is VALID
+    arn = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["computeEnvironmentArn"]
+    batch.create_job_queue(jobQueueName=name, state=state, priority=1, computeEnvironmentOrder=[
+        {"order": 1, "computeEnvironment": arn}])
+    time.sleep(0 if p.management.endpoint == moto_endpoint else 4)
+    return batch
+
+
+answer("batch.describe_job_queues", lambda p: p.inside.client("batch").describe_job_queues())
+answer("batch.describe_job_queues of an unknown name", lambda p: p.inside.client("batch").describe_job_queues(
+    jobQueues=["nobody"])["jobQueues"])
+answer("batch.describe_job_queues: members of a queue", lambda p: sorted(
+    set(mine(p, "shown").describe_job_queues(jobQueues=["shown"])["jobQueues"][0])))
+answer("batch.update_job_queue that is not there", lambda p: p.inside.client("batch").update_job_queue(
+    jobQueue="nobody", state="DISABLED"))
+answer("batch.update_compute_environment that is not there", lambda p: p.inside.client("batch").update_compute_environment(
+    computeEnvironment="nobody", state="DISABLED"))
+answer("batch.create_job_queue of a name that is taken", lambda p: mine(p, "taken").create_job_queue(
+    jobQueueName="taken", priority=1, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": "taken"}]))
+answer("batch.create_job_queue without an environment", lambda p: p.inside.client("batch").create_job_queue(
+    jobQueueName="empty", priority=1, computeEnvironmentOrder=[]))
+answer("batch.list_jobs of an unknown queue", lambda p: p.inside.client("batch").list_jobs(jobQueue="nobody"))
+answer("batch.list_jobs of an empty queue", lambda p: mine(p, "shown").list_jobs(jobQueue="shown"))
+
+
+@call("batch.update_job_queue: the state afterwards")
+def _(p):
+    batch = mine(p, "closed")
+    batch.update_job_queue(jobQueue="closed", state="DISABLED")
+    return batch.describe_job_queues(jobQueues=["closed"])["jobQueues"][0]["state"]
+
+
+answer("batch.delete_job_queue that is enabled", lambda p: mine(p, "open").delete_job_queue(jobQueue="open"))
+answer("batch.delete_compute_environment under its queue", lambda p: mine(p, "held").delete_compute_environment(
+    computeEnvironment="held"))
+
 # The others
 answer("account.list_regions", lambda p: p.inside.client("account").list_regions())
 answer("cloudtrail.lookup_events", lambda p: p.inside.client("cloudtrail").lookup_events(

@@ -53,6 +53,13 @@ pub struct RunInstances {
     _dry_run: Option<bool>,
 }
 
+impl RunInstances {
+    /// What a service asks for on the owner's behalf.
+    pub fn by_service(image_id: String, instance_type: String, security_group_ids: Vec<String>) -> Self {
+        Self { image_id: Some(image_id), instance_type: Some(instance_type), security_group_ids, ..Self::default() }
+    }
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase", deny_unknown_fields)]
 struct Placement {

@@ -23,7 +23,7 @@ impl Protocol {
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
             "organizations" | "cloudtrail" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
-            "account" => Some(Self::RestJson),
+            "account" | "batch" => Some(Self::RestJson),
             _ => None,
         }
     }

@@ -106,9 +106,32 @@ fn json(http: &RawRequest) -> Result<(String, Params), Refusal> {
     Ok((operation.to_owned(), Params::Json(document(&http.body)?)))
 }
 
-/// The operations of Account Management are paths: `/listRegions`.
+/// The operations of Batch, whose paths are their names in lower case: `/v1/describejobqueues`.
+const OF_BATCH: [&str; 15] = [
+    "CancelJob",
+    "CreateComputeEnvironment",
+    "CreateJobQueue",
+    "DeleteComputeEnvironment",
+    "DeleteJobQueue",
+    "DescribeComputeEnvironments",
+    "DescribeJobDefinitions",
+    "DescribeJobQueues",
+    "DescribeJobs",
+    "ListJobs",
+    "RegisterJobDefinition",
+    "SubmitJob",
+    "TerminateJob",
+    "UpdateComputeEnvironment",
+    "UpdateJobQueue",
+];
+
+/// The operations of Account Management and of Batch are paths: `/listRegions`.
 fn rest_json(http: &RawRequest) -> Result<(String, Params), Refusal> {
     let path = http.path.trim_matches('/');
+    if let Some(path) = path.strip_prefix("v1/") {
+        let known = OF_BATCH.iter().find(|name| name.eq_ignore_ascii_case(path));
+        return Ok(((*known.unwrap_or(&path)).to_owned(), Params::Json(document(&http.body)?)));
+    }
     let mut letters = path.chars();
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     Ok((first.into_iter().chain(letters).collect(), Params::Json(document(&http.body)?)))
@@ -221,6 +244,8 @@ mod tests {
         assert_eq!(read(Protocol::Json, &json).unwrap().operation, "LookupEvents");
         let rest = request("POST", "/listRegions", &[], "");
         assert_eq!(read(Protocol::RestJson, &rest).unwrap().operation, "ListRegions");
+        let batch = request("POST", "/v1/describejobqueues", &[], "");
+        assert_eq!(read(Protocol::RestJson, &batch).unwrap().operation, "DescribeJobQueues");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Lab {
         self.table
             .source(source)
             .unwrap()
-            .list(&cx, &object(with), &Wanted { fields: vec!["image_owner"], known: Vec::new() })
+            .list(&cx, &object(with), &Wanted { fields: vec!["image_owner", "created", "creator"], known: Vec::new() })
             .await
             .unwrap()
     }
