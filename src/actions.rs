@@ -17,6 +17,8 @@ mod field;
 mod iam;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod may_assume;
+#[cfg(feature = "ec2")]
+mod network;
 #[cfg(feature = "organizations")]
 mod organizations;
 #[cfg(feature = "iam")]
@@ -70,6 +72,10 @@ pub fn table() -> Table {
         #[cfg(feature = "ec2")]
         Box::new(ec2::isolate::Isolate::default()),
         #[cfg(feature = "ec2")]
+        Box::new(ec2::cut_subnet::CutSubnet),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::block_public_access::BlockPublicAccess),
+        #[cfg(feature = "ec2")]
         Box::new(ec2::detach_profile::DetachProfile),
         #[cfg(feature = "ec2")]
         Box::new(ec2::stop_instances::StopInstances),
@@ -107,6 +113,10 @@ pub fn table() -> Table {
         Box::new(ec2::key_pairs::KeyPairs),
         #[cfg(feature = "ec2")]
         Box::new(ec2::spot_requests::SpotRequests),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::subnets::Subnets),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::vpcs::Vpcs),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(autoscaling::groups::Groups),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]

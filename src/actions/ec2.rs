@@ -1,6 +1,8 @@
 //! EC2: what its actions and sources share.
 
+pub mod block_public_access;
 pub mod cancel_spot_requests;
+pub mod cut_subnet;
 pub mod detach_profile;
 pub mod disable_imds;
 pub mod instances;
@@ -10,12 +12,14 @@ pub mod protect;
 pub mod snapshot_volumes;
 pub mod spot_requests;
 pub mod stop_instances;
+pub mod subnets;
 #[cfg(feature = "autoscaling")]
 pub mod suspend_launchers;
 pub mod tag;
 #[cfg(feature = "autoscaling")]
 pub mod terminate_instances;
 pub mod volumes;
+pub mod vpcs;
 
 use std::collections::BTreeMap;
 use std::error::Error;

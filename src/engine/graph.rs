@@ -45,7 +45,9 @@ impl Graph {
         let mut of_member: HashMap<(usize, &Target, &ResourceId), Vec<Index>> = HashMap::new();
         let mut open = vec![0; steps.len()];
         for (index, change) in changes.iter().enumerate() {
-            of_member.entry((step_of[index], &change.target, &change.member)).or_default().push(index);
+            for member in change.members() {
+                of_member.entry((step_of[index], &change.target, member)).or_default().push(index);
+            }
             open[step_of[index]] += 1;
         }
         let mut graph = Self {
@@ -144,13 +146,21 @@ struct Edges<'a> {
 impl Edges<'_> {
     fn of(&self, step: &Step, change: &Change) -> HashMap<Wait, OnFailure> {
         let mut waits = HashMap::new();
-        self.collect(step, change, None, &mut waits);
+        for member in change.members() {
+            self.collect(step, (&change.target, member), None, &mut waits);
+        }
         waits
     }
 
     /// A step that has nothing to do (for this member, or at all) does not cut the order: what it needs is needed through
     /// it. `through` is then the edge that is looked through, whose rule for failures goes on to hold.
-    fn collect(&self, step: &Step, change: &Change, through: Option<OnFailure>, waits: &mut HashMap<Wait, OnFailure>) {
+    fn collect(
+        &self,
+        step: &Step,
+        of: (&Target, &ResourceId),
+        through: Option<OnFailure>,
+        waits: &mut HashMap<Wait, OnFailure>,
+    ) {
         for need in step.needs.iter().filter_map(|id| self.place.get(id).copied()) {
             let needed = &self.steps[need];
             let on_failure = through.unwrap_or_else(|| Runbook::on_failure(step, needed));
@@ -161,12 +171,12 @@ impl Edges<'_> {
                 }
             };
             match Runbook::edge(step, needed) {
-                Edge::PerMember => match self.of_member.get(&(need, &change.target, &change.member)) {
+                Edge::PerMember => match self.of_member.get(&(need, of.0, of.1)) {
                     Some(before) => before.iter().for_each(|index| wait(Wait::Change(*index))),
-                    None => self.collect(needed, change, None, waits),
+                    None => self.collect(needed, of, None, waits),
                 },
                 Edge::Barrier if self.open[need] > 0 => wait(Wait::Step(need)),
-                Edge::Barrier => self.collect(needed, change, Some(on_failure), waits),
+                Edge::Barrier => self.collect(needed, of, Some(on_failure), waits),
             }
         }
     }
@@ -223,6 +233,19 @@ mod tests {
         let mut graph = Graph::new(&runbook, &changes);
         assert_eq!(graph.end(0, false).held, BTreeSet::from([2]));
         assert_eq!(graph.end(1, true), Freed { free: BTreeSet::from([3]), held: BTreeSet::new() });
+    }
+
+    #[test]
+    fn what_belongs_to_several_members_is_waited_for_by_each_and_waits_for_all() {
+        let runbook = runbook(PER_MEMBER);
+        let mut shared = change("isolate", "subnet");
+        (shared.member, shared.also_for) = (ResourceId::new("a").unwrap(), vec![ResourceId::new("b").unwrap()]);
+        let changes = [change("evidence", "a"), change("evidence", "b"), shared, change("stop", "b")];
+        let mut graph = Graph::new(&runbook, &changes);
+        assert_eq!(graph.free().collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(graph.end(0, true).free, BTreeSet::new(), "the other machine's evidence is missing");
+        assert_eq!(graph.end(1, true).free, BTreeSet::from([2]));
+        assert_eq!(graph.end(2, true).free, BTreeSet::from([3]));
     }
 
     #[test]

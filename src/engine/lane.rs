@@ -137,10 +137,10 @@ pub(super) fn members<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<Reso
     let mut members: Vec<Resource> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for change in changes {
-        if seen.insert(&change.member) {
+        for member in change.members().filter(|member| seen.insert(*member)) {
             members.push(Resource {
                 kind: change.kind.clone(),
-                id: change.member.clone(),
+                id: member.clone(),
                 target: change.target.clone(),
                 fields: serde_json::Map::new(),
             });

@@ -1,11 +1,14 @@
 //! Decides: from what the survey saw to the exact changes. A pure function; it cannot even wait.
 
+use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::action::{Decision, Found};
 use super::survey::Survey;
 use super::table::Table;
-use crate::model::{Already, Change, ChangeId, Finding, Kind, Plan, Runbook, Severity, Skip, Step, Target, Tier};
+use crate::model::{
+    Already, Change, ChangeId, Finding, Kind, Plan, ResourceId, Runbook, Severity, Skip, Step, Target, Tier,
+};
 
 /// Makes the plan.
 pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, survey: &Survey) -> Plan {
@@ -39,8 +42,8 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
     for step in &runbook.steps {
         let before = plan.changes.len();
         for (target, found) in survey.found.get(&step.id).into_iter().flatten() {
-            for found in found {
-                decide(table, survey, step, target, found, &mut plan);
+            for of_resource in by_resource(found) {
+                decide(table, survey, step, target, &of_resource, &mut plan);
             }
         }
         bound(step, before, &mut plan);
@@ -48,8 +51,17 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
     plan
 }
 
-fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, found: &Found<Value>, plan: &mut Plan) {
-    let Some(action) = table.action(step.uses.as_str()) else { return };
+/// What was found, resource by resource: one thing that belongs to several members is changed once, for all of them.
+fn by_resource(found: &[Found<Value>]) -> Vec<Vec<&Found<Value>>> {
+    let mut resources: IndexMap<&ResourceId, Vec<&Found<Value>>> = IndexMap::new();
+    for found in found {
+        resources.entry(&found.resource).or_default().push(found);
+    }
+    resources.into_values().collect()
+}
+
+fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[&Found<Value>], plan: &mut Plan) {
+    let (Some(action), [found, others @ ..]) = (table.action(step.uses.as_str()), same) else { return };
     let (member, resource) = (found.member.clone(), found.resource.clone());
     match action.plan(&survey.view, &step.with, found) {
         Ok(Decision::Change(proposal)) => {
@@ -64,6 +76,7 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, found: &
                 target: target.clone(),
                 kind: Kind::new(kind),
                 member,
+                also_for: others.iter().map(|other| other.member.clone()).collect(),
                 resource,
                 summary: proposal.summary,
                 before: proposal.before,

@@ -118,10 +118,11 @@ pub struct Swept {
 }
 
 /// Looks everywhere once more: at every change of the plan, and for members that the plan does not know.
-pub async fn sweep(engine: &Engine, state: &State) -> Result<Swept, SurveyError> {
+pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, SurveyError> {
     let plan = state.plan();
     let changes = state.changes().iter().filter(|tracked| was_made(tracked)).map(|tracked| &tracked.change);
-    let known = changes.map(|change| (&change.step, &change.target, &change.member)).collect();
+    let of_change = |change: &'a Change| change.members().map(move |member| (&change.step, &change.target, member));
+    let known = changes.flat_map(of_change).collect();
     let disabled = plan.coverage.entries().filter(|entry| entry.status == CoverageStatus::Disabled);
     let disabled: BTreeSet<Target> = disabled.map(|entry| entry.target).collect();
     let lanes = plan.targets.iter().filter(|lane| !lane.region.is_global() && !disabled.contains(lane)).collect();

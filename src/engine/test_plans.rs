@@ -30,6 +30,7 @@ pub fn change(step: &str, member: &str) -> Change {
         after: "off".into(),
         prior: Value::String("on".into()),
         undo: Undo::by("switch it on"),
+        also_for: Vec::new(),
         notes: Vec::new(),
         attaches: None,
         step,

@@ -20,6 +20,9 @@ pub struct Change {
     pub kind: Kind,
     /// The member of the step's set for which it is made. Steps on the same set follow one another per member.
     pub member: ResourceId,
+    /// Further members for which it is made, when one thing belongs to several: the other machines of a group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also_for: Vec<ResourceId>,
     /// What is changed: the member itself, or something that belongs to it (a user's key).
     pub resource: ResourceId,
     /// One line in the imperative: "stop i-0abc (m5.24xlarge, windows)".
@@ -38,6 +41,13 @@ pub struct Change {
     /// A policy that this change attaches, for the lockout guard to evaluate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attaches: Option<AttachedPolicy>,
+}
+
+impl Change {
+    /// Every member for which it is made.
+    pub fn members(&self) -> impl Iterator<Item = &ResourceId> {
+        std::iter::once(&self.member).chain(&self.also_for)
+    }
 }
 
 /// The way back from a change, as the plan states it.

@@ -29,6 +29,7 @@ fn change(step: &str, action: &str, tier: Tier, region: &str, kind: &str, member
         target,
         kind: Kind::new(kind),
         member: ResourceId::new(member).unwrap(),
+        also_for: Vec::new(),
         resource: resource.clone(),
         summary: format!("work on {resource}"),
         before: "before".into(),

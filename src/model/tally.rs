@@ -100,6 +100,7 @@ mod tests {
             target,
             kind: Kind::new(kind),
             member: ResourceId::new(member).unwrap(),
+            also_for: Vec::new(),
             resource,
             summary: String::new(),
             before: String::new(),

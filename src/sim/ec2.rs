@@ -16,6 +16,7 @@ use super::world::{Settings, World};
 use crate::model::{AccountId, Digest, Region};
 
 pub mod attributes;
+pub mod block_public_access;
 mod client_tokens;
 pub mod fleets;
 pub mod ids;
@@ -65,6 +66,10 @@ pub struct Ec2 {
     pub network_interfaces: BTreeMap<String, network_interfaces::NetworkInterface>,
     /// Network ACLs.
     pub network_acls: BTreeMap<String, network_acls::NetworkAcl>,
+    /// Whether the VPCs' way to the internet is blocked.
+    pub block_public_access: block_public_access::BlockPublicAccess,
+    /// What that does not hold for.
+    pub public_access_exclusions: BTreeMap<String, block_public_access::Exclusion>,
     /// VPCs.
     pub vpcs: BTreeMap<String, vpcs::Vpc>,
     /// Subnets.
@@ -247,12 +252,16 @@ pub const OPERATIONS: &[&str] = &[
     "CreateSnapshots",
     "CreateTags",
     "CreateVolume",
+    "CreateVpcBlockPublicAccessExclusion",
     "DeleteFleets",
     "DeleteKeyPair",
+    "DeleteNetworkAcl",
+    "DeleteNetworkAclEntry",
     "DeleteSecurityGroup",
     "DeleteSnapshot",
     "DeleteTags",
     "DeleteVolume",
+    "DeleteVpcBlockPublicAccessExclusion",
     "DeregisterImage",
     "DescribeAccountAttributes",
     "DescribeAddresses",
@@ -280,6 +289,8 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeSubnets",
     "DescribeTags",
     "DescribeVolumes",
+    "DescribeVpcBlockPublicAccessExclusions",
+    "DescribeVpcBlockPublicAccessOptions",
     "DescribeVpcs",
     "DisassociateIamInstanceProfile",
     "GetConsoleOutput",
@@ -295,6 +306,7 @@ pub const OPERATIONS: &[&str] = &[
     "ModifyNetworkInterfaceAttribute",
     "ModifySnapshotAttribute",
     "ModifySpotFleetRequest",
+    "ModifyVpcBlockPublicAccessOptions",
     "RebootInstances",
     "ReplaceIamInstanceProfileAssociation",
     "ReplaceNetworkAclAssociation",
@@ -354,12 +366,16 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "CreateSnapshots" => snapshots::create_of_instance(ec2, call),
         "CreateTags" => tags::create(ec2, call),
         "CreateVolume" => volumes::create(ec2, call),
+        "CreateVpcBlockPublicAccessExclusion" => block_public_access::create_exclusion(ec2, call),
         "DeleteFleets" => fleets::delete(ec2, call),
         "DeleteKeyPair" => key_pairs::delete(ec2, call),
+        "DeleteNetworkAcl" => network_acls::delete(ec2, call),
+        "DeleteNetworkAclEntry" => network_acls::delete_entry(ec2, call),
         "DeleteSecurityGroup" => security_groups::delete(ec2, call),
         "DeleteSnapshot" => snapshots::delete(ec2, call),
         "DeleteTags" => tags::delete(ec2, call),
         "DeleteVolume" => volumes::delete(ec2, call),
+        "DeleteVpcBlockPublicAccessExclusion" => block_public_access::delete_exclusion(ec2, call),
         "DeregisterImage" => images::deregister(ec2, call),
         "DescribeAccountAttributes" => regions::describe_account_attributes(ec2, call),
         "DescribeAddresses" => vpcs::describe_addresses(ec2, call),
@@ -386,6 +402,8 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeSubnets" => vpcs::describe_subnets(ec2, call),
         "DescribeTags" => tags::describe(ec2, call),
         "DescribeVolumes" => volumes::describe(ec2, call),
+        "DescribeVpcBlockPublicAccessExclusions" => block_public_access::describe_exclusions(ec2, call),
+        "DescribeVpcBlockPublicAccessOptions" => block_public_access::describe_options(ec2, call),
         "DescribeVpcs" => vpcs::describe(ec2, call),
         "DisassociateIamInstanceProfile" => profiles::disassociate(ec2, call),
         "GetConsoleOutput" => attributes::console_output(ec2, call),
@@ -401,6 +419,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "ModifyNetworkInterfaceAttribute" => network_interfaces::modify_attribute(ec2, call),
         "ModifySnapshotAttribute" => snapshots::modify_attribute(ec2, call),
         "ModifySpotFleetRequest" => spot_fleets::modify(ec2, call),
+        "ModifyVpcBlockPublicAccessOptions" => block_public_access::modify_options(ec2, call),
         "RebootInstances" => power::reboot(ec2, call),
         "ReplaceIamInstanceProfileAssociation" => profiles::replace(ec2, call),
         "ReplaceNetworkAclAssociation" => network_acls::replace_association(ec2, call),

@@ -10,6 +10,7 @@ mod drive;
 mod ec2;
 mod iam;
 mod lab;
+mod network;
 mod organizations;
 mod stage;
 
@@ -32,6 +33,7 @@ pub fn stages() -> Vec<Stage> {
         crate::services::batch::STAGES,
         ec2::STAGES,
         iam::STAGES,
+        network::STAGES,
         organizations::STAGES,
     ]
     .concat()

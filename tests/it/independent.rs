@@ -27,6 +27,11 @@ fn boto3_sees_batch_mine_until_the_whole_of_it_is_stopped() {
 }
 
 #[test]
+fn boto3_cuts_networks_off() {
+    against_the_simulator("cut_off.py");
+}
+
+#[test]
 fn the_aws_cli_looks_around() {
     against_the_simulator("aws_cli.py");
 }

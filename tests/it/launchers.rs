@@ -258,6 +258,23 @@ async fn the_shipped_runbook_suspends_the_group_first_and_takes_it_back_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_is_one_change_for_all_its_machines_and_each_of_them_waits_for_it() {
+    let lab = Lab::new();
+    lab.found_group().await;
+    let steps = "  - { id: launchers, uses: ec2.suspend-launchers, on: rogue }\n\
+                 \x20 - { id: stop, uses: ec2.stop-instances, on: rogue, needs: [launchers] }";
+    let runbook = on_those(&lab, "autoscaling_group == \"miners\"", steps);
+    let engine = lab.engine().await;
+    let planned = engine.plan(&runbook, &serde_json::Map::new(), &case(), lab.clock.now(), &mut |_| {}).await.unwrap();
+    let suspended: Vec<_> = planned.plan.changes.iter().filter(|change| change.step.as_str() == "launchers").collect();
+    assert_eq!(suspended.len(), 1);
+    assert_eq!(suspended[0].members().count(), 3);
+    lab.carry_out(planned.plan, &case()).await;
+    wait(1800).await;
+    assert_eq!(lab.states(OF_GROUP).await, ["stopped"; 3], "no machine was stopped before the group stood still");
+}
+
+#[tokio::test(start_paused = true)]
 async fn terminating_the_machine_of_a_live_request_brings_another() {
     let lab = Lab::new();
     lab.request_spot().await;

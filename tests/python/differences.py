@@ -256,6 +256,53 @@ def _(p):
     return p.ec2.delete_security_group(GroupId=made)
 
 
+def acl(p):
+    """A network ACL that a caller made, and the association of a subnet with the one before it."""
+    vpc = p.ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
+    made = p.ec2.create_network_acl(VpcId=vpc)["NetworkAcl"]
+    own = p.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}])
+    return made, own["NetworkAcls"][0]
+
+
+answer("ec2.create_network_acl: what a new one does", lambda p: sorted({e["RuleAction"] for e in acl(p)[0]["Entries"]}))
+answer("ec2.delete_network_acl", lambda p: p.ec2.delete_network_acl(NetworkAclId=acl(p)[0]["NetworkAclId"]))
+answer("ec2.delete_network_acl of an unknown id", lambda p: p.ec2.delete_network_acl(NetworkAclId="acl-0123456789abcdef0"))
+answer("ec2.delete_network_acl of the VPC's own", lambda p: p.ec2.delete_network_acl(NetworkAclId=acl(p)[1]["NetworkAclId"]))
+
+
+@call("ec2.replace_network_acl_association: what stands before the subnet, and back")
+def _(p):
+    made, own = acl(p)
+    before = own["Associations"][0]
+    seen = []
+    for association, to in [(before["NetworkAclAssociationId"], made), (None, own)]:
+        association = association or now
+        now = p.ec2.replace_network_acl_association(AssociationId=association, NetworkAclId=to["NetworkAclId"])["NewAssociationId"]
+        of_subnet = [{"Name": "association.subnet-id", "Values": [before["SubnetId"]]}]
+        seen.append(p.ec2.describe_network_acls(Filters=of_subnet)["NetworkAcls"][0]["NetworkAclId"] == to["NetworkAclId"])
+    return seen
+
+
+@call("ec2.delete_network_acl in use")
+def _(p):
+    made, own = acl(p)
+    before = own["Associations"][-1]
+    now = p.ec2.replace_network_acl_association(
+        AssociationId=before["NetworkAclAssociationId"], NetworkAclId=made["NetworkAclId"])["NewAssociationId"]
+    try:
+        return p.ec2.delete_network_acl(NetworkAclId=made["NetworkAclId"])
+    finally:
+        p.ec2.replace_network_acl_association(AssociationId=now, NetworkAclId=own["NetworkAclId"])
+
+
+@call("ec2.delete_network_acl_entry that is not there")
+def _(p):
+    return p.ec2.delete_network_acl_entry(NetworkAclId=acl(p)[0]["NetworkAclId"], RuleNumber=7, Egress=True)
+
+
+answer("ec2.describe_vpc_block_public_access_options", lambda p: p.ec2.describe_vpc_block_public_access_options())
+
+
 # IAM
 answer("iam.get_user who does not exist", lambda p: p.iam.get_user(UserName="nobody"))
 answer("iam.get_login_profile of a user without password", lambda p: p.iam.get_login_profile(UserName=p.user("ana")))

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::{PAGE, filter};
+use crate::actions::network;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo};
 
@@ -98,7 +99,7 @@ impl Action for Isolate {
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
         let name = group_name(&cx.view.case);
-        let interfaces = try_join_all(super::portions(members).map(|ids| interfaces(&client, ids)));
+        let interfaces = try_join_all(super::portions(members).map(|ids| of_instances(&client, ids)));
         let (interfaces, groups) = super::both(interfaces, groups(&client, &name, None)).await?;
         let isolation: BTreeMap<String, Isolation> = groups.iter().filter_map(isolation).collect();
         let mut by_instance: HashMap<String, BTreeMap<String, Interface>> = HashMap::new();
@@ -245,7 +246,7 @@ async fn isolation_groups(
 ) -> Result<BTreeSet<String>, ActionError> {
     let reported = effect.get("groups").and_then(Value::as_object).into_iter().flatten();
     let reported = reported.filter_map(|(_, group)| group.as_str()).map(str::to_owned);
-    let seen = interfaces(client, vec![item.resource.to_string()]).await?;
+    let seen = of_instances(client, vec![item.resource.to_string()]).await?;
     let seen = seen.iter().flat_map(NetworkInterface::groups);
     let seen = seen.filter(|group| group.group_name().is_some_and(|name| name.starts_with(GROUP)));
     let seen = seen.filter_map(|group| group.group_id()).map(str::to_owned);
@@ -311,19 +312,13 @@ fn isolation(group: &SecurityGroup) -> Option<(String, Isolation)> {
     Some((group.vpc_id()?.to_owned(), Isolation { group: group.group_id()?.to_owned(), open }))
 }
 
-async fn interfaces(client: &Client, instances: Vec<String>) -> Result<Vec<NetworkInterface>, ActionError> {
-    let request = client.describe_network_interfaces().include_managed_resources(true).max_results(PAGE);
-    let mut pages = request.filters(filter("attachment.instance-id", instances)).into_paginator().items().send();
-    let mut interfaces = Vec::new();
-    while let Some(interface) = pages.next().await {
-        interfaces.push(interface?);
-    }
-    Ok(interfaces)
+async fn of_instances(client: &Client, ids: Vec<String>) -> Result<Vec<NetworkInterface>, ActionError> {
+    network::interfaces(client, filter("attachment.instance-id", ids)).await
 }
 
 /// The instance it belongs to, its id, and what counts of it.
 fn interface(interface: NetworkInterface) -> Option<(String, String, Interface)> {
-    let instance = interface.attachment().and_then(|attachment| attachment.instance_id())?.to_owned();
+    let instance = network::instance(&interface)?.to_owned();
     let mut groups: Vec<String> = interface.groups().iter().filter_map(|g| g.group_id()).map(str::to_owned).collect();
     groups.sort_unstable();
     let managed = interface.requester_managed().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 mod fleet;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use fleet::{Fleet, Kind};
 
 use crate::actions::autoscaling::{self, Group};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, Effect, Resource, Tier, Undo, Verdict};
+use crate::model::{ActionError, Effect, Resource, ResourceId, Tier, Undo, Verdict};
 
 /// The tag that Auto Scaling gives to what it launches. Nobody else can set a tag that begins with `aws:`.
 const OF_GROUP: &str = "aws:autoscaling:groupName";
@@ -30,27 +30,44 @@ pub struct Params {}
 
 /// What would replace an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Prior {
+#[serde(rename_all = "kebab-case")]
+pub enum Prior {
     /// The Auto Scaling group that it is in.
-    pub group: Option<Group>,
+    Group(Group),
     /// The fleet that launched it.
-    pub fleet: Option<Fleet>,
+    Fleet(Fleet),
 }
 
 impl Prior {
-    /// What launches, in words.
-    fn launching(&self) -> Vec<String> {
-        let group = self.group.as_ref().filter(|group| !group.running().is_empty());
-        let group = group.map(|group| format!("Auto Scaling group {}", group.name));
-        let fleet = self.fleet.as_ref().filter(|fleet| fleet.launches()).map(Fleet::described);
-        group.into_iter().chain(fleet).collect()
+    /// Whether it would launch another.
+    fn launches(&self) -> bool {
+        match self {
+            Self::Group(group) => !group.running().is_empty(),
+            Self::Fleet(fleet) => fleet.launches(),
+        }
+    }
+
+    /// In words.
+    fn described(&self) -> String {
+        match self {
+            Self::Group(group) => format!("Auto Scaling group {}", group.name),
+            Self::Fleet(fleet) => fleet.described(),
+        }
+    }
+
+    /// What tells it from everything else. The name of a group could be the id of a fleet.
+    fn resource(&self) -> &str {
+        match self {
+            Self::Group(group) => &group.arn,
+            Self::Fleet(fleet) => &fleet.id,
+        }
     }
 }
 
-/// What was done about one instance's launchers.
+/// What was done about a launcher.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Done {
-    /// The processes of its group that were suspended.
+    /// The processes of a group that were suspended.
     processes: Vec<String>,
 }
 
@@ -85,78 +102,64 @@ impl Action for SuspendLaunchers {
     ];
     const UNDO_PERMISSIONS: &'static [&'static str] = &["autoscaling:ResumeProcesses"];
     const EXAMPLE: &'static str = "{ id: launchers, uses: ec2.suspend-launchers, on: rogue }";
-    const BATCH: usize = 50;
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         found(cx, members).await
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
-        let launching = found.prior.launching();
-        if launching.is_empty() {
+        if !found.prior.launches() {
             return Decision::Already;
         }
-        let what = launching.join(" and ");
-        let undo = Undo::by("let them launch again as before");
-        let summary = format!("suspend what launches {} again: {what}", found.resource);
-        let proposal = Proposal::new(summary, "it would be replaced", "suspended", undo);
-        Decision::Change(
-            proposal.noting(format!("{what} stands still for all its instances: nothing is launched or replaced")),
-        )
+        let what = found.prior.described();
+        let undo = Undo::by("let it launch again as before");
+        let proposal = Proposal::new(format!("suspend the {what}"), "it replaces what ends", "suspended", undo);
+        Decision::Change(proposal.noting("it stands still for all its instances: nothing is launched or replaced"))
     }
 
-    fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
-        let group = |prior: &Prior| prior.group.as_ref().map(|group| group.arn.clone());
-        (group(now).is_some() && group(approved) != group(now)).then(|| "it belongs to another group by now".to_owned())
+    fn drift(&self, _: &Prior, _: &Prior) -> Option<String> {
+        // Whatever it has become under its id, suspending it is what was approved.
+        None
     }
 
     async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
-        let client = autoscaling::client(cx);
-        let ec2 = super::client(cx);
-        // Many instances of one group or fleet are one request.
-        let mut suspended: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        let mut emptied: BTreeSet<&str> = BTreeSet::new();
+        let mut effects = Vec::with_capacity(items.len());
         for Item { prior, .. } in items {
-            if let Some(group) = prior.group.as_ref().filter(|group| !suspended.contains_key(group.name.as_str())) {
-                suspended.insert(&group.name, group.suspend(&client).await?);
-            }
-            if let Some(fleet) = prior.fleet.as_ref().filter(|fleet| fleet.launches())
-                && emptied.insert(&fleet.id)
-            {
-                fleet.suspend(&ec2).await?;
-            }
+            let processes = match prior {
+                Prior::Group(group) => group.suspend(&autoscaling::client(cx)).await?,
+                Prior::Fleet(fleet) => {
+                    fleet.suspend(&super::client(cx)).await?;
+                    Vec::new()
+                }
+            };
+            effects.push(json!(Done { processes }));
         }
-        let effect = |item: &Item<Prior>| {
-            let group = item.prior.group.as_ref().and_then(|group| suspended.get(group.name.as_str()));
-            json!(Done { processes: group.cloned().unwrap_or_default() })
-        };
-        Ok(items.iter().map(effect).collect())
+        Ok(effects)
     }
 
     fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
-        let suspended = |prior: &Prior| prior.group.as_ref().map(|group| group.suspended.clone());
-        let differs = match (suspended(prior), suspended(now)) {
-            (Some(then), Some(now)) => then != now,
-            _ => false,
+        let is_as_before = match (prior, now) {
+            (Prior::Group(prior), Prior::Group(now)) => prior.suspended == now.suspended,
+            (prior, now) => prior == now,
         };
-        if differs || (now.fleet.is_some() && prior.fleet != now.fleet) {
-            return Verdict::Unproven { why: "what launches it is not as it was before".to_owned() };
+        if is_as_before {
+            return Verdict::Proven;
         }
-        Verdict::Proven
+        Verdict::Unproven { why: "it is not as it was before".to_owned() }
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
-        let done: Option<Done> = serde_json::from_value(effect.clone()).ok();
-        if let Some(group) = &item.prior.group {
-            group.resume(cx, &done.map_or_else(|| group.running(), |done| done.processes)).await?;
-        }
-        match &item.prior.fleet {
-            Some(fleet) => super::unless_gone(fleet.resume(cx).await),
-            None => Ok(()),
+        match &item.prior {
+            Prior::Group(group) => {
+                let done: Option<Done> = serde_json::from_value(effect.clone()).ok();
+                group.resume(cx, &done.map_or_else(|| group.running(), |done| done.processes)).await
+            }
+            Prior::Fleet(fleet) => super::unless_gone(fleet.resume(cx).await),
         }
     }
 }
 
+/// What would replace each of these instances.
 async fn found(cx: &Ctx, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
     let origins = origins(cx, members).await?;
     let names = origins.values().filter_map(|tags| tags.get(OF_GROUP)).map(String::as_str);
@@ -164,13 +167,17 @@ async fn found(cx: &Ctx, members: &[Resource]) -> Result<Vec<Found<Prior>>, Acti
     let groups: HashMap<String, Group> =
         groups.iter().map(Group::of).map(|group| (group.name.clone(), group)).collect();
     let fleets = fleets(cx, &origins).await?;
-    let found = members.iter().filter_map(|member| {
+    let of_member = |member: &Resource| {
         let tags = origins.get(member.id.as_str())?;
-        let group = tags.get(OF_GROUP).and_then(|name| groups.get(name)).cloned();
-        let fleet = KINDS.iter().find_map(|kind| fleets.get(tags.get(kind.tag())?)).cloned();
-        Some(Found { member: member.id.clone(), resource: member.id.clone(), prior: Prior { group, fleet } })
-    });
-    Ok(found.collect())
+        let group = tags.get(OF_GROUP).and_then(|name| groups.get(name)).cloned().map(Prior::Group);
+        let fleet = KINDS.iter().find_map(|kind| fleets.get(tags.get(kind.tag())?)).cloned().map(Prior::Fleet);
+        let found = |prior: Prior| {
+            let resource = ResourceId::new(prior.resource()).ok()?;
+            Some(Found { member: member.id.clone(), resource, prior })
+        };
+        Some(group.into_iter().chain(fleet).filter_map(found).collect::<Vec<_>>())
+    };
+    Ok(members.iter().filter_map(of_member).flatten().collect())
 }
 
 /// The fleets of those kinds that any instance comes from.
@@ -188,12 +195,10 @@ async fn fleets(
 
 /// What would replace these instances, in words, by their ids.
 pub(super) async fn launching(cx: &Ctx, members: &[Resource]) -> Result<HashMap<String, String>, ActionError> {
-    let launching = found(cx, members).await?.into_iter().filter_map(|found| {
-        let launching = found.prior.launching();
-        (!launching.is_empty())
-            .then(|| (found.member.to_string(), format!("{} is not suspended", launching.join(" and "))))
-    });
-    Ok(launching.collect())
+    let launching = found(cx, members).await?.into_iter().filter(|found| found.prior.launches());
+    let in_words =
+        |found: Found<Prior>| (found.member.to_string(), format!("{} is not suspended", found.prior.described()));
+    Ok(launching.map(in_words).collect())
 }
 
 /// Which tags of AWS each instance carries, by id. A survey knows them already; without, they are asked for.
@@ -217,46 +222,32 @@ fn listed(fields: &Map<String, Value>) -> Option<BTreeMap<String, String>> {
 mod tests {
     use super::*;
     use crate::actions::tests::view;
-    use crate::model::ResourceId;
 
-    fn found(group: Option<(&str, &[&str])>) -> Found<Prior> {
-        let id = ResourceId::new("i-1").unwrap();
-        let group = group.map(|(arn, suspended)| Group {
-            name: "miners".into(),
-            arn: arn.into(),
-            suspended: suspended.iter().map(|name| (*name).to_owned()).collect(),
-        });
-        Found { member: id.clone(), resource: id, prior: Prior { group, fleet: None } }
+    fn plan(prior: Prior) -> Decision {
+        let resource = ResourceId::new(prior.resource()).unwrap();
+        let member = ResourceId::new("i-1").unwrap();
+        SuspendLaunchers.plan(&view(), &Params {}, &Found { member, resource, prior })
+    }
+
+    fn group(suspended: impl IntoIterator<Item = String>) -> Group {
+        Group { name: "miners".into(), arn: "arn:a".into(), suspended: suspended.into_iter().collect() }
     }
 
     #[test]
-    fn an_instance_that_nothing_launches_again_is_fine() {
-        assert_eq!(SuspendLaunchers.plan(&view(), &Params {}, &found(None)), Decision::Already);
-        let Decision::Change(proposal) = SuspendLaunchers.plan(&view(), &Params {}, &found(Some(("a", &["Launch"]))))
-        else {
-            panic!("no change")
-        };
-        assert!(proposal.summary.ends_with("Auto Scaling group miners"), "{}", proposal.summary);
+    fn a_group_launches_again_until_every_process_of_it_is_suspended() {
+        let Decision::Change(proposal) = plan(Prior::Group(group(["Launch".to_owned()]))) else { panic!("no change") };
+        assert_eq!(proposal.summary, "suspend the Auto Scaling group miners");
+        assert_eq!(plan(Prior::Group(group(group([]).running()))), Decision::Already);
     }
 
     #[test]
     fn a_fleet_launches_again_while_it_maintains_a_capacity() {
         let fleet = |maintains, total| {
-            let mut found = found(None);
             let (id, kind) = ("sfr-1".to_owned(), Kind::SpotFleet);
-            found.prior.fleet = Some(Fleet { id, kind, maintains, total, on_demand: 0, excess: None });
-            SuspendLaunchers.plan(&view(), &Params {}, &found)
+            plan(Prior::Fleet(Fleet { id, kind, maintains, total, on_demand: 0, excess: None }))
         };
         assert!(matches!(fleet(true, 3), Decision::Change(_)));
         assert_eq!(fleet(true, 0), Decision::Already);
         assert_eq!(fleet(false, 3), Decision::Already);
-    }
-
-    #[test]
-    fn leaving_the_group_is_no_drift_and_another_group_is() {
-        let (a, b, none) = (found(Some(("a", &[]))).prior, found(Some(("b", &[]))).prior, found(None).prior);
-        assert_eq!(SuspendLaunchers.drift(&a, &none), None);
-        assert!(SuspendLaunchers.drift(&a, &b).is_some());
-        assert!(SuspendLaunchers.drift(&none, &b).is_some());
     }
 }

@@ -12,6 +12,9 @@ use super::tags::{self, TagSpecification, Tags};
 use crate::sim::call::{Body, Call, Refusal, Reply};
 use crate::sim::wire::xml::Xml;
 
+/// The number of the last rule, which denies and which nobody can take away.
+const LAST: u32 = 32767;
+
 /// A network ACL.
 #[derive(Debug, Clone, Serialize)]
 pub struct NetworkAcl {
@@ -149,7 +152,7 @@ pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
                 id: ec2.ids.next(ACL.prefix),
                 vpc_id: params.vpc_id,
                 is_default: false,
-                entries: vec![Entry::all(32767, "deny", true), Entry::all(32767, "deny", false)],
+                entries: vec![Entry::all(LAST, "deny", true), Entry::all(LAST, "deny", false)],
                 associations: BTreeMap::new(),
                 tags: tags::specified(&params.tag_specifications, "network-acl")?,
             };
@@ -209,6 +212,51 @@ pub fn create_entry(ec2: &mut Ec2, call: &Call) -> Reply {
         ports: params.port_range.map(|range| (range.from, range.to)),
     });
     acl.entries.sort_by_key(|entry| (entry.egress, entry.number));
+    Ok(Body::ec2_true())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DeleteNetworkAclEntry {
+    network_acl_id: String,
+    rule_number: u32,
+    egress: bool,
+    _dry_run: Option<bool>,
+}
+
+/// DeleteNetworkAclEntry. The last rule, which denies, stays.
+pub fn delete_entry(ec2: &mut Ec2, call: &Call) -> Reply {
+    let params: DeleteNetworkAclEntry = call.params.read()?;
+    let acl = ACL.get_mut(&mut ec2.network_acls, &params.network_acl_id)?;
+    let is_it = |entry: &Entry| entry.number == params.rule_number && entry.egress == params.egress;
+    if params.rule_number == LAST || !acl.entries.iter().any(is_it) {
+        let message = format!("The network acl entry identified by {} does not exist.", params.rule_number);
+        return Err(Refusal::new(400, "InvalidNetworkAclEntry.NotFound", message));
+    }
+    acl.entries.retain(|entry| !is_it(entry));
+    Ok(Body::ec2_true())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DeleteNetworkAcl {
+    network_acl_id: String,
+    _dry_run: Option<bool>,
+}
+
+/// DeleteNetworkAcl: not the VPC's own, and none that stands before a subnet.
+pub fn delete(ec2: &mut Ec2, call: &Call) -> Reply {
+    let params: DeleteNetworkAcl = call.params.read()?;
+    let acl = ACL.get(&ec2.network_acls, &params.network_acl_id)?;
+    if acl.is_default {
+        let message = format!("cannot delete default network ACL {}", acl.id);
+        return Err(Refusal::new(400, "InvalidParameterValue", message));
+    }
+    if !acl.associations.is_empty() {
+        let message = format!("The networkAcl '{}' has dependencies and cannot be deleted.", acl.id);
+        return Err(Refusal::new(400, "DependencyViolation", message));
+    }
+    ec2.network_acls.remove(&params.network_acl_id);
     Ok(Body::ec2_true())
 }
 

@@ -59,6 +59,7 @@ struct Resources {
     spot_instance_request_id: Named,
     spot_fleet_request_id: Named,
     fleet_id: Named,
+    exclusion_id: Named,
     spot_fleet_request_config: Option<FleetConfig>,
     group_name: Named,
     launch_template_id: Named,
@@ -183,7 +184,18 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         ]
         .concat(),
         "CreateNetworkAcl" => [scope.made(&action, "network-acl"), scope.existing(&action, &named.vpc_id.0)].concat(),
-        "CreateNetworkAclEntry" | "ReplaceNetworkAclAssociation" => scope.existing(&action, &named.network_acl_id.0),
+        "CreateNetworkAclEntry" | "DeleteNetworkAcl" | "DeleteNetworkAclEntry" | "ReplaceNetworkAclAssociation" => {
+            scope.existing(&action, &named.network_acl_id.0)
+        }
+        "CreateVpcBlockPublicAccessExclusion" => [
+            scope.made(&action, "vpc-block-public-access-exclusion"),
+            scope.existing(&action, &named.vpc_id.0),
+            scope.existing(&action, &named.subnet_id.0),
+        ]
+        .concat(),
+        "DeleteVpcBlockPublicAccessExclusion" => {
+            scope.named(&action, "vpc-block-public-access-exclusion", &named.exclusion_id.0)
+        }
         "CopyImage" => scope.made(&action, "image"),
         "DeregisterImage" => scope.existing(&action, &named.image_id.0),
         "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),

@@ -11,7 +11,7 @@ use super::lab::Lab;
 use super::stage::{Scene, Stage};
 
 /// The intruder's machines of the scenario.
-const ROGUE: &str = "{ from: ec2.instances, where: '!tags.exists(k, k == \"owner\")' }";
+pub const ROGUE: &str = "{ from: ec2.instances, where: '!tags.exists(k, k == \"owner\")' }";
 /// Those that were launched as Spot.
 const SPOT: &str = "{ from: ec2.instances, where: lifecycle == \"spot\" }";
 
@@ -145,7 +145,7 @@ async fn what_launches_machines_is_suspended_and_goes_on() {
     miners(&lab, &target).await;
     let members = lab.list("ec2.instances", json!({}), &target).await;
     let drive = Drive::new(&lab, "ec2.suspend-launchers", json!({}), &target, &members);
-    assert_eq!(drive.items().await.len(), 3, "the machines of the group, and no others");
+    assert_eq!(drive.look().await.len(), 3, "each machine of the group leads to it, and no other does");
     drive.there_and_back().await;
     drive.back_without_effects().await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What looking and doing leave behind, and how long things take.
 const TRACES: [&str; 5] = ["activities", "events", "last_used", "role_last_used", "settings"];
 /// What the way back cannot give its old id.
-const REMADE: &str = "iip-assoc-";
+const REMADE: [&str; 2] = ["aclassoc-", "iip-assoc-"];
 
 /// A world as lines, `path = value`, sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Known {
         let text = json!(world).to_string();
         let mut known = BTreeSet::new();
         let mut keep = |token: &str| {
-            if !token.starts_with(REMADE) {
+            if !REMADE.iter().any(|remade| token.starts_with(remade)) {
                 known.insert(token.to_owned());
             }
             String::new()
