@@ -7,6 +7,10 @@ mod batch;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod creation;
 #[cfg(feature = "iam")]
+mod baseline;
+#[cfg(feature = "iam")]
+mod creator;
+#[cfg(feature = "iam")]
 mod credential;
 #[cfg(feature = "ec2")]
 mod ec2;

@@ -54,7 +54,7 @@ mod least_privilege;
 mod one_region;
 #[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod organization;
-#[cfg(all(feature = "account", feature = "ec2", feature = "iam", feature = "organizations"))]
+#[cfg(all(feature = "account", feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod persistence;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod policy_command;

@@ -2,11 +2,11 @@
 
 use aws_sdk_iam::Client;
 use jiff::Timestamp;
-use quell::engine::action::{Decision, Found};
+use quell::engine::action::{Decision, Found, Wanted};
 use quell::engine::ports::Access;
 use quell::model::{Resource, ResourceId};
 use quell::sim::iam;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
 
 use crate::actions::{Drive, Lab};
@@ -179,4 +179,129 @@ async fn a_version_that_somebody_else_put_in_force_is_left_by_the_way_back() {
     let cx = lab.enter(&lab.global(), Access::Write).await;
     let error = drive.action.undo(&cx, &drive.with, &items[0], &json!(null)).await.unwrap_err();
     assert!(error.message.contains("put v3 of"), "{error}");
+}
+
+impl Lab {
+    /// What the account holds now, as the `aws` CLI would print it: documents decoded.
+    async fn baseline(&self) -> tempfile::NamedTempFile {
+        let client = self.iam().await;
+        let decoded = |text: &str| -> Value {
+            serde_json::from_str(&percent_encoding::percent_decode_str(text).decode_utf8().unwrap()).unwrap()
+        };
+        let (mut users, mut roles, mut policies) = (Vec::new(), Vec::new(), Vec::new());
+        let mut pages = client.get_account_authorization_details().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            users.extend(page.user_detail_list().iter().map(|user| {
+                let attached =
+                    user.attached_managed_policies().iter().map(|held| json!({ "PolicyArn": held.policy_arn() }));
+                json!({ "Arn": user.arn(), "AttachedManagedPolicies": attached.collect::<Vec<_>>() })
+            }));
+            roles.extend(page.role_detail_list().iter().map(|role| {
+                let inline = role.role_policy_list().iter().map(|held| {
+                    json!({ "PolicyName": held.policy_name(), "PolicyDocument": decoded(held.policy_document().unwrap()) })
+                });
+                let attached = role.attached_managed_policies().iter().map(|held| json!({ "PolicyArn": held.policy_arn() }));
+                json!({
+                    "Arn": role.arn(),
+                    "AssumeRolePolicyDocument": decoded(role.assume_role_policy_document().unwrap()),
+                    "RolePolicyList": inline.collect::<Vec<_>>(),
+                    "AttachedManagedPolicies": attached.collect::<Vec<_>>(),
+                })
+            }));
+            policies.extend(page.policies().iter().map(|policy| {
+                let versions = policy.policy_version_list().iter().map(|version| {
+                    json!({ "IsDefaultVersion": version.is_default_version(), "Document": decoded(version.document().unwrap()) })
+                });
+                json!({ "Arn": policy.arn(), "PolicyVersionList": versions.collect::<Vec<_>>() })
+            }));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let details = json!({ "UserDetailList": users, "RoleDetailList": roles, "Policies": policies });
+        let providers = json!({ "SAMLProviderList": [] }).to_string() + r#"{ "OpenIDConnectProviderList": [] }"#;
+        std::fs::write(file.path(), format!("{details:#}\n{providers}")).unwrap();
+        file
+    }
+
+    async fn beside(&self, source: &str, baseline: &tempfile::NamedTempFile) -> Vec<(String, Value)> {
+        let members = self.list(source, json!({ "baseline": baseline.path() }), &self.global()).await;
+        let read =
+            |member: &Resource| (member.fields["name"].as_str().unwrap().to_owned(), member.fields["differs"].clone());
+        members.iter().map(read).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_a_baseline_only_what_is_new_or_differs_is_a_member() {
+    let lab = Lab::new().await;
+    widened(&lab).await;
+    let client = lab.iam().await;
+    let service = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": "ec2.amazonaws.com" } },
+    ] });
+    let request = client.create_role().role_name("deploy").assume_role_policy_document(service.to_string());
+    request.send().await.unwrap();
+    let baseline = lab.baseline().await;
+    for source in ["iam.users", "iam.roles", "iam.trusts", "iam.policy-versions", "iam.identity-providers"] {
+        assert_eq!(lab.beside(source, &baseline).await, [], "{source}: nothing has changed yet");
+    }
+
+    with_providers(&lab).await;
+    client.create_user().user_name("night").send().await.unwrap();
+    let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
+    client.attach_user_policy().user_name("ci").policy_arn(administrator).send().await.unwrap();
+    let trust = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": "999988887777" } },
+    ] });
+    let request = client.update_assume_role_policy().role_name("deploy").policy_document(trust.to_string());
+    request.send().await.unwrap();
+    let version = client.create_policy_version().policy_arn(lab.arn("policy/team/developers"));
+    version.policy_document(allowing("iam:*")).set_as_default(true).send().await.unwrap();
+
+    let seen = lab.beside("iam.users", &baseline).await;
+    assert_eq!(seen, [("ci".to_owned(), json!(["attached policies"])), ("night".to_owned(), json!(["new"]))]);
+    let changed = ("deploy".to_owned(), json!(["trust policy"]));
+    let roles = lab.beside("iam.roles", &baseline).await;
+    assert_eq!(roles, [changed.clone(), ("federated".to_owned(), json!(["new"]))]);
+    assert!(lab.beside("iam.trusts", &baseline).await.contains(&changed));
+    let policies = lab.beside("iam.policy-versions", &baseline).await;
+    assert_eq!(policies, [("developers".to_owned(), json!(["version in force"]))]);
+    assert_eq!(lab.beside("iam.identity-providers", &baseline).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_that_says_nothing_of_the_account_is_an_error_and_not_a_clean_account() {
+    let lab = Lab::new().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"{ "UserDetailList": [], "RoleDetailList": [], "Policies": [] }"#).unwrap();
+    let cx = lab.enter(&lab.global(), Access::Read).await;
+    for (path, said) in [(file.path().to_str().unwrap(), "says nothing of account"), ("/nowhere", "cannot be read")] {
+        let with = json!({ "baseline": path }).as_object().cloned().unwrap();
+        let source = lab.table.source("iam.roles").unwrap();
+        let error = source.list(&cx, &with, &Wanted::default()).await.unwrap_err();
+        assert!(error.message.contains(said), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_event_history_tells_who_made_it_where_a_predicate_asks() {
+    let lab = Lab::new().await;
+    with_providers(&lab).await;
+    widened(&lab).await;
+    sleep(Duration::from_hours(1)).await;
+    let cx = lab.enter(&lab.global(), Access::Read).await;
+    let asked = async |source: &str, field: &'static str, name: &str| {
+        let wanted = Wanted { fields: vec![field], known: Vec::new() };
+        let members = lab.table.source(source).unwrap().list(&cx, &Map::new(), &wanted).await.unwrap();
+        members.into_iter().find(|member| member.fields["name"] == name).unwrap().fields[field].clone()
+    };
+    let responder = |arn: Value| arn.as_str().unwrap().contains(":assumed-role/IRResponder/");
+    assert!(responder(asked("iam.roles", "creator", "federated").await));
+    assert!(responder(asked("iam.trusts", "changed_by", "federated").await));
+    assert!(responder(asked("iam.policy-versions", "changed_by", "developers").await));
+    assert!(responder(asked("iam.identity-providers", "changed_by", "corporate").await));
+    assert!(responder(asked("iam.identity-providers", "changed_by", "token.example.com/ci").await));
+    assert_eq!(asked("iam.roles", "creator", "IRResponder").await, "", "older than the history");
+    let unasked = lab.list("iam.roles", json!({}), &lab.global()).await;
+    assert!(unasked.iter().all(|member| member.fields["creator"] == ""), "not read where nobody asks");
 }

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::if_any;
+use crate::actions::baseline::{self, Baseline, Of, differs};
+use crate::actions::creator::Creators;
 use crate::actions::field::{field, resource, time};
 use crate::actions::principal::decoded;
 use crate::actions::trust::outsiders;
@@ -19,10 +21,14 @@ use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 /// Lists SAML and OpenID Connect providers.
 pub struct IdentityProviders;
 
-/// The source has no parameters.
+/// What to compare with.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {}
+pub struct Params {
+    /// A file with what `aws iam list-saml-providers` and `aws iam list-open-id-connect-providers` printed before the incident. Then only what is not in it, or differs, is a member.
+    #[serde(default)]
+    pub baseline: Option<String>,
+}
 
 /// `iam.identity-provider`; a member's id is its ARN.
 pub static KIND: KindSpec = KindSpec {
@@ -36,6 +42,12 @@ pub static KIND: KindSpec = KindSpec {
         field("clients", FieldType::TextList, "the audiences of an OpenID Connect provider"),
         field("trusted_by", FieldType::TextList, "the ARNs of the roles whose trust policies name it"),
         field("tags", FieldType::TextMap, "its tags"),
+        field(
+            "changed_by",
+            FieldType::Text,
+            "who created it or replaced its document last, by ARN, where the event history says so",
+        ),
+        field("differs", FieldType::TextList, "with a baseline: new"),
     ],
 };
 
@@ -51,15 +63,20 @@ impl Source for IdentityProviders {
         "iam:GetSAMLProvider",
         "iam:GetOpenIDConnectProvider",
         "iam:GetAccountAuthorizationDetails",
+        "cloudtrail:LookupEvents",
     ];
 
-    async fn list(&self, cx: &Ctx, _: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
+        let baseline = Baseline::of(params.baseline.as_deref(), Of::Provider, cx).await?;
+        let events = ["CreateSAMLProvider", "UpdateSAMLProvider", "CreateOpenIDConnectProvider"];
+        let changed_by = Creators::wanted(cx, wanted, "changed_by", &events).await?;
         let (arns, roles) = try_join(Box::pin(arns(&client)), Box::pin(trusting(&client, cx))).await?;
         let found = try_join_all(arns.iter().map(|arn| provider(&client, arn))).await?;
         let none = Vec::new();
         let member = |(arn, found): (&String, Option<Provider>)| {
             let Provider { saved, created } = found?;
+            let differs = differs(baseline.as_ref(), Of::Provider, arn, baseline::provider)?;
             let (speaks, clients) = match &saved.speaks {
                 Speaks::Saml { .. } => ("saml", &[][..]),
                 Speaks::Oidc { clients, .. } => ("oidc", clients.as_slice()),
@@ -72,6 +89,8 @@ impl Source for IdentityProviders {
                 "clients": clients,
                 "trusted_by": roles.get(arn).unwrap_or(&none),
                 "tags": saved.tags,
+                "changed_by": changed_by.of(name(arn)),
+                "differs": differs,
             });
             resource(cx, KIND.name, arn, fields)
         };
