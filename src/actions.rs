@@ -2,12 +2,12 @@
 
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
 mod autoscaling;
+#[cfg(feature = "iam")]
+mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod batch;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod creation;
-#[cfg(feature = "iam")]
-mod baseline;
 #[cfg(feature = "iam")]
 mod creator;
 #[cfg(feature = "iam")]
@@ -24,6 +24,8 @@ mod may_assume;
 #[cfg(feature = "ec2")]
 mod network;
 #[cfg(feature = "organizations")]
+mod organization_policy;
+#[cfg(feature = "organizations")]
 mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
@@ -39,6 +41,8 @@ pub fn table() -> Table {
     let actions: Vec<Box<dyn DynAction>> = vec![
         #[cfg(feature = "organizations")]
         Box::new(organizations::deny_all::DenyAll),
+        #[cfg(feature = "organizations")]
+        Box::new(organizations::deny_outsiders::DenyOutsiders),
         #[cfg(feature = "organizations")]
         Box::new(organizations::move_account::MoveAccount),
         #[cfg(feature = "iam")]

@@ -1,6 +1,7 @@
 //! Organizations: asked by the caller's own session, because only the management account and its delegates may.
 
 pub mod deny_all;
+pub mod deny_outsiders;
 pub mod move_account;
 
 use aws_sdk_organizations::Client;

@@ -32,6 +32,40 @@ pub fn deny_all_except_roles(roles: &[impl AsRef<str>]) -> String {
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
+/// The text of a service control policy that denies everything to users of IAM Identity Center, by their ids in the identity
+/// store, whichever permission set they came by; never to these roles.
+pub fn deny_all_of_users(users: &[impl AsRef<str>], roles: &[impl AsRef<str>]) -> String {
+    let users: Vec<&str> = users.iter().map(AsRef::as_ref).collect();
+    let roles: Vec<&str> = roles.iter().map(AsRef::as_ref).collect();
+    let statement = json!({
+        "Sid": "IRDenyUsers", "Effect": "Deny", "Action": "*", "Resource": "*",
+        "Condition": {
+            "StringEquals": { "identitystore:userId": users },
+            "ArnNotLike": { "aws:PrincipalArn": roles },
+        },
+    });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+}
+
+/// The text of a resource control policy that denies these actions to principals outside an organisation and these accounts.
+/// Services of AWS that act for themselves are spared (Organizations User Guide, "RCP examples").
+pub fn deny_outsiders(actions: &[impl AsRef<str>], organization: &str, accounts: &[impl AsRef<str>]) -> String {
+    let actions: Vec<&str> = actions.iter().map(AsRef::as_ref).collect();
+    let accounts: Vec<&str> = accounts.iter().map(AsRef::as_ref).collect();
+    let mut outside = json!({ "aws:PrincipalOrgID": organization });
+    if !accounts.is_empty() {
+        outside["aws:PrincipalAccount"] = json!(accounts);
+    }
+    let statement = json!({
+        "Sid": "IRDenyOutsiders", "Effect": "Deny", "Principal": "*", "Action": actions, "Resource": "*",
+        "Condition": {
+            "StringNotEqualsIfExists": outside,
+            "BoolIfExists": { "aws:PrincipalIsAWSService": "false" },
+        },
+    });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+}
+
 /// The text of a policy for a role that denies everything to sessions issued before `before`. Sessions issued later, and
 /// long-term keys, which have no issue time, go on.
 pub fn revoke_older_sessions(before: Timestamp) -> String {
@@ -61,6 +95,9 @@ mod tests {
             r#"{"Version":"2012-10-17","Statement":[{"Sid":"IRDenyAll","Effect":"Deny","Action":"*","Resource":"*","Condition":{"ArnNotLike":{"aws:PrincipalArn":["arn:aws:iam::*:role/ir/IRResponder"]}}}]}"#
         );
         Document::parse("scp", &scp, Kind::ServiceControl).unwrap();
+        Document::parse("scp", &deny_all_of_users(&["9067"], &["*"]), Kind::ServiceControl).unwrap();
+        let rcp = deny_outsiders(&["sts:AssumeRole"], "o-1", &["111122223333"]);
+        Document::parse("rcp", &rcp, Kind::ResourceControl).unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::call::{Call, Permission, Principal, Refusal};
 use super::documents::Documents;
 use super::iam::{Iam, Policies, Role, User};
+use super::organizations::PolicyType;
 use super::wire::protocol::Protocol;
 use super::world::World;
 use crate::model::AccountId;
@@ -50,6 +51,11 @@ impl Actor {
 
 /// Refuses what the policies do not allow, in the service's own words.
 pub fn authorize(world: &World, call: &Call, permissions: &[Permission]) -> Result<(), Refusal> {
+    authorize_in(world, call, permissions, &call.account)
+}
+
+/// The same for resources of another account than the caller's.
+fn authorize_in(world: &World, call: &Call, permissions: &[Permission], owner: &AccountId) -> Result<(), Refusal> {
     let session = world.sessions.get(&call.access_key).and_then(|session| session.policy.as_deref());
     let Some(actor) = Actor::of_arn(world, &call.principal.principal_arn) else {
         // A session outlives the role or user that it was made for, but nothing allows it anything any more.
@@ -57,7 +63,8 @@ pub fn authorize(world: &World, call: &Call, permissions: &[Permission]) -> Resu
             Err(refusal(call, permission, &Verdict::ImplicitDeny { layer: Layer::Identity }))
         });
     };
-    let layers = layers(world, &actor, session, call.now)?;
+    let rcps = rcps(world, call, owner)?;
+    let layers = Layers { rcps, ..layers(world, &actor, session, call.now)? };
     let context = context(world, call, &actor);
     for permission in permissions {
         let verdict = evaluate(&request(&call.principal, permission, &context), &layers);
@@ -96,11 +103,12 @@ pub fn assume_role_allowed(
     }
     if actor.account == *account && found.contains(&Trust::Principal) {
         let session = world.sessions.get(&call.access_key).and_then(|session| session.policy.as_deref());
-        let layers = Layers { resource: Some(allow_all()), ..layers(world, &actor, session, call.now)? };
+        let rcps = rcps(world, call, account)?;
+        let layers = Layers { resource: Some(allow_all()), rcps, ..layers(world, &actor, session, call.now)? };
         let verdict = evaluate(&as_role, &layers);
         return if verdict.is_allowed() { Ok(()) } else { Err(refusal(call, permission, &verdict)) };
     }
-    authorize(world, call, std::slice::from_ref(permission))
+    authorize_in(world, call, std::slice::from_ref(permission), account)
 }
 
 /// Every policy that has a say over an actor, as services see them at `now`.
@@ -135,9 +143,22 @@ fn scps(world: &World, actor: &Actor, iam: &Iam, now: Timestamp) -> Result<Vec<V
         _ => false,
     };
     let Some(organization) = world.organization.as_ref().filter(|_| !service_linked) else { return Ok(Vec::new()) };
-    let levels = organization.as_seen(now).levels(&actor.account).into_iter();
+    let levels = organization.as_seen(now).levels(&actor.account, PolicyType::ServiceControl).into_iter();
     let read = |(name, text): (&str, &str)| world.documents.read(name, text, Kind::ServiceControl);
     levels.map(|level| level.into_iter().map(read).collect()).collect()
+}
+
+/// The services whose resources they bind, of those that are simulated (Organizations User Guide, "Resource control policies").
+const RESOURCE_CONTROLLED: [&str; 2] = ["s3", "sts"];
+
+/// The resource control policies that bind the resources of an account; whoever asks.
+fn rcps(world: &World, call: &Call, owner: &AccountId) -> Result<Vec<Vec<Document>>, Refusal> {
+    let bound = RESOURCE_CONTROLLED.contains(&call.service.as_str());
+    let Some(organization) = world.organization.as_ref().filter(|_| bound) else { return Ok(Vec::new()) };
+    let levels = organization.as_seen(call.now).levels(owner, PolicyType::ResourceControl).into_iter();
+    let read = |(name, text): (&str, &str)| world.documents.read(name, text, Kind::ResourceControl);
+    let levels = levels.map(|level| level.into_iter().map(read).collect());
+    levels.collect::<Result<_, _>>().map_err(unreadable)
 }
 
 fn user_documents(known: &Documents, iam: &Iam, user: &User) -> Result<Vec<Document>, Malformed> {
@@ -198,7 +219,7 @@ fn context(world: &World, call: &Call, actor: &Actor) -> Context {
     if let Some(issued) = call.principal.issued {
         context.add("aws:TokenIssueTime", issued.to_string());
     }
-    if let Some(organization) = &world.organization {
+    if let Some(organization) = world.organization.as_ref().filter(|of| of.members.contains_key(&call.account)) {
         context.add("aws:PrincipalOrgID", &organization.id);
     }
     context
@@ -303,6 +324,7 @@ mod tests {
         let policy = Policy {
             name: "quarantine".to_owned(),
             description: String::new(),
+            kind: PolicyType::ServiceControl,
             content: QUARANTINE.to_owned(),
             aws_managed: false,
             tags: std::collections::BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! AWS Organizations.
 //!
 //! For scenarios: [`Organization::new`] makes an organisation with its accounts and units, service control policies
-//! enabled and `FullAWSAccess` attached everywhere; [`Organization::attach`] and the fields do the rest, seen by every
+//! enabled and `FullAWSAccess` attached everywhere, and resource control policies switched off; [`Organization::attach`] and the fields do the rest, seen by every
 //! service at once. Changes made by calls are in force after `settings.organizations_propagation`.
 
 mod accounts;
@@ -14,6 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use policies::PolicyType;
+
 use super::call::{Body, Call, Permission, Refusal, Reply};
 use super::lag::Lag;
 use super::wire::params::Params;
@@ -22,6 +24,9 @@ use crate::model::AccountId;
 
 /// The id of the policy that allows everything, which AWS owns.
 pub const FULL_ACCESS: &str = "p-FullAWSAccess";
+
+/// Its counterpart for resources, attached everywhere as long as their type is enabled.
+pub const FULL_ACCESS_TO_RESOURCES: &str = "p-RCPFullAWSAccess";
 
 /// The state.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -33,12 +38,12 @@ pub struct Organization {
     /// `r-…`.
     pub root: String,
     /// The policy types that are enabled on the root.
-    pub policy_types: BTreeSet<String>,
+    pub policy_types: BTreeSet<PolicyType>,
     /// Organisational units by id.
     pub units: BTreeMap<String, Unit>,
     /// Accounts.
     pub members: BTreeMap<AccountId, Member>,
-    /// Service control policies by id.
+    /// Service and resource control policies by id.
     pub policies: BTreeMap<String, Policy>,
     /// The ids of the policies that are attached to a root, a unit or an account.
     pub attachments: BTreeMap<String, BTreeSet<String>>,
@@ -76,13 +81,15 @@ pub struct Member {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A service control policy.
+/// A service or resource control policy.
 #[derive(Debug, Clone, Serialize)]
 pub struct Policy {
     /// Its name.
     pub name: String,
     /// What it is for.
     pub description: String,
+    /// Its type.
+    pub kind: PolicyType,
     /// Its text.
     pub content: String,
     /// Whether AWS owns it.
@@ -106,18 +113,25 @@ impl Organization {
             id: format!("o-{}", rng.hex(10)),
             management: management.0.to_string(),
             root: root.clone(),
-            policy_types: BTreeSet::from(["SERVICE_CONTROL_POLICY".to_owned()]),
+            policy_types: BTreeSet::from([PolicyType::ServiceControl]),
             ..Self::default()
         };
-        let full = Policy {
-            name: "FullAWSAccess".to_owned(),
+        let full = |kind: PolicyType, name: &str, content: &str| Policy {
+            name: name.to_owned(),
             description: "Allows access to every operation".to_owned(),
-            content: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#
-                .to_owned(),
+            kind,
+            content: content.to_owned(),
             aws_managed: true,
             tags: BTreeMap::new(),
         };
-        organization.policies.insert(FULL_ACCESS.to_owned(), full);
+        let (allow, to_resources) = (
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
+            r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#,
+        );
+        organization.policies.extend([
+            (FULL_ACCESS.to_owned(), full(PolicyType::ServiceControl, "FullAWSAccess", allow)),
+            (FULL_ACCESS_TO_RESOURCES.to_owned(), full(PolicyType::ResourceControl, "RCPFullAWSAccess", to_resources)),
+        ]);
         organization.attach(&root, FULL_ACCESS);
         for name in units {
             organization.add_unit(rng, name, &root);
@@ -169,10 +183,10 @@ impl Organization {
         self.lag.seen(self, now)
     }
 
-    /// The service control policies (name, text) that bind an account, by level from the root to the account. None bind
-    /// the management account, accounts outside, and anybody while the policy type is disabled.
-    pub fn levels(&self, account: &AccountId) -> Vec<Vec<(&str, &str)>> {
-        let enabled = self.policy_types.contains("SERVICE_CONTROL_POLICY");
+    /// The policies of a type (name, text) that bind an account, by level from the root to the account. None bind the
+    /// management account, accounts outside, and anybody while the policy type is disabled.
+    pub fn levels(&self, account: &AccountId, kind: PolicyType) -> Vec<Vec<(&str, &str)>> {
+        let enabled = self.policy_types.contains(&kind);
         let Some(member) = self.members.get(account) else { return Vec::new() };
         if !enabled || self.is_management(account) {
             return Vec::new();
@@ -186,7 +200,7 @@ impl Organization {
         targets.push(&self.root);
         let of_target = |target: &str| {
             let ids = self.attachments.get(target).into_iter().flatten();
-            let policies = ids.filter_map(|id| self.policies.get(id));
+            let policies = ids.filter_map(|id| self.policies.get(id)).filter(|policy| policy.kind == kind);
             policies.map(|policy| (policy.name.as_str(), policy.content.as_str())).collect()
         };
         targets.into_iter().rev().map(of_target).collect()
@@ -198,15 +212,13 @@ impl Organization {
 
     /// The ARN of a policy.
     pub(self) fn policy_arn(&self, partition: &str, id: &str) -> String {
-        match self.policies.get(id) {
-            Some(policy) if policy.aws_managed => {
-                format!("arn:{partition}:organizations::aws:policy/service_control_policy/{id}")
-            }
-            _ => {
-                let (management, organization) = (&self.management, &self.id);
-                format!("arn:{partition}:organizations::{management}:policy/{organization}/service_control_policy/{id}")
-            }
+        let policy = self.policies.get(id);
+        let kind = policy.map_or(PolicyType::ServiceControl, |policy| policy.kind).as_str().to_lowercase();
+        if policy.is_some_and(|policy| policy.aws_managed) {
+            return format!("arn:{partition}:organizations::aws:policy/{kind}/{id}");
         }
+        let (management, organization) = (&self.management, &self.id);
+        format!("arn:{partition}:organizations::{management}:policy/{organization}/{kind}/{id}")
     }
 
     /// The ARN of a root, a unit or an account.

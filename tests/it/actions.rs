@@ -19,7 +19,7 @@ use quell::model::{ErrorKind, Region, Role, Targets};
 use serde_json::json;
 
 pub use drive::Drive;
-pub use iam::ADMINISTRATOR;
+pub use iam::{ADMINISTRATOR, allowing, metadata};
 pub use lab::{Lab, case};
 pub use stage::{Scene, Stage};
 

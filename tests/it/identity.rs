@@ -18,7 +18,7 @@ const KNOWN: Duration = Duration::from_mins(1);
 
 impl Lab {
     /// The intruder's way to STS in a region.
-    fn sts(&self, keys: &Credentials, region: &'static str) -> aws_sdk_sts::Client {
+    pub fn sts(&self, keys: &Credentials, region: &'static str) -> aws_sdk_sts::Client {
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_sdk_sts::config::Region::new(region))
@@ -28,7 +28,7 @@ impl Lab {
     }
 
     /// Whether somebody may list users.
-    async fn gets_in(&self, keys: &Credentials) -> bool {
+    pub async fn gets_in(&self, keys: &Credentials) -> bool {
         let config = aws_sdk_iam::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(aws_sdk_iam::config::Region::new("us-east-1"))

@@ -1,31 +1,15 @@
 //! What an intruder leaves in IAM so as to come back, over the simulated AWS: found, taken away, and put back.
 
-use aws_sdk_iam::Client;
 use jiff::Timestamp;
 use quell::engine::action::{Decision, Found, Wanted};
 use quell::engine::ports::Access;
 use quell::model::{Resource, ResourceId};
-use quell::sim::iam;
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
 
-use crate::actions::{Drive, Lab};
-
-/// A metadata document is at least 1,000 characters long.
-fn metadata() -> String {
-    let certificate = "MIIB".repeat(300);
-    format!("<EntityDescriptor entityID=\"https://idp.example.com\">{certificate}</EntityDescriptor>")
-}
+use crate::actions::{Drive, Lab, allowing, metadata};
 
 impl Lab {
-    async fn iam(&self) -> Client {
-        Client::new(&self.enter(&self.global(), Access::Write).await.sdk)
-    }
-
-    fn arn(&self, rest: &str) -> String {
-        format!("arn:aws:iam::{}:{rest}", self.facts.breached_account)
-    }
-
     async fn providers(&self) -> Vec<Resource> {
         self.list("iam.identity-providers", json!({}), &self.global()).await
     }
@@ -35,27 +19,12 @@ impl Lab {
     }
 }
 
-/// A SAML provider that a role trusts, and an OpenID Connect provider.
-async fn with_providers(lab: &Lab) {
-    let client = lab.iam().await;
-    let tag = aws_sdk_iam::types::Tag::builder().key("team").value("web").build().unwrap();
-    let saml = client.create_saml_provider().name("corporate").saml_metadata_document(metadata());
-    saml.tags(tag).send().await.unwrap();
-    let oidc = client.create_open_id_connect_provider().url("https://token.example.com/ci");
-    oidc.client_id_list("sts.amazonaws.com").thumbprint_list("a".repeat(40)).send().await.unwrap();
-    let trust = json!({ "Version": "2012-10-17", "Statement": [
-        { "Effect": "Allow", "Action": "sts:AssumeRoleWithSAML", "Principal": { "Federated": lab.arn("saml-provider/corporate") } },
-    ] });
-    let request = client.create_role().role_name("federated").assume_role_policy_document(trust.to_string());
-    request.send().await.unwrap();
-}
-
 #[tokio::test(start_paused = true)]
 async fn identity_providers_are_found_with_the_roles_that_trust_them() {
     let lab = Lab::new().await;
     assert_eq!(lab.providers().await, []);
     let before = lab.sim.now();
-    with_providers(&lab).await;
+    lab.add_providers().await;
     let found = lab.providers().await;
     let seen: Vec<_> = found.iter().map(|member| (&member.fields["type"], &member.fields["name"])).collect();
     assert_eq!(seen, [(&json!("saml"), &json!("corporate")), (&json!("oidc"), &json!("token.example.com/ci"))]);
@@ -71,7 +40,7 @@ async fn identity_providers_are_found_with_the_roles_that_trust_them() {
 #[tokio::test(start_paused = true)]
 async fn identity_providers_go_and_come_back_whole() {
     let lab = Lab::new().await;
-    with_providers(&lab).await;
+    lab.add_providers().await;
     let members = lab.providers().await;
     let drive = Drive::new(&lab, "iam.remove-identity-providers", json!({}), &lab.global(), &members);
     let Decision::Change(proposal) = drive.decide(&drive.look().await[0]).await else { panic!("no change") };
@@ -116,33 +85,10 @@ async fn the_provider_by_which_the_caller_came_is_refused() {
     assert!(matches!(&decision, Decision::Refuse(why) if why.contains("use another principal")), "{decision:?}");
 }
 
-/// What a policy allows.
-fn allowing(actions: &str) -> String {
-    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] })
-        .to_string()
-}
-
-/// A policy of the intruder's user that only reads S3, and the moment at which the intruder widened it.
-async fn widened(lab: &Lab) -> Timestamp {
-    let (account, user) = (lab.facts.breached_account.clone(), lab.facts.compromised_user.clone());
-    let made = lab.sim.now();
-    lab.sim.change(|world| {
-        let arn = iam::create_policy(world, &account, "/team/", "developers", &allowing("s3:Get*"), made).unwrap();
-        let user = world.account_mut(&account).iam.users.get_mut(&user).unwrap();
-        user.policies.managed.insert(arn);
-    });
-    sleep(Duration::from_hours(1)).await;
-    let since = lab.sim.now();
-    sleep(Duration::from_secs(5)).await;
-    let request = lab.iam().await.create_policy_version().policy_arn(lab.arn("policy/team/developers"));
-    request.policy_document(allowing("*")).set_as_default(true).send().await.unwrap();
-    since
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_widened_policy_is_found_by_the_date_of_its_version_and_put_back() {
     let lab = Lab::new().await;
-    let since = widened(&lab).await;
+    let since = lab.widen_policy().await;
     let mut members = lab.policies().await;
     let date = |member: &Resource, field: &str| member.fields[field].as_str().unwrap().parse::<Timestamp>().unwrap();
     members.retain(|member| date(member, "version_created") >= since && date(member, "created") < since);
@@ -168,7 +114,7 @@ async fn a_widened_policy_is_found_by_the_date_of_its_version_and_put_back() {
 #[tokio::test(start_paused = true)]
 async fn a_version_that_somebody_else_put_in_force_is_left_by_the_way_back() {
     let lab = Lab::new().await;
-    let since = widened(&lab).await;
+    let since = lab.widen_policy().await;
     let members = lab.policies().await;
     let with = json!({ "before": since.to_string() });
     let drive = Drive::new(&lab, "iam.restore-policy-version", with, &lab.global(), &members);
@@ -234,7 +180,7 @@ impl Lab {
 #[tokio::test(start_paused = true)]
 async fn beside_a_baseline_only_what_is_new_or_differs_is_a_member() {
     let lab = Lab::new().await;
-    widened(&lab).await;
+    lab.widen_policy().await;
     let client = lab.iam().await;
     let service = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "Service": "ec2.amazonaws.com" } },
@@ -246,7 +192,7 @@ async fn beside_a_baseline_only_what_is_new_or_differs_is_a_member() {
         assert_eq!(lab.beside(source, &baseline).await, [], "{source}: nothing has changed yet");
     }
 
-    with_providers(&lab).await;
+    lab.add_providers().await;
     client.create_user().user_name("night").send().await.unwrap();
     let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
     client.attach_user_policy().user_name("ci").policy_arn(administrator).send().await.unwrap();
@@ -286,8 +232,8 @@ async fn a_baseline_that_says_nothing_of_the_account_is_an_error_and_not_a_clean
 #[tokio::test(start_paused = true)]
 async fn the_event_history_tells_who_made_it_where_a_predicate_asks() {
     let lab = Lab::new().await;
-    with_providers(&lab).await;
-    widened(&lab).await;
+    lab.add_providers().await;
+    lab.widen_policy().await;
     sleep(Duration::from_hours(1)).await;
     let cx = lab.enter(&lab.global(), Access::Read).await;
     let asked = async |source: &str, field: &'static str, name: &str| {

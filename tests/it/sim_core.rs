@@ -333,6 +333,7 @@ async fn a_quarantine_binds_the_account_but_not_the_exempt_role() {
         let policy = quell::sim::organizations::Policy {
             name: "Quarantine".to_owned(),
             description: String::new(),
+            kind: quell::sim::organizations::PolicyType::ServiceControl,
             content,
             aws_managed: false,
             tags: std::collections::BTreeMap::new(),

@@ -404,6 +404,36 @@ with check.topic("a service control policy, by hand"):
              for account in page["Accounts"]}
     check.equal("every account is listed", names, dict.fromkeys([management, production, development], "ACTIVE"))
 
+with check.topic("a resource control policy, by hand"):
+    organizations = responder.client("organizations")
+    kind = "RESOURCE_CONTROL_POLICY"
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+
+    def resource_control(name, **other):
+        document = {"Version": "2012-10-17", "Statement": [statement | other]}
+        return {"Name": name, "Description": "", "Type": kind, "Content": json.dumps(document)}
+
+    for words, other in (("it only denies", {"Effect": "Allow"}), ("it names services", {"Action": "*"}),
+                         ("it binds everybody", {"Principal": {"AWS": development}})):
+        time.sleep(1)  # CreatePolicy: 2 calls per second
+        check.refused(words, 400, "MalformedPolicyDocumentException", organizations.create_policy, **resource_control("x", **other))
+    time.sleep(1)
+    rcp = organizations.create_policy(**resource_control("closed"))["Policy"]["PolicySummary"]
+    check.equal("its type", rcp["Type"], kind)
+    check.refused("while the type is off", 400, "PolicyTypeNotEnabledException", organizations.attach_policy,
+                  PolicyId=rcp["Id"], TargetId=development)
+    root = organizations.list_roots()["Roots"][0]["Id"]
+    organizations.enable_policy_type(RootId=root, PolicyType=kind)
+    organizations.attach_policy(PolicyId=rcp["Id"], TargetId=development)
+    on_it = organizations.list_policies_for_target(TargetId=development, Filter=kind)["Policies"]
+    check.equal("beside AWS's own", {p["Name"] for p in on_it}, {"RCPFullAWSAccess", "closed"})
+    wait_until("it is in force", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is not None)
+    check.refused("it binds the owner too", 403, "AccessDenied", ir.client("s3", "eu-central-1").list_buckets,
+                  "explicit deny in a resource control policy")
+    organizations.detach_policy(PolicyId=rcp["Id"], TargetId=development)
+    organizations.delete_policy(PolicyId=rcp["Id"])
+    wait_until("and then not any more", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is None)
+
 with check.topic("objects"):
     s3 = ir.client("s3", "eu-central-1")
     bucket = f"evidence-{development}"

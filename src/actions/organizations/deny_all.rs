@@ -1,75 +1,80 @@
 //! `organizations.deny-all`
 
-use aws_sdk_organizations::Client;
-use aws_sdk_organizations::types::{PolicySummary, PolicyType, PolicyTypeStatus, Tag};
+use aws_sdk_organizations::types::PolicyType;
 use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::actions::organization_policy::{Standing, Wished, accounts_below, is_unit, limits};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{
     AccountId, ActionError, AttachedPolicy, Digest, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo,
 };
-use crate::policy::deny_all_except_roles;
-
-/// How many characters an SCP may have; through the API white space counts.
-const DOCUMENT_LIMIT: usize = 10_240;
-/// How many SCPs may be attached to one account.
-const ATTACHMENT_LIMIT: usize = 10;
+use crate::policy::{deny_all_except_roles, deny_all_of_users};
 
 /// Denies everything in an account, by a service control policy.
 pub struct DenyAll;
 
-/// Whom the policy spares.
+/// Whom the policy binds, and whom it spares.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Params {
     /// The roles that keep working, at least one: `role/ir/IRResponder` (in every account), or ARNs; `*` is a wildcard.
     pub exempt: Vec<String>,
+    /// The unit whose accounts are closed, all at once, in the place of the step's account: `ou-ab12-11111111`.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Ids of IAM Identity Center users (`identitystore:userId`): only these are denied, whichever permission set they use.
+    #[serde(default)]
+    pub users: Vec<String>,
     /// The name of the policy; by default one made from its content.
     #[serde(default)]
     pub name: Option<String>,
 }
 
 impl Params {
-    /// The document; the same parameters always give the same text.
-    fn document(&self, partition: &str) -> String {
+    fn wished(&self, partition: &str) -> Wished {
         let arn = |role: &String| match role.as_str() {
             arn if arn.starts_with("arn:") => arn.to_owned(),
             role => format!("arn:{partition}:iam::*:role/{}", role.strip_prefix("role/").unwrap_or(role)),
         };
-        deny_all_except_roles(&self.exempt.iter().map(arn).collect::<Vec<_>>())
+        let exempt: Vec<String> = self.exempt.iter().map(arn).collect();
+        let (what, document) = match self.users.as_slice() {
+            [] => ("all", deny_all_except_roles(&exempt)),
+            users => ("users", deny_all_of_users(users, &exempt)),
+        };
+        let name = self.name.clone().unwrap_or_else(|| format!("quell-deny-{what}-{}", Digest::of(&document).short()));
+        let about = "denies everything except to responder roles";
+        Wished { kind: PolicyType::ServiceControlPolicy, name, document, about }
     }
 
-    fn policy_name(&self, document: &str) -> String {
-        let made = || format!("quell-deny-all-{}", Digest::of(document).short());
-        self.name.clone().unwrap_or_else(made)
+    /// Where the policy is attached.
+    fn target<'a>(&'a self, account: &'a str) -> &'a str {
+        self.unit.as_deref().unwrap_or(account)
+    }
+
+    /// What is denied, and in what.
+    fn summary(&self, target: &str) -> String {
+        let place = if self.unit.is_some() { "every account of unit" } else { "account" };
+        match self.users.as_slice() {
+            [] => format!("deny everything in {place} {target}"),
+            [user] => format!("deny everything in {place} {target} to the Identity Center user {user}"),
+            users => format!("deny everything in {place} {target} to {} Identity Center users", users.len()),
+        }
     }
 }
 
-/// The account in its organisation.
+/// The account or unit in its organisation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     /// Whether it is the management account, which no SCP binds.
     pub management: bool,
-    /// Whether the organisation has SCPs switched on.
-    pub scp_enabled: bool,
-    /// How many SCPs are attached to the account itself.
-    pub attachments: usize,
-    /// The policy of the name that would be used, if there is one.
-    pub policy: Option<Policy>,
-}
-
-/// A policy of the organisation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Policy {
-    /// `p-…`
-    pub id: String,
-    /// Whether its content is the one wished.
-    pub same: bool,
-    /// Whether it is attached to the account.
-    pub attached: bool,
+    /// The policies there.
+    pub standing: Standing,
+    /// Of a unit, the accounts below it; `None` where there is no such unit.
+    #[serde(default)]
+    pub accounts: Option<Vec<String>>,
 }
 
 impl Action for DenyAll {
@@ -85,7 +90,13 @@ impl Action for DenyAll {
         out. It does not bind the management account, service-linked roles, services, or principals of other accounts; \
         what runs goes on running: compute needs its own steps. Every workload of the account that calls AWS stops \
         working.\n\n\
-        AWS pages: *Service control policies (SCPs)*, *SCP syntax*, *Quotas and service limits for AWS Organizations*.";
+        With `unit` the policy is attached to an organisational unit and closes all its accounts by one call, in such a step \
+        name one account (`targets.accounts: self`). With `users` only these users of IAM Identity Center are denied, \
+        wherever the policy is attached. Afterwards, in this order: remove their account assignments and group memberships, \
+        disable them at the identity provider, end their portal sessions in the console (no API does that), and disable the \
+        users last, because the portal sessions of a disabled user cannot be ended.\n\n\
+        AWS pages: *Service control policies (SCPs)*, *SCP syntax*, *Quotas and service limits for AWS Organizations*, \
+        *Revoke active IAM role sessions created by permission sets*.";
     const UNDO: &'static str =
         "Detaches the policy, and deletes it when the run made it and it is attached nowhere else.";
     const PERMISSIONS: &'static [&'static str] = &[
@@ -93,6 +104,8 @@ impl Action for DenyAll {
         "organizations:ListRoots",
         "organizations:ListPolicies",
         "organizations:ListPoliciesForTarget",
+        "organizations:ListAccountsForParent",
+        "organizations:ListOrganizationalUnitsForParent",
         "organizations:DescribePolicy",
         "organizations:CreatePolicy",
         "organizations:TagResource",
@@ -107,210 +120,154 @@ impl Action for DenyAll {
         params: &Params,
         members: &[Resource],
     ) -> Result<Vec<Found<Prior>>, ActionError> {
-        let client = super::client(cx);
-        let found = members.iter().map(|member| found(&client, cx, params, &member.id));
+        let found = members.iter().map(|member| found(cx, params, &member.id));
         try_join_all(found).await
     }
 
     fn plan(&self, view: &View, params: &Params, found: &Found<Prior>) -> Decision {
-        let (account, prior) = (&found.resource, &found.prior);
+        let (target, prior) = (&found.resource, &found.prior);
         if params.exempt.iter().all(|role| role.trim().is_empty()) {
             return Decision::Refuse("no role is exempt: nobody could work in the account; set with.exempt".to_owned());
         }
         if prior.management {
-            return Decision::Refuse(format!("{account} is the management account: no SCP binds it; use iam.deny-all"));
+            return Decision::Refuse(format!("{target} is the management account: no SCP binds it; use iam.deny-all"));
         }
-        if !prior.scp_enabled {
+        if let (Some(unit), None) = (&params.unit, &prior.accounts) {
+            return Decision::Refuse(format!("the organisation has no unit `{unit}`: with.unit is a unit's id, ou-…"));
+        }
+        if !prior.standing.enabled {
             let why = "the organisation has service control policies switched off: enable the policy type on its root";
             return Decision::Refuse(why.to_owned());
         }
-        let document = params.document(view.caller.partition());
-        let size = document.chars().count();
-        if size > DOCUMENT_LIMIT {
-            return Decision::Refuse(format!("the policy has {size} characters, and AWS takes {DOCUMENT_LIMIT}"));
+        let wished = params.wished(view.caller.partition());
+        let (longest, attachments) = limits(&wished.kind);
+        let size = wished.document.chars().count();
+        if size > longest {
+            return Decision::Refuse(format!("the policy has {size} characters, and AWS takes {longest}"));
         }
-        let name = params.policy_name(&document);
-        match &prior.policy {
+        match &prior.standing.policy {
             Some(policy) if !policy.same => {
                 return Decision::Refuse(format!(
-                    "a policy {name} with another content exists: give another with.name"
+                    "a policy {} with another content exists: give another with.name",
+                    wished.name
                 ));
             }
             Some(policy) if policy.attached => return Decision::Already,
             _ => {}
         }
-        if prior.attachments >= ATTACHMENT_LIMIT {
-            return Decision::Skip(format!("{ATTACHMENT_LIMIT} SCPs are attached to {account}: detach one by hand"));
+        if prior.standing.attachments >= attachments {
+            return Decision::Skip(format!(
+                "{attachments} SCPs are attached to {target}: detach one by hand, or attach to its unit (with.unit)"
+            ));
         }
-        let Ok(holder) = AccountId::new(account.as_str()) else {
-            return Decision::Skip(format!("`{account}` is not an account"));
+        // Of a unit the account that is the caller's own matters most, then any: a role is exempt in all of them alike.
+        let accounts = prior.accounts.iter().flatten();
+        let own = accounts.clone().find(|account| account.as_str() == view.caller.account.as_str());
+        let judged = own.or(prior.accounts.iter().flatten().next()).map_or(found.member.as_str(), String::as_str);
+        let Ok(holder) = AccountId::new(judged) else {
+            return Decision::Skip(format!("`{judged}` is not an account"));
         };
-        let document = serde_json::from_str(&document).expect("a document of quell's own");
+        let document = serde_json::from_str(&wished.document).expect("a document of quell's own");
         let policy = AttachedPolicy { document, holder: PolicyHolder::Account(holder) };
-        let undo = Undo::by("detach the policy");
-        let after = format!("{name} attached, exempt: {}", params.exempt.join(", "));
-        let proposal = Proposal::new(format!("deny everything in account {account}"), "no deny", after, undo);
-        let note = "every workload of the account that calls AWS stops working; what runs goes on running";
+        let after = format!("{} attached, exempt: {}", wished.name, params.exempt.join(", "));
+        let mut proposal =
+            Proposal::new(params.summary(target.as_str()), "no deny", after, Undo::by("detach the policy"));
+        if let Some(accounts) = &prior.accounts {
+            proposal = proposal.noting(format!("closes {} accounts: {}", accounts.len(), accounts.join(", ")));
+        }
+        let note = match params.users.is_empty() {
+            true => "every workload of the account that calls AWS stops working; what runs goes on running",
+            false => {
+                "keep it for 12 hours at least, as long as a session may last; then their assignments must be gone"
+            }
+        };
         Decision::Change(proposal.noting(note).attaching(policy))
     }
 
     fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
         // The policy itself may have come about meanwhile, for another account of the same step.
-        let other = now.policy.as_ref().is_some_and(|policy| !policy.same);
-        if other || approved.management != now.management || approved.scp_enabled != now.scp_enabled {
+        let other = now.standing.policy.as_ref().is_some_and(|policy| !policy.same);
+        let same = approved.management == now.management && approved.standing.enabled == now.standing.enabled;
+        if other || !same || approved.accounts != now.accounts {
             return Some("the organisation is not as it was approved".to_owned());
         }
         None
     }
 
     async fn apply(&self, cx: &Ctx, params: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
-        let client = super::client(cx);
+        let (client, wished) = (super::client(cx), params.wished(cx.view.caller.partition()));
         let mut effects = Vec::with_capacity(items.len());
         for item in items {
-            let policy = match &item.prior.policy {
-                Some(policy) => policy.id.clone(),
-                None => create(&client, cx, params).await?,
-            };
-            let request = client.attach_policy().policy_id(&policy).target_id(item.resource.as_str());
-            match request.send().await.map_err(ActionError::from) {
-                Err(error) if !error.is("DuplicatePolicyAttachmentException") => return Err(error),
-                _ => effects.push(json!({ "policy": policy })),
-            }
+            let known = item.prior.standing.policy.as_ref();
+            let policy = wished.attach(&client, cx, known, item.resource.as_str()).await?;
+            effects.push(json!({ "policy": policy }));
         }
         Ok(effects)
     }
 
     async fn undo(&self, cx: &Ctx, params: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
-        if item.prior.policy.as_ref().is_some_and(|policy| policy.attached) {
-            return Ok(());
-        }
-        let client = super::client(cx);
-        let policy = match effect.get("policy").and_then(Value::as_str) {
-            Some(policy) => policy.to_owned(),
-            None => match by_name(&client, &params.policy_name(&params.document(cx.view.caller.partition()))).await? {
-                Some(policy) => policy.id.unwrap_or_default(),
-                None => return Ok(()),
-            },
-        };
-        let detach = client.detach_policy().policy_id(&policy).target_id(item.resource.as_str());
-        match detach.send().await.map_err(ActionError::from) {
-            Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        if item.prior.policy.is_some() {
-            return Ok(());
-        }
-        match client.delete_policy().policy_id(&policy).send().await.map_err(ActionError::from) {
-            // Attached to another account still: that account's rollback deletes it.
-            Err(error) if error.is("PolicyInUseException") || error.kind == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(_) => Ok(()),
-        }
+        let (client, wished) = (super::client(cx), params.wished(cx.view.caller.partition()));
+        let id = effect.get("policy").and_then(Value::as_str);
+        wished.take_back(&client, id, item.prior.standing.policy.as_ref(), item.resource.as_str()).await
     }
 }
 
-async fn found(client: &Client, cx: &Ctx, params: &Params, account: &ResourceId) -> Result<Found<Prior>, ActionError> {
-    let document = params.document(cx.view.caller.partition());
-    let name = params.policy_name(&document);
+async fn found(cx: &Ctx, params: &Params, account: &ResourceId) -> Result<Found<Prior>, ActionError> {
+    let client = super::client(cx);
+    let wished = params.wished(cx.view.caller.partition());
+    let target = params.target(account.as_str());
+    let resource = ResourceId::new(target).map_err(|error| ActionError::new(ErrorKind::Other, error.to_string()))?;
+    let accounts = match &params.unit {
+        None => None,
+        Some(unit) => match below(&client, unit).await? {
+            Some(accounts) => Some(accounts),
+            None => {
+                let standing = Standing { enabled: true, attachments: 0, policy: None };
+                let prior = Prior { management: false, standing, accounts: None };
+                return Ok(Found { member: account.clone(), resource, prior });
+            }
+        },
+    };
     let management = async {
         let organization = client.describe_organization().send().await.map_err(ActionError::from)?.organization;
-        Ok(organization.is_some_and(|organization| organization.master_account_id() == Some(account.as_str())))
+        Ok(organization.is_some_and(|organization| organization.master_account_id() == Some(target)))
     };
-    let (management, scp_enabled, attached, named) = futures::try_join!(
-        Box::pin(management),
-        Box::pin(scp_enabled(client)),
-        Box::pin(attached(client, account.as_str())),
-        Box::pin(by_name(client, &name)),
-    )?;
-    let policy = match named.and_then(|policy| policy.id) {
-        None => None,
-        Some(id) => {
-            let same = has_content(client, &id, &document).await?;
-            let attached = attached.iter().any(|policy| policy.id() == Some(&id));
-            Some(Policy { id, same, attached })
-        }
-    };
-    let prior = Prior { management, scp_enabled, attachments: attached.len(), policy };
-    Ok(Found { member: account.clone(), resource: account.clone(), prior })
+    let (management, standing) = futures::try_join!(Box::pin(management), Box::pin(wished.standing(&client, target)))?;
+    Ok(Found { member: account.clone(), resource, prior: Prior { management, standing, accounts } })
 }
 
-async fn scp_enabled(client: &Client) -> Result<bool, ActionError> {
-    let mut pages = client.list_roots().into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let enabled = |policy: &aws_sdk_organizations::types::PolicyTypeSummary| {
-            policy.r#type() == Some(&PolicyType::ServiceControlPolicy)
-                && policy.status() == Some(&PolicyTypeStatus::Enabled)
-        };
-        if page?.roots().iter().flat_map(aws_sdk_organizations::types::Root::policy_types).any(enabled) {
-            return Ok(true);
-        }
+/// The accounts below a unit; `None` where there is no such unit.
+async fn below(client: &aws_sdk_organizations::Client, unit: &str) -> Result<Option<Vec<String>>, ActionError> {
+    if !is_unit(unit) {
+        return Ok(None);
     }
-    Ok(false)
-}
-
-async fn attached(client: &Client, account: &str) -> Result<Vec<PolicySummary>, ActionError> {
-    let request = client.list_policies_for_target().target_id(account).filter(PolicyType::ServiceControlPolicy);
-    let mut pages = request.into_paginator().send();
-    let mut policies = Vec::new();
-    while let Some(page) = pages.next().await {
-        policies.extend(page?.policies.unwrap_or_default());
+    match accounts_below(client, unit).await {
+        Ok(accounts) => Ok(Some(accounts)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(policies)
-}
-
-async fn by_name(client: &Client, name: &str) -> Result<Option<PolicySummary>, ActionError> {
-    let mut pages = client.list_policies().filter(PolicyType::ServiceControlPolicy).into_paginator().send();
-    while let Some(page) = pages.next().await {
-        let policies = page?.policies.unwrap_or_default();
-        if let Some(policy) = policies.into_iter().find(|policy| policy.name() == Some(name)) {
-            return Ok(Some(policy));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a policy says what `document` says, white space apart.
-async fn has_content(client: &Client, id: &str, document: &str) -> Result<bool, ActionError> {
-    let policy = client.describe_policy().policy_id(id).send().await?.policy;
-    let json = |text: &str| serde_json::from_str::<Value>(text).ok();
-    Ok(policy.and_then(|policy| policy.content).and_then(|content| json(&content)) == json(document))
-}
-
-/// Creates the policy, or finds the one that was created for another account just now.
-async fn create(client: &Client, cx: &Ctx, params: &Params) -> Result<String, ActionError> {
-    let document = params.document(cx.view.caller.partition());
-    let name = params.policy_name(&document);
-    let tag = Tag::builder().key("quell:case").value(cx.view.case.as_str()).build();
-    let tag = tag.map_err(|error| ActionError::new(ErrorKind::Other, error.to_string()))?;
-    let request = client
-        .create_policy()
-        .name(&name)
-        .description(format!("quell {}: denies everything except to responder roles", cx.view.case))
-        .content(&document)
-        .r#type(PolicyType::ServiceControlPolicy)
-        .tags(tag);
-    let known = match request.send().await.map_err(ActionError::from) {
-        Ok(answer) => answer.policy.and_then(|policy| policy.policy_summary).and_then(|policy| policy.id),
-        Err(error) if error.is("DuplicatePolicyException") => match by_name(client, &name).await? {
-            Some(PolicySummary { id: Some(id), .. }) if has_content(client, &id, &document).await? => Some(id),
-            _ => return Err(error),
-        },
-        Err(error) => return Err(error),
-    };
-    known.ok_or_else(|| ActionError::new(ErrorKind::Unsupported, "organizations:CreatePolicy gave no policy id"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actions::organization_policy::Policy;
     use crate::actions::tests::view;
 
     fn params(exempt: &[&str]) -> Params {
-        Params { exempt: exempt.iter().map(ToString::to_string).collect(), name: None }
+        let exempt = exempt.iter().map(ToString::to_string).collect();
+        Params { exempt, unit: None, users: Vec::new(), name: None }
     }
 
     fn prior() -> Prior {
-        Prior { management: false, scp_enabled: true, attachments: 1, policy: None }
+        let standing = Standing { enabled: true, attachments: 1, policy: None };
+        Prior { management: false, standing, accounts: None }
+    }
+
+    fn with(change: impl FnOnce(&mut Prior)) -> Prior {
+        let mut prior = prior();
+        change(&mut prior);
+        prior
     }
 
     fn plan(params: &Params, prior: Prior) -> Decision {
@@ -320,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_document_spares_the_exempt_roles_in_every_account() {
-        let document = params(&["role/ir/IRResponder", "arn:aws:iam::111122223333:role/x"]).document("aws");
+        let document = params(&["role/ir/IRResponder", "arn:aws:iam::111122223333:role/x"]).wished("aws").document;
         assert!(document.contains(r#"["arn:aws:iam::*:role/ir/IRResponder","arn:aws:iam::111122223333:role/x"]"#));
         let Decision::Change(proposal) = plan(&params(&["role/ir/IRResponder"]), prior()) else { panic!("no change") };
         let account = AccountId::new("444455556666").unwrap();
@@ -331,10 +288,10 @@ mod tests {
     fn what_would_lock_out_or_do_nothing_is_refused() {
         let exempt = params(&["role/ir/IRResponder"]);
         assert!(matches!(plan(&params(&[]), prior()), Decision::Refuse(why) if why.contains("with.exempt")));
-        assert!(matches!(plan(&exempt, Prior { management: true, ..prior() }), Decision::Refuse(_)));
-        assert!(matches!(plan(&exempt, Prior { scp_enabled: false, ..prior() }), Decision::Refuse(_)));
+        assert!(matches!(plan(&exempt, with(|prior| prior.management = true)), Decision::Refuse(_)));
+        assert!(matches!(plan(&exempt, with(|prior| prior.standing.enabled = false)), Decision::Refuse(_)));
         let other = Policy { id: "p-1".into(), same: false, attached: false };
-        assert!(matches!(plan(&exempt, Prior { policy: Some(other), ..prior() }), Decision::Refuse(_)));
+        assert!(matches!(plan(&exempt, with(|prior| prior.standing.policy = Some(other))), Decision::Refuse(_)));
         let long = params(&vec!["role/ir/IRResponder"; 400]);
         assert!(matches!(plan(&long, prior()), Decision::Refuse(why) if why.contains("10240")));
     }
@@ -343,7 +300,31 @@ mod tests {
     fn attached_is_already_and_a_full_account_is_skipped() {
         let exempt = params(&["role/ir/IRResponder"]);
         let attached = Policy { id: "p-1".into(), same: true, attached: true };
-        assert_eq!(plan(&exempt, Prior { policy: Some(attached), ..prior() }), Decision::Already);
-        assert!(matches!(plan(&exempt, Prior { attachments: 10, ..prior() }), Decision::Skip(_)));
+        assert_eq!(plan(&exempt, with(|prior| prior.standing.policy = Some(attached))), Decision::Already);
+        assert!(matches!(plan(&exempt, with(|prior| prior.standing.attachments = 10)), Decision::Skip(_)));
+    }
+
+    #[test]
+    fn a_unit_is_judged_for_the_callers_own_account_and_a_missing_one_is_refused() {
+        let unit = Params { unit: Some("ou-ab12-11111111".into()), ..params(&["role/ir/IRResponder"]) };
+        let own = view().caller.account;
+        let accounts = vec!["444455556666".to_owned(), own.to_string()];
+        let Decision::Change(proposal) = plan(&unit, with(|prior| prior.accounts = Some(accounts))) else {
+            panic!("no change")
+        };
+        assert_eq!(proposal.attaches.unwrap().holder, PolicyHolder::Account(own));
+        assert!(proposal.notes[0].contains("closes 2 accounts"), "{:?}", proposal.notes);
+        assert!(matches!(plan(&unit, prior()), Decision::Refuse(why) if why.contains("has no unit")));
+    }
+
+    #[test]
+    fn users_of_identity_center_are_denied_alone() {
+        let users = Params { users: vec!["9067-1".into()], ..params(&["role/ir/IRResponder"]) };
+        let document: Value = serde_json::from_str(&users.wished("aws").document).unwrap();
+        let condition = &document["Statement"][0]["Condition"];
+        assert_eq!(condition["StringEquals"]["identitystore:userId"], json!(["9067-1"]));
+        assert_eq!(condition["ArnNotLike"]["aws:PrincipalArn"], json!(["arn:aws:iam::*:role/ir/IRResponder"]));
+        let Decision::Change(proposal) = plan(&users, prior()) else { panic!("no change") };
+        assert!(proposal.summary.contains("the Identity Center user 9067-1"), "{}", proposal.summary);
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn describe_organization(organization: &Organization, partition: &str
 }
 
 pub(super) fn root(organization: &Organization, partition: &str) -> Value {
-    let types = organization.policy_types.iter().map(|kind| json!({ "Type": kind, "Status": "ENABLED" }));
+    let types = organization.policy_types.iter().map(|kind| json!({ "Type": kind.as_str(), "Status": "ENABLED" }));
     json!({
         "Id": organization.root,
         "Arn": organization.target_arn(partition, &organization.root),

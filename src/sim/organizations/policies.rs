@@ -1,22 +1,59 @@
-//! Service control policies.
+//! Service and resource control policies.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{FULL_ACCESS, Organization, Policy, accounts, part, read, refuse, violation};
+use super::{FULL_ACCESS, FULL_ACCESS_TO_RESOURCES, Organization, Policy, accounts, part, read, refuse, violation};
 use crate::policy::{Document, Kind};
 use crate::sim::call::{Call, Refusal};
 use crate::sim::world::Rng;
 
-const SCP: &str = "SERVICE_CONTROL_POLICY";
+/// What a policy binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum PolicyType {
+    /// The principals of an account.
+    #[serde(rename = "SERVICE_CONTROL_POLICY")]
+    ServiceControl,
+    /// The resources of an account.
+    #[serde(rename = "RESOURCE_CONTROL_POLICY")]
+    ResourceControl,
+}
 
-/// Characters of a document; white space that comes through the API counts.
-const LARGEST: usize = 10_240;
+impl PolicyType {
+    /// As the API calls it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceControl => "SERVICE_CONTROL_POLICY",
+            Self::ResourceControl => "RESOURCE_CONTROL_POLICY",
+        }
+    }
 
-/// Policies attached directly to one root, unit or account.
-const ATTACHMENTS: usize = 10;
+    /// Characters of a document; white space that comes through the API counts.
+    fn largest(self) -> usize {
+        match self {
+            Self::ServiceControl => 10_240,
+            Self::ResourceControl => 5_120,
+        }
+    }
+
+    /// Policies attached directly to one root, unit or account.
+    fn attachments(self) -> usize {
+        match self {
+            Self::ServiceControl => 10,
+            Self::ResourceControl => 5,
+        }
+    }
+
+    /// The policy that allows everything.
+    fn full_access(self) -> &'static str {
+        match self {
+            Self::ServiceControl => FULL_ACCESS,
+            Self::ResourceControl => FULL_ACCESS_TO_RESOURCES,
+        }
+    }
+}
 
 /// Policies of an organisation.
 const POLICIES: usize = 10_000;
@@ -40,18 +77,46 @@ struct CreatePolicy {
 }
 
 /// Other types of policies exist at AWS, and are not simulated.
-fn check_type(kind: &str) -> Result<(), Refusal> {
-    let message = format!("The simulated AWS has policies of the type {SCP} only, not {kind}.");
-    if kind == SCP { Ok(()) } else { Err(violation("InvalidInputException", "INVALID_ENUM_POLICY_TYPE", &message)) }
+fn read_kind(kind: &str) -> Result<PolicyType, Refusal> {
+    let known = [PolicyType::ServiceControl, PolicyType::ResourceControl];
+    let message = format!("The simulated AWS has service and resource control policies only, no {kind}.");
+    let unknown = || violation("InvalidInputException", "INVALID_ENUM_POLICY_TYPE", &message);
+    known.into_iter().find(|known| known.as_str() == kind).ok_or_else(unknown)
 }
 
-fn check_content(content: &str) -> Result<(), Refusal> {
-    if content.chars().count() > LARGEST {
+fn check_content(kind: PolicyType, content: &str) -> Result<(), Refusal> {
+    if content.chars().count() > kind.largest() {
         let message = "You have exceeded the maximum policy size.";
         return Err(violation("ConstraintViolationException", "POLICY_CONTENT_LIMIT_EXCEEDED", message));
     }
     let malformed = |error: crate::policy::Malformed| refuse("MalformedPolicyDocumentException", error.to_string());
-    Document::parse("content", content, Kind::ServiceControl).map_err(malformed).map(drop)
+    match kind {
+        PolicyType::ServiceControl => {
+            Document::parse("content", content, Kind::ServiceControl).map_err(malformed).map(drop)
+        }
+        PolicyType::ResourceControl => {
+            Document::parse("content", content, Kind::ResourceControl).map_err(malformed)?;
+            check_resource_control(content)
+        }
+    }
+}
+
+/// What a resource control policy may say beside its grammar: it only denies, everybody, and never `*` alone
+/// (Organizations User Guide, "RCP syntax").
+fn check_resource_control(content: &str) -> Result<(), Refusal> {
+    let document: Value = serde_json::from_str(content).unwrap_or_default();
+    let statements = match &document["Statement"] {
+        Value::Array(statements) => statements.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let everybody = [json!("*"), json!({ "AWS": "*" }), json!({ "AWS": ["*"] })];
+    let wrong = statements.iter().any(|statement| {
+        let actions = &statement["Action"];
+        let all = *actions == json!("*") || actions.as_array().is_some_and(|actions| actions.contains(&json!("*")));
+        statement["Effect"] != "Deny" || !everybody.contains(&statement["Principal"]) || all
+    });
+    let message = "The provided policy document does not meet the requirements of the specified policy type.";
+    if wrong { Err(refuse("MalformedPolicyDocumentException", message)) } else { Ok(()) }
 }
 
 fn check_name(organization: &Organization, name: &str, id: Option<&str>) -> Result<(), Refusal> {
@@ -66,7 +131,7 @@ fn summary(organization: &Organization, partition: &str, id: &str, policy: &Poli
         "Arn": organization.policy_arn(partition, id),
         "Name": policy.name,
         "Description": policy.description,
-        "Type": SCP,
+        "Type": policy.kind.as_str(),
         "AwsManaged": policy.aws_managed,
     })
 }
@@ -93,8 +158,8 @@ pub(super) fn create(
     call: &Call,
 ) -> Result<Value, Refusal> {
     let asked: CreatePolicy = read(call)?;
-    check_type(&asked.r#type)?;
-    check_content(&asked.content)?;
+    let kind = read_kind(&asked.r#type)?;
+    check_content(kind, &asked.content)?;
     check_name(organization, &asked.name, None)?;
     if organization.policies.len() >= POLICIES {
         let message = "You have exceeded the number of policies of the organization.";
@@ -102,8 +167,14 @@ pub(super) fn create(
     }
     let id = format!("p-{}", rng.hex(8));
     let tags = asked.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-    let policy =
-        Policy { name: asked.name, description: asked.description, content: asked.content, aws_managed: false, tags };
+    let policy = Policy {
+        name: asked.name,
+        description: asked.description,
+        kind,
+        content: asked.content,
+        aws_managed: false,
+        tags,
+    };
     organization.policies.insert(id.clone(), policy);
     described(organization, partition, &id)
 }
@@ -145,10 +216,10 @@ pub(super) fn update(organization: &mut Organization, partition: &str, call: &Ca
     if let Some(name) = &asked.name {
         check_name(organization, name, Some(&asked.policy_id))?;
     }
-    if let Some(content) = &asked.content {
-        check_content(content)?;
-    }
     let policy = own_policy(organization, &asked.policy_id)?;
+    if let Some(content) = &asked.content {
+        check_content(policy.kind, content)?;
+    }
     policy.name = asked.name.unwrap_or_else(|| policy.name.clone());
     policy.description = asked.description.unwrap_or_else(|| policy.description.clone());
     policy.content = asked.content.unwrap_or_else(|| policy.content.clone());
@@ -176,18 +247,21 @@ struct ListPolicies {
 
 pub(super) fn list(organization: &Organization, partition: &str, call: &Call) -> Result<Value, Refusal> {
     let asked: ListPolicies = read(call)?;
-    check_type(&asked.filter)?;
-    let policies = organization.policies.iter().map(|(id, policy)| summary(organization, partition, id, policy));
+    let kind = read_kind(&asked.filter)?;
+    let policies = organization.policies.iter().filter(|(_, policy)| policy.kind == kind);
+    let policies = policies.map(|(id, policy)| summary(organization, partition, id, policy));
     part("Policies", policies.collect(), asked.next_token.as_deref(), asked.max_results)
 }
 
 pub(super) fn list_for_target(organization: &Organization, partition: &str, call: &Call) -> Result<Value, Refusal> {
     let asked: ListPolicies = read(call)?;
-    check_type(&asked.filter)?;
+    let kind = read_kind(&asked.filter)?;
     let target = asked.target_id.ok_or_else(|| refuse("InvalidInputException", "missing field `TargetId`"))?;
     check_target(organization, &target)?;
     let ids = organization.attachments.get(&target).into_iter().flatten();
-    let policies = ids.filter_map(|id| Some(summary(organization, partition, id, organization.policies.get(id)?)));
+    let policies = ids.filter_map(|id| Some((id, organization.policies.get(id)?)));
+    let policies = policies.filter(|(_, policy)| policy.kind == kind);
+    let policies = policies.map(|(id, policy)| summary(organization, partition, id, policy));
     part("Policies", policies.collect(), asked.next_token.as_deref(), asked.max_results)
 }
 
@@ -212,25 +286,29 @@ struct Attachment {
     target_id: String,
 }
 
-fn read_attachment(organization: &Organization, call: &Call) -> Result<Attachment, Refusal> {
+/// What is asked for, and how many policies of that type the target has.
+fn read_attachment(organization: &Organization, call: &Call) -> Result<(Attachment, PolicyType, usize), Refusal> {
     let asked: Attachment = read(call)?;
-    organization.policies.get(&asked.policy_id).ok_or_else(|| no_policy(&asked.policy_id))?;
+    let kind = organization.policies.get(&asked.policy_id).ok_or_else(|| no_policy(&asked.policy_id))?.kind;
     check_target(organization, &asked.target_id)?;
-    if !organization.policy_types.contains(SCP) {
+    if !organization.policy_types.contains(&kind) {
         let message = "The policy type is not enabled on this root.";
         return Err(refuse("PolicyTypeNotEnabledException", message));
     }
-    Ok(asked)
+    let attached = organization.attachments.get(&asked.target_id).into_iter().flatten();
+    let attached = attached.filter(|id| organization.policies.get(*id).is_some_and(|policy| policy.kind == kind));
+    let attached = attached.count();
+    Ok((asked, kind, attached))
 }
 
 pub(super) fn attach(organization: &mut Organization, call: &Call) -> Result<Value, Refusal> {
-    let Attachment { policy_id, target_id } = read_attachment(organization, call)?;
+    let (Attachment { policy_id, target_id }, kind, many) = read_attachment(organization, call)?;
     let attached = organization.attachments.entry(target_id).or_default();
     if attached.contains(&policy_id) {
         let message = "A policy with the specified name and type already exists on the target.";
         return Err(refuse("DuplicatePolicyAttachmentException", message));
     }
-    if attached.len() >= ATTACHMENTS {
+    if many >= kind.attachments() {
         let message = "You have attached the maximum number of policies of this type to the target.";
         let reason = "MAX_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED";
         return Err(violation("ConstraintViolationException", reason, message));
@@ -240,12 +318,16 @@ pub(super) fn attach(organization: &mut Organization, call: &Call) -> Result<Val
 }
 
 pub(super) fn detach(organization: &mut Organization, call: &Call) -> Result<Value, Refusal> {
-    let Attachment { policy_id, target_id } = read_attachment(organization, call)?;
+    let (Attachment { policy_id, target_id }, _, many) = read_attachment(organization, call)?;
     let attached = organization.attachments.entry(target_id).or_default();
     if !attached.contains(&policy_id) {
         return Err(refuse("PolicyNotAttachedException", "The policy isn't attached to the specified target."));
     }
-    if attached.len() == 1 {
+    if policy_id == FULL_ACCESS_TO_RESOURCES {
+        let message = "You can't detach the policy RCPFullAWSAccess.";
+        return Err(refuse("ConstraintViolationException", message));
+    }
+    if many == 1 {
         let message = "You cannot remove the last policy of this type from the target.";
         let reason = "MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED";
         return Err(violation("ConstraintViolationException", reason, message));
@@ -256,40 +338,43 @@ pub(super) fn detach(organization: &mut Organization, call: &Call) -> Result<Val
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct PolicyType {
+struct TypeOfRoot {
     root_id: String,
     policy_type: String,
 }
 
-fn read_type(organization: &Organization, call: &Call) -> Result<(), Refusal> {
-    let asked: PolicyType = read(call)?;
-    check_type(&asked.policy_type)?;
+fn read_type(organization: &Organization, call: &Call) -> Result<PolicyType, Refusal> {
+    let asked: TypeOfRoot = read(call)?;
+    let kind = read_kind(&asked.policy_type)?;
     let message = format!("There is no root with the id {}.", asked.root_id);
-    if asked.root_id == organization.root { Ok(()) } else { Err(refuse("RootNotFoundException", message)) }
+    if asked.root_id == organization.root { Ok(kind) } else { Err(refuse("RootNotFoundException", message)) }
 }
 
-/// Enabling attaches `FullAWSAccess` everywhere.
+/// Enabling attaches the policy that allows everything everywhere.
 pub(super) fn enable_type(organization: &mut Organization, partition: &str, call: &Call) -> Result<Value, Refusal> {
-    read_type(organization, call)?;
-    if !organization.policy_types.insert(SCP.to_owned()) {
+    let kind = read_type(organization, call)?;
+    if !organization.policy_types.insert(kind) {
         return Err(refuse("PolicyTypeAlreadyEnabledException", "The specified policy type is already enabled."));
     }
     let units = organization.units.keys().cloned();
     let accounts = organization.members.keys().map(ToString::to_string);
     let targets: Vec<String> = units.chain(accounts).chain([organization.root.clone()]).collect();
     for target in targets {
-        organization.attach(&target, FULL_ACCESS);
+        organization.attach(&target, kind.full_access());
     }
     Ok(json!({ "Root": accounts::root(organization, partition) }))
 }
 
-/// Disabling detaches every policy for good.
+/// Disabling detaches every policy of the type for good.
 pub(super) fn disable_type(organization: &mut Organization, partition: &str, call: &Call) -> Result<Value, Refusal> {
-    read_type(organization, call)?;
-    if !organization.policy_types.remove(SCP) {
+    let kind = read_type(organization, call)?;
+    if !organization.policy_types.remove(&kind) {
         return Err(refuse("PolicyTypeNotEnabledException", "The policy type is not enabled on this root."));
     }
-    organization.attachments.clear();
+    let Organization { attachments, policies, .. } = organization;
+    for attached in attachments.values_mut() {
+        attached.retain(|id| policies.get(id).is_some_and(|policy| policy.kind != kind));
+    }
     Ok(json!({ "Root": accounts::root(organization, partition) }))
 }
 

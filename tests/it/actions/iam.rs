@@ -1,5 +1,6 @@
 //! Users, roles and what they sign in with.
 
+use jiff::Timestamp;
 use quell::engine::action::Wanted;
 use quell::engine::ports::Access;
 use quell::model::Resource;
@@ -26,6 +27,13 @@ pub const STAGES: &[Stage] = &[
     Stage { action: "iam.deactivate-service-credentials", on: "a user", set_up: |lab| Box::pin(well_equipped(lab)) },
     Stage { action: "iam.deactivate-mfa-devices", on: "a user", set_up: |lab| Box::pin(second_factor(lab)) },
     Stage { action: "iam.close-trust", on: "a role", set_up: |lab| Box::pin(backdoor(lab, "iam.trusts")) },
+    Stage { action: "iam.remove-identity-providers", on: "SAML", set_up: |lab| Box::pin(provider(lab, "saml")) },
+    Stage {
+        action: "iam.remove-identity-providers",
+        on: "OpenID Connect",
+        set_up: |lab| Box::pin(provider(lab, "oidc")),
+    },
+    Stage { action: "iam.restore-policy-version", on: "a policy", set_up: |lab| Box::pin(wider(lab)) },
 ];
 
 /// The user whose key leaked.
@@ -46,10 +54,34 @@ async fn second_factor(lab: &Lab) -> Scene {
     owner(lab).await.with(json!({ "since": since }))
 }
 
+async fn provider(lab: &Lab, kind: &str) -> Scene {
+    lab.add_providers().await;
+    Scene::in_account(lab, format!("{{ from: iam.identity-providers, where: type == \"{kind}\" }}"))
+}
+
+/// A policy whose newest version allows more than the one before.
+async fn wider(lab: &Lab) -> Scene {
+    let since = lab.widen_policy().await;
+    let set = "{ from: iam.policy-versions, where: name == \"developers\" }";
+    Scene::in_account(lab, set).with(json!({ "before": since.to_string() }))
+}
+
 /// A role that an account of the intruder's may assume.
 async fn backdoor(lab: &Lab, source: &str) -> Scene {
     lab.add_role("backup", "arn:aws:iam::999988887777:root");
     Scene::in_account(lab, format!("{{ from: {source}, where: name == \"backup\" }}"))
+}
+
+/// A metadata document is at least 1,000 characters long.
+pub fn metadata() -> String {
+    let certificate = "MIIB".repeat(300);
+    format!("<EntityDescriptor entityID=\"https://idp.example.com\">{certificate}</EntityDescriptor>")
+}
+
+/// What a policy allows.
+pub fn allowing(actions: &str) -> String {
+    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": actions, "Resource": "*" }] })
+        .to_string()
 }
 
 impl Lab {
@@ -80,6 +112,48 @@ impl Lab {
             client.create_service_specific_credential().user_name(user).service_name(service).send().await.unwrap();
         }
         self.intruder().await
+    }
+
+    /// IAM as the responder.
+    pub async fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.enter(&self.global(), Access::Write).await.sdk)
+    }
+
+    /// The ARN of what the breached account has in IAM.
+    pub fn arn(&self, rest: &str) -> String {
+        format!("arn:aws:iam::{}:{rest}", self.facts.breached_account)
+    }
+
+    /// A SAML provider that a role trusts, and an OpenID Connect provider.
+    pub async fn add_providers(&self) {
+        let client = self.iam().await;
+        let tag = aws_sdk_iam::types::Tag::builder().key("team").value("web").build().unwrap();
+        let saml = client.create_saml_provider().name("corporate").saml_metadata_document(metadata());
+        saml.tags(tag).send().await.unwrap();
+        let oidc = client.create_open_id_connect_provider().url("https://token.example.com/ci");
+        oidc.client_id_list("sts.amazonaws.com").thumbprint_list("a".repeat(40)).send().await.unwrap();
+        let trust = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Action": "sts:AssumeRoleWithSAML", "Principal": { "Federated": self.arn("saml-provider/corporate") } },
+        ] });
+        let request = client.create_role().role_name("federated").assume_role_policy_document(trust.to_string());
+        request.send().await.unwrap();
+    }
+
+    /// A policy of the intruder's user that only reads S3, and the moment at which the intruder widened it.
+    pub async fn widen_policy(&self) -> Timestamp {
+        let (account, user) = (self.facts.breached_account.clone(), self.facts.compromised_user.clone());
+        let made = self.sim.now();
+        self.sim.change(|world| {
+            let arn = iam::create_policy(world, &account, "/team/", "developers", &allowing("s3:Get*"), made).unwrap();
+            let user = world.account_mut(&account).iam.users.get_mut(&user).unwrap();
+            user.policies.managed.insert(arn);
+        });
+        sleep(Duration::from_hours(1)).await;
+        let since = self.sim.now();
+        sleep(Duration::from_secs(5)).await;
+        let request = self.iam().await.create_policy_version().policy_arn(self.arn("policy/team/developers"));
+        request.policy_document(allowing("*")).set_as_default(true).send().await.unwrap();
+        since
     }
 
     /// Gives the compromised user a virtual MFA device.
