@@ -17,6 +17,8 @@ mod ec2;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod event_history;
 mod field;
+#[cfg(feature = "glue")]
+mod glue;
 #[cfg(feature = "iam")]
 mod iam;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
@@ -97,6 +99,10 @@ pub fn table() -> Table {
         Box::new(batch::stop::Stop),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         Box::new(batch::disable_environments::DisableEnvironments),
+        #[cfg(feature = "glue")]
+        Box::new(glue::stop_jobs::StopJobs),
+        #[cfg(feature = "glue")]
+        Box::new(glue::stop_sessions::StopSessions),
     ];
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
@@ -131,6 +137,10 @@ pub fn table() -> Table {
         Box::new(batch::queues::Queues),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         Box::new(batch::environments::Environments),
+        #[cfg(feature = "glue")]
+        Box::new(glue::jobs::Jobs),
+        #[cfg(feature = "glue")]
+        Box::new(glue::sessions::Sessions),
     ];
     Table { actions: Arc::from(actions), sources: Arc::from(sources) }
 }

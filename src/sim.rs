@@ -16,11 +16,13 @@ pub mod connector;
 pub mod documents;
 pub mod ec2;
 pub mod faults;
+pub mod glue;
 pub mod iam;
 pub mod lag;
 pub mod listener;
 pub mod log;
 pub mod organizations;
+pub mod pages;
 pub mod s3;
 pub mod scenario;
 pub mod sts;
@@ -283,6 +285,7 @@ impl Service {
             "batch" => Self { permissions: batch::permissions, handle: batch::handle },
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
+            "glue" => Self { permissions: glue::permissions, handle: glue::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },
             "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
             "s3" => Self { permissions: s3::permissions, handle: s3::handle },

@@ -38,7 +38,7 @@ where
 }
 
 /// The meaning of a code. Sources: EC2 "Error codes for the Amazon EC2 API", the "Errors" sections of the IAM, STS,
-/// Organizations and Account Management API references. An unknown code is judged by the status alone.
+/// Organizations, Account Management and Glue API references. An unknown code is judged by the status alone.
 fn kind(code: &str, status: u16) -> ErrorKind {
     match code {
         "AccessDenied"
@@ -75,6 +75,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "NoSuchBucket"
         | "NoSuchKey"
         | "ResourceNotFoundException"
+        | "EntityNotFoundException"
         | "AccountNotFoundException"
         | "TargetNotFoundException"
         | "PolicyNotFoundException"
@@ -92,6 +93,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
 
         "LimitExceeded"
         | "LimitExceededException"
+        | "ResourceNumberLimitExceededException"
+        | "ConcurrentRunsExceededException"
         | "SnapshotLimitExceeded"
         | "ConcurrentSnapshotLimitExceeded"
         | "ResourceLimitExceeded"
@@ -121,7 +124,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "InvalidSnapshot.InUse"
         | "VolumeInUse"
         | "Blocked"
-        | "PendingVerification" => ErrorKind::WrongState,
+        | "PendingVerification"
+        | "IllegalSessionStateException" => ErrorKind::WrongState,
 
         "InvalidAction"
         | "UnknownOperationException"

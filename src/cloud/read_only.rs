@@ -19,6 +19,7 @@ const READS: &[(&str, &[&str])] = &[
     ("batch", &["DescribeComputeEnvironments", "DescribeJobQueues", "ListJobs"]),
     ("cloudtrail", &["Describe*", "Get*", "List*", "LookupEvents"]),
     ("ec2", &["Describe*", "Get*", "List*", "Search*"]),
+    ("glue", &["GetJob*", "GetTags", "GetTrigger*", "ListSessions"]),
     ("iam", &["Get*", "List*", "Simulate*", "GenerateCredentialReport", "GenerateServiceLastAccessedDetails"]),
     ("organizations", &["Describe*", "List*"]),
     ("s3", &["GET", "HEAD"]),

@@ -107,6 +107,8 @@ const BUDGETS: &[Budget] = &[
     line("iam", Which::Rest, 50.0, 15.0),
     line("autoscaling", Which::Prefixed(&["Describe"]), 100.0, 20.0),
     line("autoscaling", Which::Rest, 50.0, 10.0),
+    line("glue", Which::Prefixed(&["Get", "List"]), 100.0, 20.0),
+    line("glue", Which::Rest, 25.0, 5.0),
     line("account", Which::Rest, 20.0, 10.0),
     line("batch", Which::Named(&["SubmitJob"]), 50.0, 50.0),
     line("batch", Which::Rest, 50.0, 20.0),

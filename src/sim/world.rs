@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
 use super::documents::Documents;
-use super::{autoscaling, batch, cloudtrail, ec2, iam, organizations, s3};
+use super::{autoscaling, batch, cloudtrail, ec2, glue, iam, organizations, s3};
 use crate::model::{AccountId, Region};
 
 /// The whole simulated AWS. Serialises to stable JSON, without secrets: the answer of `GET /_sim/world`.
@@ -58,6 +58,8 @@ pub struct RegionState {
     pub autoscaling: autoscaling::AutoScaling,
     /// Batch queues, compute environments and jobs.
     pub batch: batch::Batch,
+    /// Glue's jobs, triggers and sessions.
+    pub glue: glue::Glue,
     /// Trails and event history.
     pub cloudtrail: cloudtrail::CloudTrail,
 }
@@ -227,6 +229,7 @@ impl World {
                 region.ec2.settle(now);
                 region.batch.settle(&mut region.autoscaling, &mut region.ec2, now);
                 region.autoscaling.settle(&mut region.ec2, now);
+                region.glue.settle(now);
             }
         }
     }
@@ -298,6 +301,7 @@ impl RegionState {
             ec2: ec2::Ec2::default(),
             autoscaling: autoscaling::AutoScaling::default(),
             batch: batch::Batch::default(),
+            glue: glue::Glue::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),
         }
     }

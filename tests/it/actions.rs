@@ -32,6 +32,8 @@ pub fn stages() -> Vec<Stage> {
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         crate::services::batch::STAGES,
         ec2::STAGES,
+        #[cfg(feature = "glue")]
+        crate::services::glue::STAGES,
         iam::STAGES,
         network::STAGES,
         organizations::STAGES,

@@ -22,14 +22,15 @@ fn every_action_has_a_stage_and_every_stage_an_action() {
     assert_eq!(staged, table);
 }
 
-/// What the plan names as not coming back, or leaves on purpose: evidence, start times, automatic addresses.
+/// What the plan names as not coming back, or leaves on purpose: evidence, start times, automatic addresses,
+/// what was running.
 fn is_lost(line: &str) -> bool {
     let path = line.split(" = ").next().unwrap_or_default();
+    let holds = ["/snapshots/", "/batch/jobs/", "/runs/", "/ended", "/stop_asked"];
     let ends = ["/launch_time", "/public_ip", "/public_dns_name", "/state_transition_reason", "/since", "/updated"];
     // A provider that is made again has another date and another id.
     let again = path.contains("/providers/") && (path.ends_with("/created") || path.ends_with("/uuid"));
-    let evidence = path.contains("/snapshots/") || path.contains("/batch/jobs/");
-    again || evidence || ends.iter().any(|end| path.ends_with(end))
+    again || holds.iter().any(|part| path.contains(part)) || ends.iter().any(|end| path.ends_with(end))
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,11 @@ fn boto3_cuts_networks_off() {
 }
 
 #[test]
+fn boto3_sees_glue_start_again_what_was_stopped_too_early() {
+    against_the_simulator("glue.py");
+}
+
+#[test]
 fn the_aws_cli_looks_around() {
     against_the_simulator("aws_cli.py");
 }

@@ -258,6 +258,19 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     ),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
+    // Glue's jobs and sessions, of which the scenario has none.
+    (
+        "glue.stop-jobs",
+        &[
+            "glue:BatchStopJobRun",
+            "glue:GetJobRuns",
+            "glue:GetTags",
+            "glue:GetTriggers",
+            "glue:StartTrigger",
+            "glue:StopTrigger",
+        ],
+    ),
+    ("glue.stop-sessions", &["glue:StopSession"]),
     // A key that led to roles; and where no event history says so, the policies that would have let it.
     (
         "iam.revoke-sessions",

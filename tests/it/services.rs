@@ -2,6 +2,10 @@
 
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 pub mod batch;
+#[cfg(feature = "glue")]
+pub mod glue;
+#[cfg(feature = "glue")]
+mod run;
 
 use quell::actions;
 use quell::model::Runbook;

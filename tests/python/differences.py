@@ -586,6 +586,49 @@ def _(p):
     return p.s3.put_object(Bucket="checked", Key="x", Body=b"x", ChecksumSHA256="A" * 43 + "=")
 
 
+# Glue
+def glue(p):
+    return p.inside.client("glue", "eu-central-1")
+
+
+def glue_job(p, name, **more):
+    glue(p).create_job(Name=name, Role="glue", Command={"Name": "glueetl", "ScriptLocation": "s3://scripts/job.py"}, **more)
+    return name
+
+
+def glue_trigger(p, name):
+    job = glue_job(p, f"job-of-{name}")
+    glue(p).create_trigger(Name=name, Type="SCHEDULED", Schedule="cron(15 12 * * ? *)", StartOnCreation=True, Actions=[{"JobName": job}])
+    return name
+
+
+def glue_session(p, name):
+    return glue(p).create_session(Id=name, Role=f"arn:aws:iam::{p.member}:role/glue", Command={"Name": "glueetl"})
+
+
+answer("glue.create_job twice", lambda p: [glue_job(p, "twice") for _ in range(2)])
+answer("glue.get_jobs", lambda p: glue(p).get_jobs())
+answer("glue.get_job of an unknown name", lambda p: glue(p).get_job(JobName="nobody"))
+answer("glue.get_tags of a job", lambda p: glue(p).get_tags(
+    ResourceArn=f"arn:aws:glue:eu-central-1:{p.member}:job/{glue_job(p, 'tagged', Tags={'owner': 'data'})}")["Tags"])
+answer("glue.get_job_runs of an unknown job", lambda p: glue(p).get_job_runs(JobName="nobody"))
+answer("glue.start_job_run: the state right afterwards", lambda p: glue(p).get_job_run(
+    JobName="runs", RunId=glue(p).start_job_run(JobName=glue_job(p, "runs"))["JobRunId"])["JobRun"]["JobRunState"])
+answer("glue.batch_stop_job_run", lambda p: glue(p).batch_stop_job_run(
+    JobName="stops", JobRunIds=[glue(p).start_job_run(JobName=glue_job(p, "stops"))["JobRunId"]]))
+answer("glue.create_trigger started on creation: its state", lambda p: glue(p).get_trigger(
+    Name=glue_trigger(p, "starts"))["Trigger"]["State"].replace("ACTIVATING", "ACTIVATED"))
+answer("glue.get_triggers of a job that none starts", lambda p: len(glue(p).get_triggers(
+    DependentJobName=glue_job(p, f"idle-{glue_trigger(p, 'busy')}"))["Triggers"]) > 0)
+answer("glue.stop_trigger", lambda p: glue(p).stop_trigger(Name=glue_trigger(p, "stopped")))
+answer("glue.stop_trigger of an unknown name", lambda p: glue(p).stop_trigger(Name="nobody"))
+answer("glue.start_trigger of one that is on", lambda p: glue(p).start_trigger(Name=glue_trigger(p, "on")))
+answer("glue.create_session", lambda p: glue_session(p, "made"))
+answer("glue.list_sessions", lambda p: glue_session(p, "listed") and glue(p).list_sessions())
+answer("glue.stop_session right after it was made", lambda p: glue_session(p, "early") and glue(p).stop_session(Id="early"))
+answer("glue.stop_session of an unknown id", lambda p: glue(p).stop_session(Id="nobody"))
+
+
 def outcome(ask, place):
     """What is compared: the error's status and code, the members of the answer, or the value."""
     try:

@@ -21,7 +21,7 @@ impl Protocol {
         match service {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
-            "organizations" | "cloudtrail" => Some(Self::Json),
+            "organizations" | "cloudtrail" | "glue" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
             "account" | "batch" => Some(Self::RestJson),
             _ => None,
