@@ -12,7 +12,9 @@ use super::Engine;
 use super::action::{Ctx, Decision, Found, Item};
 use super::ports::Access;
 use super::table::DynAction;
-use crate::model::{ActionError, Change, ChangeId, Effect, ErrorKind, Outcome, Resource, ResourceId, Step, Target};
+use crate::model::{
+    ActionError, Change, ChangeId, Effect, ErrorKind, Outcome, Resource, ResourceId, Step, Target, Verdict,
+};
 
 /// How many single changes a wave makes side by side.
 const SIDE_BY_SIDE: usize = 32;
@@ -180,9 +182,17 @@ fn before_apply<'f>(
     let drifted = |why: String| Outcome::Drifted { why };
     let failed = |error: ActionError| Outcome::Failed { error };
     let Some(now) = now else { return Err(drifted("it is not there any more".to_owned())) };
-    match action.plan(&cx.view, &shard.step.with, now).map_err(failed)? {
+    let decision = action.plan(&cx.view, &shard.step.with, now).map_err(failed)?;
+    // What cannot be changed any more may be as contained as it can be: somebody terminated the machine meanwhile.
+    let is_reached = match &decision {
+        Decision::Already => true,
+        Decision::Skip(_) => action.verify(&cx.view, &shard.step.with, now).map_err(failed)? == Verdict::Proven,
+        Decision::Change(_) | Decision::Refuse(_) => false,
+    };
+    match decision {
         // Found as wished after an attempt that was cut off: that attempt's doing, and undone with it.
-        Decision::Already if assigned.attempted => Err(Outcome::Done { effect: action.made(now).map_err(failed)? }),
+        _ if is_reached && assigned.attempted => Err(Outcome::Done { effect: action.made(now).map_err(failed)? }),
+        _ if is_reached => Err(Outcome::Already),
         Decision::Already => Err(Outcome::Already),
         Decision::Skip(why) | Decision::Refuse(why) => Err(drifted(why)),
         // An attempt that was cut off may have been carried out by half: that is not somebody else's doing.

@@ -12,7 +12,7 @@ use super::action::{FRESH, Found, LookBefore};
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
 use super::prove::{self, Looked, Swept};
-use super::state::{State, Wave};
+use super::state::{State, Tracked, Wave};
 use super::table::Table;
 use super::{Engine, Looks, Planned};
 use crate::journal::{Journal, JournalError};
@@ -382,14 +382,20 @@ impl<'a> Run<'a> {
         Ok(seen)
     }
 
-    /// The changes that were proven and are not in force any more.
+    /// The changes that were made and are not in force any more: an intruder may be quicker than the first look.
     fn reverted(&self, looked: &Looked) -> Vec<(ChangeId, String)> {
-        let proven = |change| self.state.change(change).is_some_and(|tracked| tracked.verdict == Some(Verdict::Proven));
-        let reverted = looked.verdicts.iter().filter_map(|(change, verdict)| match verdict {
-            Verdict::Unproven { why } if proven(change) => Some((change.clone(), why.clone())),
+        let verdicts = looked.verdicts.iter();
+        let reverted = verdicts.filter_map(|(change, verdict)| match verdict {
+            Verdict::Unproven { why } if self.may_be_made_again(change) => Some((change.clone(), why.clone())),
             _ => None,
         });
         reverted.collect()
+    }
+
+    /// What was never seen in force is made again once: more would not help where AWS takes a change that has no effect.
+    fn may_be_made_again(&self, change: &ChangeId) -> bool {
+        let again = |tracked: &Tracked| tracked.verdict == Some(Verdict::Proven) || !tracked.attempted;
+        self.state.change(change).is_some_and(again)
     }
 
     /// Makes what a sweep found part of the plan.

@@ -11,7 +11,7 @@ use futures::future::{join, join_all, join3, ready};
 use futures::stream::{self, StreamExt as _};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::Engine;
@@ -284,7 +284,11 @@ impl<'a> Look<'a> {
     /// Looks at a lane: its sets and, if it is the account's global one, the steps that work on the account itself.
     async fn at(&self, lane: Target) {
         let sets = self.runbook.sets.iter().filter(|(_, set)| self.is_global(set) == lane.region.is_global());
-        let sets = join_all(sets.map(|(name, set)| self.set(&lane, name, set)));
+        let mut queries: IndexMap<(&str, String), Vec<&SetName>> = IndexMap::new();
+        for (name, set) in sets {
+            queries.entry((set.from.as_str(), json!(set.with).to_string())).or_default().push(name);
+        }
+        let sets = join_all(queries.values().map(|names| self.query(&lane, names)));
         let steps = self.runbook.steps.iter().filter(|step| step.is_on_every_account() && lane.region.is_global());
         let steps = join_all(steps.map(|step| self.step(&lane, step, vec![account(&lane)])));
         join3(sets, steps, self.lacking(&lane)).await;
@@ -294,21 +298,19 @@ impl<'a> Look<'a> {
         (seen.progress)(Progress::Lane(lane, gap.map_or(Ok(members), Err)));
     }
 
-    /// Lists a set's members in a lane, and finds what the steps on that set would change.
-    async fn set(&self, lane: &Target, name: &'a SetName, set: &'a SetSpec) {
+    /// Lists the members of sets that ask for the same, in a lane, and finds what the steps on them would change.
+    async fn query(&self, lane: &Target, names: &[&'a SetName]) {
+        let set = &self.runbook.sets[names[0]];
         let Some(source) = self.engine.table.source(set.from.as_str()) else { return };
-        let predicate = self.predicates.get(name);
-        let fields = predicate.map(Predicate::fields).unwrap_or_default();
-        let wanted = Wanted { fields, known: self.known(lane, name) };
         let ask = async {
             let cx = self.engine.sessions.enter(lane, Access::Read).await?;
-            source.list(&cx, &set.with, &wanted).await
+            source.list(&cx, &set.with, &self.wanted(lane, names)).await
         };
-        let members = match self.asked(lane, service(set.from.as_str()), name.as_str(), ask).await {
+        let members = match self.asked(lane, service(set.from.as_str()), names[0].as_str(), ask).await {
             Ok(members) => members,
             Err(error) => {
                 if error.kind == ErrorKind::NotFound {
-                    self.seen().absent.push((name, error));
+                    self.seen().absent.extend(names.iter().map(|name| (*name, error.clone())));
                 }
                 return;
             }
@@ -316,10 +318,24 @@ impl<'a> Look<'a> {
         if lane.account == self.view.caller.account {
             match source.refuse(&self.view, &set.with, &members) {
                 Ok(None) => {}
-                Ok(Some(why)) => return self.end(SurveyError::Refused { set: name.clone(), why }),
-                Err(error) => return self.end(SurveyError::Set { set: name.clone(), error }),
+                Ok(Some(why)) => return self.end(SurveyError::Refused { set: names[0].clone(), why }),
+                Err(error) => return self.end(SurveyError::Set { set: names[0].clone(), error }),
             }
         }
+        join_all(names.iter().map(|name| self.set(lane, name, members.clone()))).await;
+    }
+
+    /// What sets that ask for the same want to know together.
+    fn wanted(&self, lane: &Target, names: &[&'a SetName]) -> Wanted<'a> {
+        let fields = names.iter().filter_map(|name| self.predicates.get(*name)).flat_map(Predicate::fields);
+        let mut known = self.known(lane, names[0]);
+        known.retain(|id| names.iter().all(|name| self.known(lane, name).contains(id)));
+        Wanted { fields: fields.collect(), known }
+    }
+
+    /// Finds what the steps on a set would change for those of its members that are in a lane.
+    async fn set(&self, lane: &Target, name: &'a SetName, members: Vec<Resource>) {
+        let predicate = self.predicates.get(name);
         let members = match self.belonging(members, name, predicate) {
             Ok(members) => members,
             Err(error) => return self.end(error),

@@ -193,6 +193,42 @@ async fn the_look_of_the_survey_counts_while_it_is_fresh() {
     assert_eq!((late.changes.done, late.changes.drifted), (3, 1));
 }
 
+/// Carries a plan out while an intruder switches a machine on again as soon as it is off.
+#[tokio::test(start_paused = true)]
+async fn what_somebody_takes_back_before_the_first_look_is_made_again() {
+    let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+    let mut plan = planned(&world).await;
+    plan.runbook.until.clean_sweeps = 2;
+    plan.runbook.until.at_most = 6;
+    let (intruder, key) = (Arc::clone(&world), (lane("eu-west-1"), "eu-west-1-0".to_owned()));
+    let again = key.clone();
+    tokio::spawn(async move {
+        while intruder.lock().unwrap().machines[&again].on {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        intruder.lock().unwrap().machines.get_mut(&again).unwrap().on = true;
+    });
+    let mut seen = Seen::default();
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+    let unproven = |event: &&quell::model::Event| {
+        matches!(&event.kind, EventKind::ChangeProven { verdict: Verdict::Unproven { .. }, .. })
+    };
+    assert_eq!(seen.events.iter().filter(unproven).count(), 1, "the first look found it on");
+    assert_eq!((summary.outcome, summary.changes.unproven), (RunOutcome::Contained, 0));
+    assert!(!world.lock().unwrap().machines[&key].on);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sets_that_ask_for_the_same_ask_once() {
+    let world = world(&["eu-west-1"], 3);
+    let mut runbook = runbook();
+    let machines = runbook.sets[0].clone();
+    runbook.sets.insert(quell::model::SetName::new("again").unwrap(), machines);
+    let planned = engine(&world).plan(&runbook, &Map::new(), &run_id("r1"), now(), &mut |_| {}).await.unwrap();
+    assert_eq!(world.lock().unwrap().listed, 1);
+    assert_eq!(planned.plan.sets.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [3, 3]);
+}
+
 /// Carries a plan out while an intruder switches a machine on again after the first sweep.
 async fn with_an_intruder(newcomers: Newcomers) -> (Summary, Vec<quell::model::Event>, bool) {
     let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());

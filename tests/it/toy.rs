@@ -40,6 +40,8 @@ pub struct World {
     pub evidence_takes: Duration,
     /// Requests that asked for a change, carried out or not.
     pub writes: usize,
+    /// Requests for the list of machines.
+    pub listed: usize,
 }
 
 /// A machine.
@@ -176,7 +178,8 @@ impl Source for Machines {
 
     async fn list(&self, cx: &Ctx, _: &Nothing, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         request(&self.0, &cx.target).await;
-        let world = self.0.lock().unwrap();
+        let mut world = self.0.lock().unwrap();
+        world.listed += 1;
         let here = world.machines.iter().filter(|((lane, _), _)| *lane == cx.target);
         let resource = |((lane, name), machine): (&(Target, String), &Machine)| Resource {
             kind: Kind::new("toy.machine"),
