@@ -78,6 +78,8 @@ pub(super) struct Derived {
 /// What the event history of all regions says.
 #[derive(Debug, Default)]
 pub(super) struct History {
+    /// The ARN of the user whose key it is, if the key signed anything.
+    pub owner: Option<String>,
     /// What was derived, in the order of time.
     pub derived: Vec<Derived>,
     /// Regions that could not be read to the end, and why.
@@ -97,7 +99,8 @@ pub(super) async fn derived_from(cx: &Ctx, key: &str, since: Option<Timestamp>) 
     };
     let enabled = listed.into_iter().filter(|(_, state)| state.is_ok());
     let regions = enabled.map(|(region, _)| region).collect();
-    Walk { cx, since, regions, known: BTreeSet::from([key.to_owned()]), history: History::default() }.from(key).await
+    let (first, known) = (key.to_owned(), BTreeSet::from([key.to_owned()]));
+    Walk { cx, since, regions, first, known, history: History::default() }.from(key).await
 }
 
 /// A question for one page: where, by which key, and from which page on.
@@ -112,6 +115,8 @@ struct Walk<'a> {
     cx: &'a Ctx,
     since: Option<Timestamp>,
     regions: Vec<Region>,
+    /// The key from which it is followed.
+    first: String,
     known: BTreeSet<String>,
     history: History,
 }
@@ -163,6 +168,9 @@ impl Walk<'_> {
             let Some(record) = event.cloud_trail_event().and_then(|text| serde_json::from_str(text).ok()) else {
                 continue;
             };
+            if question.key == self.first && self.history.owner.is_none() {
+                self.history.owner = user(&record);
+            }
             for derived in derived(&record, &question.key) {
                 if let Some(key) = derived.key.as_ref().filter(|key| self.known.insert((*key).clone())) {
                     further.extend(self.everywhere(key));
@@ -235,6 +243,12 @@ fn made(record: &Value) -> Option<(String, Timestamp, String)> {
     let about = ["userName", "roleName", "policyName", "policyArn", "name", "sAMLProviderArn"];
     let about = about.into_iter().find_map(|name| text(&format!("/requestParameters/{name}")))?;
     Some((about.rsplit('/').next().unwrap_or(about).to_owned(), at, caller))
+}
+
+/// The user that signed an event.
+fn user(record: &Value) -> Option<String> {
+    let signer = record.pointer("/userIdentity/arn").and_then(Value::as_str);
+    signer.filter(|arn| arn.contains(":user/")).map(str::to_owned)
 }
 
 /// What an event that a key signed says about where the key led. What failed led nowhere.

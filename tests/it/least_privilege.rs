@@ -286,10 +286,20 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     ),
     // A region with queues or environments.
     ("batch.stop", &["batch:ListJobs", "batch:TerminateJob", "batch:UpdateJobQueue", "batch:UpdateComputeEnvironment"]),
-    // A user with as many attached policies as can be: an inline policy, and with as many of those, a boundary.
+    // Machines that somebody terminated meanwhile: their volumes one by one.
+    ("ec2.snapshot-volumes", &["ec2:CreateSnapshot", "ec2:DescribeVolumes"]),
+    // Roles that the key made or opened.
+    ("iam.close-trust", &["iam:UpdateAssumeRolePolicy"]),
+    // A user with as many attached policies as can be: an inline policy, and with as many of those, a boundary. Principals
+    // that the key led to may be roles.
     (
         "iam.deny-all",
         &[
+            "iam:AttachRolePolicy",
+            "iam:DeleteRolePermissionsBoundary",
+            "iam:DetachRolePolicy",
+            "iam:ListAttachedRolePolicies",
+            "iam:PutRolePermissionsBoundary",
             "iam:DeleteUserPermissionsBoundary",
             "iam:DeleteUserPolicy",
             "iam:PutUserPermissionsBoundary",

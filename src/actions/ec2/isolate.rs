@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use super::{PAGE, filter};
 use crate::actions::network;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo};
+use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo, Verdict};
 
 /// What the names of isolation groups begin with; the case follows.
 const GROUP: &str = "quell-isolation-";
@@ -183,6 +183,17 @@ impl Action for Isolate {
         let groups: BTreeMap<&str, &str> =
             found.prior.isolation.iter().map(|(vpc, isolation)| (vpc.as_str(), isolation.group.as_str())).collect();
         json!({ "groups": groups })
+    }
+
+    /// A machine without an interface, because somebody terminated it, reaches nobody.
+    fn verify(&self, _: &View, _: &Params, found: &Found<Prior>) -> Verdict {
+        let open = found.prior.open();
+        let managed = !found.prior.interfaces.is_empty() && found.prior.interfaces.values().all(|eni| eni.managed);
+        match open.first() {
+            Some((id, _)) => Verdict::Unproven { why: format!("{id} has other security groups") },
+            None if managed => Verdict::Unproven { why: "all its interfaces belong to a service".to_owned() },
+            None => Verdict::Proven,
+        }
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Flag;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, Effect, Finding, Resource, ResourceId, Tier, Undo};
+use crate::model::{ActionError, Effect, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
 /// Protects instances and their volumes from being destroyed.
 pub struct Protect;
@@ -141,6 +141,16 @@ impl Action for Protect {
             Changes::of(&item.prior).send(&client, item.resource.as_str()).await?;
         }
         Ok(vec![Value::Null; items.len()])
+    }
+
+    /// What somebody terminated has nothing left that could be switched; whether its evidence is there, the step that took it
+    /// says.
+    fn verify(&self, view: &View, params: &Params, found: &Found<Prior>) -> Verdict {
+        match self.plan(view, params, found) {
+            Decision::Already | Decision::Skip(_) => Verdict::Proven,
+            Decision::Change(proposal) => Verdict::Unproven { why: format!("still: {}", proposal.before) },
+            Decision::Refuse(why) => Verdict::Unproven { why },
+        }
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {

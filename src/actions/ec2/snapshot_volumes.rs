@@ -6,6 +6,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
     CopyTagsFromSource, Instance, InstanceSpecification, ResourceType, SnapshotState, TagSpecification,
 };
+use aws_smithy_types::DateTime;
 use aws_smithy_types::retry::RetryConfig;
 use futures::future::try_join_all;
 use schemars::JsonSchema;
@@ -88,12 +89,19 @@ impl Action for SnapshotVolumes {
         tagged `quell:case` and `quell:change`, with the tags of the volume beside them. The content is fixed when the \
         request is accepted; the copying goes on afterwards, so a machine may be stopped at once. The request has no \
         client token: quell looks for its own tag before it asks, so that a resumed run takes no second one. Memory and \
-        instance-store volumes are not in a snapshot.\n\n\
+        instance-store volumes are not in a snapshot. When somebody terminates the instance meanwhile, the volumes that \
+        outlive it (`ec2.protect` sees to that) are taken one by one.\n\n\
         AWS pages: *Create Amazon EBS snapshots*, *CreateSnapshots*, *Quotas for Amazon EBS*.";
     const UNDO: &'static str =
         "Nothing: the snapshots are evidence and stay. Delete them by hand when the case is closed.";
-    const PERMISSIONS: &'static [&'static str] =
-        &["ec2:DescribeInstances", "ec2:DescribeSnapshots", "ec2:CreateSnapshots", "ec2:CreateTags"];
+    const PERMISSIONS: &'static [&'static str] = &[
+        "ec2:DescribeInstances",
+        "ec2:DescribeSnapshots",
+        "ec2:DescribeVolumes",
+        "ec2:CreateSnapshots",
+        "ec2:CreateSnapshot",
+        "ec2:CreateTags",
+    ];
     const UNDO_PERMISSIONS: &'static [&'static str] = &[];
     const EXAMPLE: &'static str = "{ id: evidence, uses: ec2.snapshot-volumes, on: rogue }";
 
@@ -102,6 +110,22 @@ impl Action for SnapshotVolumes {
         let snapshots = snapshots(&client, "tag:quell:case", cx.view.case.as_str());
         let (instances, snapshots) = super::both(super::instances(&client, members), snapshots).await?;
         Ok(instances.iter().filter_map(|instance| found(instance, &snapshots)).collect())
+    }
+
+    /// A terminated instance does not show its volumes any more; those that were approved and outlived it are still there.
+    async fn look_again(
+        &self,
+        cx: &Ctx,
+        params: &Params,
+        members: &[Resource],
+        approved: &[Item<Prior>],
+    ) -> Result<Vec<Found<Prior>>, ActionError> {
+        let mut found = self.discover(cx, params, members).await?;
+        for Found { resource, prior, .. } in found.iter_mut().filter(|found| super::is_terminated(&found.prior.state)) {
+            let Some(approved) = approved.iter().find(|item| item.resource == *resource) else { continue };
+            prior.volumes.extend(there(&super::client(cx), &approved.prior.volumes).await?);
+        }
+        Ok(found)
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
@@ -200,6 +224,16 @@ fn found(instance: &Instance, snapshots: &[Evidence]) -> Option<Found<Prior>> {
     Some(Found { member: resource.clone(), resource, prior })
 }
 
+/// Those of the volumes that exist.
+async fn there(client: &Client, volumes: &BTreeSet<String>) -> Result<Vec<String>, ActionError> {
+    if volumes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = client.describe_volumes().filters(filter("volume-id", volumes.iter().map(String::as_str)));
+    let answer = request.send().await?;
+    Ok(answer.volumes().iter().filter_map(|volume| volume.volume_id().map(str::to_owned)).collect())
+}
+
 type Creation = aws_sdk_ec2::operation::create_snapshots::builders::CreateSnapshotsFluentBuilder;
 
 /// The request for the volumes that have no snapshot yet.
@@ -214,19 +248,68 @@ fn creation(client: &Client, cx: &Ctx, params: &Params, item: &Item<Prior>, prio
         .set_exclude_boot_volume(root.filter(is_taken).map(|_| true))
         .set_exclude_data_volume_ids((!data.is_empty()).then_some(data))
         .build();
-    let own = [("quell:case", cx.view.case.as_str()), ("quell:change", item.change.as_str())];
-    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let tags: BTreeMap<String, String> = params.tags.clone().into_iter().chain(own).collect();
-    let tags = TagSpecification::builder()
-        .resource_type(ResourceType::Snapshot)
-        .set_tags(Some(super::tag_list(&tags)))
-        .build();
     client
         .create_snapshots()
         .instance_specification(specification)
-        .description(format!("quell {}{OF}{}", cx.view.case, item.resource))
+        .description(description(cx, item))
         .copy_tags_from_source(CopyTagsFromSource::Volume)
-        .tag_specifications(tags)
+        .tag_specifications(tags(cx, params, item))
+}
+
+fn description(cx: &Ctx, item: &Item<Prior>) -> String {
+    format!("quell {}{OF}{}", cx.view.case, item.resource)
+}
+
+fn tags(cx: &Ctx, params: &Params, item: &Item<Prior>) -> TagSpecification {
+    let own = [("quell:case", cx.view.case.as_str()), ("quell:change", item.change.as_str())];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let tags: BTreeMap<String, String> = params.tags.clone().into_iter().chain(own).collect();
+    let snapshot = TagSpecification::builder().resource_type(ResourceType::Snapshot);
+    snapshot.set_tags(Some(super::tag_list(&tags))).build()
+}
+
+/// Asks for every snapshot that is missing. Sent once only: a repeat after an unknown outcome could take one twice.
+async fn create(
+    client: &Client,
+    cx: &Ctx,
+    params: &Params,
+    item: &Item<Prior>,
+    prior: &Prior,
+) -> Result<Vec<Evidence>, ActionError> {
+    let once = || aws_sdk_ec2::config::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1));
+    if !super::is_terminated(&prior.state) {
+        let request = creation(client, cx, params, item, prior).customize().config_override(once());
+        let answer = request.send().await?;
+        let made = answer.snapshots().iter();
+        return Ok(made
+            .map(|of| evidence(item, of.snapshot_id().zip(of.volume_id()), of.start_time(), of.state()))
+            .collect());
+    }
+    let mut made = Vec::new();
+    for volume in prior.open() {
+        let request = client.create_snapshot().volume_id(volume).description(description(cx, item));
+        let request = request.tag_specifications(tags(cx, params, item)).customize().config_override(once());
+        let of = request.send().await?;
+        made.push(evidence(item, of.snapshot_id().zip(of.volume_id()), of.start_time(), of.state()));
+    }
+    Ok(made)
+}
+
+/// A snapshot as AWS's answer to its creation tells it.
+fn evidence(
+    item: &Item<Prior>,
+    ids: Option<(&str, &str)>,
+    started: Option<&DateTime>,
+    state: Option<&SnapshotState>,
+) -> Evidence {
+    let (snapshot, volume) = ids.unwrap_or_default();
+    Evidence {
+        snapshot: snapshot.to_owned(),
+        volume: volume.to_owned(),
+        started: time(started),
+        state: state.map_or("", |state| state.as_str()).to_owned(),
+        instance: item.resource.to_string(),
+    }
 }
 
 /// Takes the snapshots that are missing, and returns all.
@@ -237,21 +320,12 @@ async fn take(cx: &Ctx, params: &Params, item: &Item<Prior>) -> Result<Vec<Evide
         if prior.open().is_empty() {
             break;
         }
-        // Sent once only: a repeat after an unknown outcome could take everything twice.
-        let once = aws_sdk_ec2::config::Config::builder().retry_config(RetryConfig::standard().with_max_attempts(1));
-        let request = creation(&client, cx, params, item, &prior).customize().config_override(once);
-        let error = match request.send().await {
-            Ok(answer) => {
-                prior.snapshots.extend(answer.snapshots().iter().map(|snapshot| Evidence {
-                    snapshot: snapshot.snapshot_id().unwrap_or_default().to_owned(),
-                    volume: snapshot.volume_id().unwrap_or_default().to_owned(),
-                    started: time(snapshot.start_time()),
-                    state: snapshot.state().map_or("", |state| state.as_str()).to_owned(),
-                    instance: item.resource.to_string(),
-                }));
+        let error = match create(&client, cx, params, item, &prior).await {
+            Ok(made) => {
+                prior.snapshots.extend(made);
                 break;
             }
-            Err(error) => ActionError::from(error),
+            Err(error) => error,
         };
         let wait = match error.code.as_deref() {
             Some("ConcurrentSnapshotLimitExceeded" | "SnapshotCreationPerVolumeRateExceeded") => VOLUME_BUSY,
@@ -263,7 +337,8 @@ async fn take(cx: &Ctx, params: &Params, item: &Item<Prior>) -> Result<Vec<Evide
             return Err(error);
         }
         sleep(wait).await;
-        if error.kind == ErrorKind::Unreachable {
+        // Some may have been taken before the one that failed.
+        if error.kind == ErrorKind::Unreachable || super::is_terminated(&prior.state) {
             prior.snapshots = snapshots(&client, "tag:quell:change", item.change.as_str()).await?;
         }
     }

@@ -36,7 +36,7 @@ impl Action for CloseTrust {
 
     const NAME: &'static str = "iam.close-trust";
     const TIER: Tier = Tier::Disruptive;
-    const KINDS: &'static [&'static str] = &["iam.trust", "iam.role"];
+    const KINDS: &'static [&'static str] = &["iam.trust", "iam.role", "iam.principal"];
     const TITLE: &'static str = "Take other accounts, identity providers and everybody out of roles' trust policies";
     const DESCRIPTION: &'static str = "Replaces the trust policy by one that lets in services and principals of the role's own \
         account as before, and of the outsiders those that `keep` names. Where nobody is left, a statement that denies takes \

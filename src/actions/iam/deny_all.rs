@@ -7,8 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::actions::principal::Principal;
+use crate::actions::simulated;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, AttachedPolicy, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo};
+use crate::model::{
+    ActionError, AttachedPolicy, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo, Verdict,
+};
 use crate::policy::DENY_ALL;
 
 /// The inline policy, where no managed policy can be attached any more.
@@ -39,6 +42,9 @@ pub struct Prior {
     /// Why the principal is in the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Calls that a simulation as the principal still lets through although it is denied; asked only when it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub let_through: Vec<String>,
     /// Whether it belongs to another account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
@@ -80,7 +86,8 @@ impl Action for DenyAll {
         it puts an inline policy, and when that is full too it sets AWSDenyAll as permissions boundary; where the boundary \
         may not be set, one attached policy is noted and detached to make room. The effect says which way was taken. \
         AWSCompromisedKeyQuarantine, which AWS attaches to a user whose key it saw in public, is named as an indicator: it \
-        denies a part only and ends no session, so it never counts as a deny, and it is left where it is. It takes seconds to reach every region. Service-linked roles and roles of IAM Identity \
+        denies a part only and ends no session, so it never counts as a deny, and it is left where it is. It takes seconds \
+        to reach every region: proven is what a call simulated as the principal says. Service-linked roles and roles of IAM Identity \
         Center cannot be changed and are skipped.\n\n\
         AWS pages: *Disabling permissions for temporary security credentials*, *IAM and AWS STS quotas*, \
         *Permissions boundaries for IAM entities*.";
@@ -93,6 +100,7 @@ impl Action for DenyAll {
         "iam:ListAttachedRolePolicies",
         "iam:GetUserPolicy",
         "iam:GetRolePolicy",
+        simulated::PERMISSION,
         "iam:AttachUserPolicy",
         "iam:AttachRolePolicy",
         "iam:PutUserPolicy",
@@ -203,6 +211,15 @@ impl Action for DenyAll {
         Decision::Change(proposal)
     }
 
+    /// Attached is one thing; that a call as the principal is refused is another.
+    fn verify(&self, view: &View, params: &Params, found: &Found<Prior>) -> Verdict {
+        match self.plan(view, params, found) {
+            Decision::Already => simulated::verdict(found.resource.as_str(), &found.prior.let_through),
+            Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
+            Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
+        }
+    }
+
     /// What else is attached does not matter to a deny: an intruder who attaches a policy meanwhile does not stop it.
     fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
         let of = |prior: &Prior| (prior.attached, prior.inline.clone(), prior.boundary.clone());
@@ -295,7 +312,11 @@ async fn state(cx: &Ctx, arn: &ResourceId) -> Result<Option<Prior>, ActionError>
     let Some(policies) = policies? else { return Ok(None) };
     let attached = policies.attached.contains(&managed(cx.view.caller.partition()));
     let (inline, boundary, managed) = (inline?, policies.boundary, policies.attached);
-    Ok(Some(Prior { attached, inline, boundary, managed, ..Prior::default() }))
+    let mut prior = Prior { attached, inline, boundary, managed, ..Prior::default() };
+    if prior.is_denied(cx.view.caller.partition()) {
+        prior.let_through = simulated::let_through(cx, arn.as_str()).await;
+    }
+    Ok(Some(prior))
 }
 
 #[cfg(test)]

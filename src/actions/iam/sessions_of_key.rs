@@ -46,6 +46,7 @@ pub static KIND: KindSpec = KindSpec {
             "how the key led to it: assumed (a role), session, key, password (of a user), created, trust (of a role), \
              candidate (not seen, but policies let it be assumed)",
         ),
+        field("own", FieldType::Bool, "whether it is the user whose key it is"),
         field("seen", FieldType::Bool, "whether the event history shows it; false for a candidate"),
         field("first", FieldType::Timestamp, "when the key first led to it"),
         field("keys", FieldType::TextList, "the keys that came of it: ASIA… of sessions, AKIA… of keys made"),
@@ -74,7 +75,10 @@ impl Source for SessionsOfKey {
         let mut found: BTreeMap<String, Traced> = BTreeMap::new();
         for derived in &history.derived {
             let Some(arn) = whole(&client, derived).await? else { continue };
-            found.entry(arn).or_default().add(derived);
+            let is_own = history.owner.as_ref() == Some(&arn);
+            let traced = found.entry(arn).or_default();
+            traced.own = is_own;
+            traced.add(derived);
         }
         if !history.unread.is_empty() {
             let candidates = candidates(&client, params, &history).await?;
@@ -146,6 +150,7 @@ async fn candidates(
 /// A role or user, with all that led to it.
 #[derive(Debug, Default)]
 struct Traced {
+    own: bool,
     how: Vec<&'static str>,
     keys: Vec<String>,
     first: Option<Timestamp>,
@@ -181,6 +186,7 @@ impl Traced {
             "type": kind,
             "account": arn.split(':').nth(4),
             "how": self.how,
+            "own": self.own,
             "seen": self.first.is_some(),
             "first": self.first.unwrap_or(Timestamp::UNIX_EPOCH).to_string(),
             "keys": self.keys,

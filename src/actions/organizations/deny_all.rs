@@ -10,6 +10,7 @@ use crate::actions::organization_policy::{Standing, Wished, accounts_below, is_u
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{
     AccountId, ActionError, AttachedPolicy, Digest, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo,
+    Verdict,
 };
 use crate::policy::{deny_all_except_roles, deny_all_of_users};
 
@@ -75,6 +76,10 @@ pub struct Prior {
     /// Of a unit, the accounts below it; `None` where there is no such unit.
     #[serde(default)]
     pub accounts: Option<Vec<String>>,
+    /// A user of the account, and the calls that a simulation as that user still lets through; asked only when the policy is
+    /// attached to the account and closes it to everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<(String, Vec<String>)>,
 }
 
 impl Action for DenyAll {
@@ -87,7 +92,7 @@ impl Action for DenyAll {
     const TITLE: &'static str = "Deny everything in the account, except to responder roles";
     const DESCRIPTION: &'static str = "Attaches a service control policy to the account that denies everything to everybody, \
         the root user included, except the exempt roles. An intruder in the account can neither detach it nor wait it \
-        out. It does not bind the management account, service-linked roles, services, or principals of other accounts; \
+        out. It takes seconds until it is in force: proven is what a call simulated as a user of the account says. It does not bind the management account, service-linked roles, services, or principals of other accounts; \
         what runs goes on running: compute needs its own steps. Every workload of the account that calls AWS stops \
         working.\n\n\
         With `unit` the policy is attached to an organisational unit and closes all its accounts by one call, in such a step \
@@ -110,6 +115,8 @@ impl Action for DenyAll {
         "organizations:CreatePolicy",
         "organizations:TagResource",
         "organizations:AttachPolicy",
+        "iam:ListUsers",
+        "iam:SimulatePrincipalPolicy",
     ];
     const UNDO_PERMISSIONS: &'static [&'static str] = &["organizations:DetachPolicy", "organizations:DeletePolicy"];
     const EXAMPLE: &'static str = "{ id: lock, uses: organizations.deny-all, with: { exempt: [role/ir/IRResponder] } }";
@@ -184,6 +191,18 @@ impl Action for DenyAll {
         Decision::Change(proposal.noting(note).attaching(policy))
     }
 
+    fn verify(&self, view: &View, params: &Params, found: &Found<Prior>) -> Verdict {
+        match (self.plan(view, params, found), &found.prior.simulated) {
+            (Decision::Already, Some((user, through))) if !through.is_empty() => {
+                let why = format!("a simulated call as {user} is still allowed: {}", through.join(", "));
+                Verdict::Pending { why }
+            }
+            (Decision::Already, _) => Verdict::Proven,
+            (Decision::Change(proposal), _) => Verdict::Unproven { why: format!("still {}", proposal.before) },
+            (Decision::Skip(why) | Decision::Refuse(why), _) => Verdict::Unproven { why },
+        }
+    }
+
     fn drift(&self, approved: &Prior, now: &Prior) -> Option<String> {
         // The policy itself may have come about meanwhile, for another account of the same step.
         let other = now.standing.policy.as_ref().is_some_and(|policy| !policy.same);
@@ -223,7 +242,7 @@ async fn found(cx: &Ctx, params: &Params, account: &ResourceId) -> Result<Found<
             Some(accounts) => Some(accounts),
             None => {
                 let standing = Standing { enabled: true, attachments: 0, policy: None };
-                let prior = Prior { management: false, standing, accounts: None };
+                let prior = Prior { management: false, standing, accounts: None, simulated: None };
                 return Ok(Found { member: account.clone(), resource, prior });
             }
         },
@@ -233,7 +252,23 @@ async fn found(cx: &Ctx, params: &Params, account: &ResourceId) -> Result<Found<
         Ok(organization.is_some_and(|organization| organization.master_account_id() == Some(target)))
     };
     let (management, standing) = futures::try_join!(Box::pin(management), Box::pin(wished.standing(&client, target)))?;
-    Ok(Found { member: account.clone(), resource, prior: Prior { management, standing, accounts } })
+    let is_closed = standing.policy.as_ref().is_some_and(|policy| policy.attached);
+    let simulated = match is_closed && params.unit.is_none() && params.users.is_empty() {
+        true => as_somebody(cx).await,
+        false => None,
+    };
+    Ok(Found { member: account.clone(), resource, prior: Prior { management, standing, accounts, simulated } })
+}
+
+/// What a user of the account could still do.
+#[cfg(feature = "iam")]
+async fn as_somebody(cx: &Ctx) -> Option<(String, Vec<String>)> {
+    crate::actions::simulated::let_through_by_organization(cx).await
+}
+
+#[cfg(not(feature = "iam"))]
+async fn as_somebody(_: &Ctx) -> Option<(String, Vec<String>)> {
+    None
 }
 
 /// The accounts below a unit; `None` where there is no such unit.
@@ -261,7 +296,7 @@ mod tests {
 
     fn prior() -> Prior {
         let standing = Standing { enabled: true, attachments: 1, policy: None };
-        Prior { management: false, standing, accounts: None }
+        Prior { management: false, standing, accounts: None, simulated: None }
     }
 
     fn with(change: impl FnOnce(&mut Prior)) -> Prior {
