@@ -32,6 +32,8 @@ mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
 #[cfg(feature = "iam")]
+mod simulated;
+#[cfg(feature = "iam")]
 mod trust;
 
 use std::sync::Arc;

@@ -5,12 +5,14 @@
 //! `DryRun` → handler → event history. What the simulator does not know it refuses by name, in AWS's own error shape.
 
 pub mod account;
+pub mod adversary;
 pub mod authenticate;
 pub mod authorize;
 pub mod autoscaling;
 pub mod batch;
 pub mod budget;
 pub mod call;
+pub mod client;
 pub mod cloudtrail;
 pub mod connector;
 pub mod documents;

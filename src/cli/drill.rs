@@ -1,8 +1,10 @@
 //! A rehearsal: a runbook against a simulated AWS in the same process.
 
+mod fight;
 mod judge;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -16,20 +18,22 @@ use crate::cloud::{CloudSessions, Options};
 use crate::engine::Engine;
 use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
 use crate::engine::table::Table;
-use crate::model::{RunId, Span};
+use crate::model::{RunId, RunOutcome, Span};
 use crate::report::chain;
-use crate::report::drill::{document, render, score};
+use crate::report::drill::{Intruder, document, render, score};
 use crate::report::summary;
 use crate::report::text::shown;
 use crate::sim::Sim;
 use crate::sim::faults::Fault;
 use crate::sim::scenario::{Built, Facts, Scenario};
+use fight::Fight;
 
 /// Rehearse a runbook on a simulated AWS under attack
 ///
 /// Needs no AWS account and no credentials: the simulated AWS lives in this process. Everything else is real: the plan, the
 /// questions, the requests, the journal. At the end stands what was contained, how long it took, what it cost per hour, and
-/// whether anything legitimate was touched. Scenarios: cryptojack, cryptojack-small, organization.
+/// whether anything legitimate was touched; and where the intruder fights back, what it tried and what it got. Scenarios:
+/// cryptojack, cryptojack-small, live, organization, persistent.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -59,6 +63,20 @@ pub struct Args {
     /// What ids and secrets are made from: the same seed gives the same ones
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// How long an intruder who fights back goes on after the run; 30m, or 1m on the real clock
+    #[arg(long, value_name = "TIME")]
+    afterwards: Option<Span>,
+}
+
+impl Args {
+    /// How long the intruder goes on after the run.
+    fn aftermath(&self) -> Duration {
+        let usual = match self.clock {
+            Clock::Virtual => Duration::from_mins(30),
+            Clock::Real => Duration::from_mins(1),
+        };
+        self.afterwards.map_or(usual, Span::std)
+    }
 }
 
 /// The clock of a drill.
@@ -97,7 +115,9 @@ impl From<Latency> for std::time::Duration {
 /// Carries the command out.
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
+    let intruder = built.adversary.clone();
     let stage = Stage::set(args, built);
+    let fight = intruder.map(|intruder| Fight::of(&stage.sim, intruder));
     let table = crate::actions::table();
     let now = stage.clock.now();
     let case = new_run(now);
@@ -109,7 +129,11 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     check_guards(&planned.plan)?;
     let approver = approver(&args.approval.approve, screen);
     let ended = start(engine, &screen.state()?, case, planned, approver, screen).await?;
-    report(&stage, &ended, screen)
+    let fought = match fight {
+        Some(fight) => Some(fight.go_on(&stage.sim, args.aftermath()).await),
+        None => None,
+    };
+    report(&stage, &ended, fought, screen)
 }
 
 /// A scenario by name, or from a file.
@@ -187,10 +211,11 @@ impl Stage {
     }
 }
 
-fn report(stage: &Stage, ended: &Ended, screen: &Screen) -> Result<u8, Failure> {
+fn report(stage: &Stage, ended: &Ended, fought: Option<Intruder>, screen: &Screen) -> Result<u8, Failure> {
     let after = serde_json::json!(stage.sim.world());
     let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
     facts.longest_chain = chain::longest(&ended.record, stage.latency);
+    facts.intruder = fought;
     let score = score(&ended.record, &ended.events, &facts);
     match screen.output {
         Output::Text => {
@@ -199,5 +224,7 @@ fn report(stage: &Stage, ended: &Ended, screen: &Screen) -> Result<u8, Failure> 
         }
         Output::Json | Output::Jsonl => screen.document(&document(&ended.record, &score))?,
     }
-    Ok(ended.summary.outcome.exit_code())
+    // What the run believes is one thing; the intruder who was not locked out is another.
+    let code = ended.summary.outcome.exit_code();
+    Ok(if code == 0 && score.is_lost() { RunOutcome::Incomplete.exit_code() } else { code })
 }

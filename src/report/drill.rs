@@ -1,5 +1,7 @@
 //! The closing table of a drill: what a rehearsal was worth.
 
+mod intruder;
+
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -10,6 +12,8 @@ use super::record::Record;
 use super::style::{Colour, laid_out, table};
 use super::text::counted;
 use crate::model::{Event, EventKind, Outcome};
+
+pub use intruder::{Intruder, Try, Way};
 
 /// A machine of the simulated account, before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +57,10 @@ pub struct Facts {
     /// How many requests had to wait for one another, at the least, from the approval to the last StopInstances:
     /// [`super::chain::longest`].
     pub longest_chain: Option<u64>,
+    /// The intruder, if it fought back.
+    pub intruder: Option<Intruder>,
+    /// What is left to the intruder: launchers that go on, machines that run.
+    pub footholds: Vec<String>,
 }
 
 /// The score of a drill.
@@ -80,6 +88,20 @@ pub struct Score {
     pub longest_chain_requests: Option<u64>,
     /// The least that this could have taken: the longest chain of dependent requests, each with the latency; in seconds.
     pub longest_chain_seconds: Option<f64>,
+    /// The intruder, if it fought back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intruder: Option<Intruder>,
+    /// What is left to the intruder.
+    pub footholds: Vec<String>,
+}
+
+impl Score {
+    /// Whether the intruder still got something done when the run had ended.
+    pub fn is_lost(&self) -> bool {
+        self.intruder
+            .as_ref()
+            .is_some_and(|intruder| intruder.tries.iter().any(|tried| tried.gains && tried.succeeded > 0))
+    }
 }
 
 /// What the intruder's machines cost, in US dollars per hour.
@@ -111,10 +133,18 @@ pub fn score(record: &Record, events: &[Event], facts: &Facts) -> Score {
         snapshots: record.snapshots().len(),
         cost: cost(&rogue),
         to_last_stop_seconds: to_last_stop(record, events),
+        intruder: facts.intruder.clone(),
+        footholds: footholds(facts),
         longest_chain_requests: facts.longest_chain,
         #[expect(clippy::cast_precision_loss, reason = "a chain has a few dozen requests")]
         longest_chain_seconds: facts.longest_chain.map(|requests| requests as f64 * facts.latency),
     }
+}
+
+/// What is left: what the intruder could do with its credentials, and what goes on without it.
+fn footholds(facts: &Facts) -> Vec<String> {
+    let of_intruder = facts.intruder.iter().flat_map(Intruder::footholds);
+    of_intruder.chain(facts.footholds.iter().cloned()).collect()
 }
 
 fn cost(rogue: &[&Machine]) -> Cost {
@@ -184,7 +214,21 @@ pub fn render(score: &Score, colour: Colour) -> String {
         );
         rows.add_row(["the least it could take".to_owned(), chain]);
     }
+    if let Some(intruder) = &score.intruder {
+        let after = super::text::seconds(intruder.seconds);
+        rows.add_row([
+            "intruder's attempts".to_owned(),
+            format!("{} during the run, {} in the {after} after it", intruder.during, intruder.afterwards()),
+        ]);
+    }
     let mut text = format!("{}\n{}", colour.bold("Drill"), laid_out(&rows));
+    text.extend(score.intruder.as_ref().map(|intruder| intruder::render(intruder, colour)));
+    if !score.footholds.is_empty() {
+        let _ = writeln!(text, "{}", colour.red("Left to the intruder"));
+        for left in &score.footholds {
+            let _ = writeln!(text, "  {}", super::text::shown(left));
+        }
+    }
     if cost.unpriced > 0 {
         let _ = writeln!(
             text,
@@ -233,6 +277,7 @@ mod tests {
             other_touched: 0,
             latency: 0.08,
             longest_chain: Some(12),
+            ..Facts::default()
         }
     }
 

@@ -1,6 +1,8 @@
 //! Who signed a request: AWS Signature Version 4, checked as AWS checks it.
 //! (IAM User Guide, "Create a signed AWS API request".)
 
+pub mod sign;
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;

@@ -1,6 +1,7 @@
 //! What a simulated AWS starts from: a story in YAML, made into a [`World`] with a seed.
 
 mod build;
+mod deeds;
 mod moment;
 mod people;
 mod story;
@@ -10,16 +11,20 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 
+use super::adversary::Intruder;
 use super::world::{Secret, World};
 use crate::model::{AccessKeyId, AccountId, Region};
 use story::Story;
 
 /// The scenarios in the binary: name and text.
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 5] = [
     ("cryptojack", include_str!("../../scenarios/cryptojack.yaml")),
     ("cryptojack-small", include_str!("../../scenarios/cryptojack-small.yaml")),
+    ("live", include_str!("../../scenarios/live.yaml")),
     ("organization", include_str!("../../scenarios/organization.yaml")),
+    ("persistent", include_str!("../../scenarios/persistent.yaml")),
 ];
 
 /// A scenario, read and checked for form.
@@ -49,6 +54,8 @@ pub struct Built {
     pub accounts: BTreeMap<String, AccountId>,
     /// The truth, which a drill is judged by.
     pub facts: Facts,
+    /// The intruder, if it fights back.
+    pub adversary: Option<Intruder>,
 }
 
 /// Long-term credentials. They are of a simulated AWS, so they are serialised; they are still not in `Debug`.
@@ -100,8 +107,12 @@ impl Scenario {
     /// Reads a scenario.
     pub fn load(text: &str) -> Result<Self, BadScenario> {
         let bad = |cause: String| BadScenario { name: "file".to_owned(), cause };
-        let story: Story =
-            serde_json::from_value(yaml::read(text).map_err(bad)?).map_err(|error| bad(error.to_string()))?;
+        let mut told = yaml::read(text).map_err(bad)?;
+        if let Some(name) = told.get("like").and_then(Value::as_str) {
+            let like = yaml::read(shipped(name)?).map_err(bad)?;
+            told = completed(told, like);
+        }
+        let story: Story = serde_json::from_value(told).map_err(|error| bad(error.to_string()))?;
         if story.scenario != 1 {
             return Err(bad(format!("version {} of the form is not known; this quell knows 1", story.scenario)));
         }
@@ -110,15 +121,7 @@ impl Scenario {
 
     /// A scenario of the binary.
     pub fn named(name: &str) -> Result<Self, BadScenario> {
-        let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-        let (_, text) = shipped.ok_or_else(|| {
-            let names: Vec<_> = Self::names().collect();
-            BadScenario {
-                name: name.to_owned(),
-                cause: format!("there is none of this name, but {}", names.join(", ")),
-            }
-        })?;
-        Self::load(text)
+        Self::load(shipped(name)?)
     }
 
     /// The names of the scenarios in the binary.
@@ -146,6 +149,29 @@ impl Scenario {
     pub fn build(&self, seed: u64, now: Timestamp) -> Result<Built, BadScenario> {
         let begins = self.begins(now);
         build::build(&self.0, seed, begins).map_err(|cause| BadScenario { name: self.0.name.clone(), cause })
+    }
+}
+
+/// The text of a scenario of the binary.
+fn shipped(name: &str) -> Result<&'static str, BadScenario> {
+    let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    shipped.map(|(_, text)| *text).ok_or_else(|| {
+        let names: Vec<_> = Scenario::names().collect();
+        BadScenario { name: name.to_owned(), cause: format!("there is none of this name, but {}", names.join(", ")) }
+    })
+}
+
+/// A scenario `like` another: what it does not say itself is as it is told there.
+fn completed(told: Value, like: Value) -> Value {
+    match (told, like) {
+        (Value::Object(mut told), Value::Object(like)) => {
+            told.remove("like");
+            for (name, value) in like {
+                told.entry(name).or_insert(value);
+            }
+            Value::Object(told)
+        }
+        (told, _) => told,
     }
 }
 

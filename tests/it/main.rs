@@ -10,6 +10,14 @@ mod toy;
 
 #[cfg(all(feature = "account", feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod actions;
+#[cfg(all(
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
+mod adversary;
 #[cfg(feature = "aws")]
 mod architecture;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]

@@ -2,6 +2,8 @@
 //!
 //! It looks at the world as the JSON that `GET /_sim/world` answers: the same that anybody outside can check.
 
+mod footholds;
+
 use serde_json::Value;
 
 use crate::model::Span;
@@ -24,6 +26,8 @@ pub fn facts(truth: &scenario::Facts, before: &Value, after: &Value, latency: Sp
         other_touched: 0,
         latency: latency.std().as_secs_f64(),
         longest_chain: None,
+        intruder: None,
+        footholds: footholds::left(truth, after),
     }
 }
 

@@ -23,7 +23,7 @@ impl AwsManaged {
 }
 
 /// The managed policies of AWS that are known.
-pub const AWS_MANAGED: [AwsManaged; 10] = [
+pub const AWS_MANAGED: [AwsManaged; 12] = [
     AwsManaged {
         name: "AdministratorAccess",
         id: "ANPAIWMBCKSKIEE64ZLYK",
@@ -47,6 +47,14 @@ pub const AWS_MANAGED: [AwsManaged; 10] = [
         created: "2015-02-06T18:40:15Z",
         updated: "2018-11-27T02:16:56Z",
         document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:*","elasticloadbalancing:*","cloudwatch:*","autoscaling:*"],"Resource":"*"},{"Effect":"Allow","Action":"iam:CreateServiceLinkedRole","Resource":"*","Condition":{"StringEquals":{"iam:AWSServiceName":["autoscaling.amazonaws.com","ec2scheduled.amazonaws.com","elasticloadbalancing.amazonaws.com","spot.amazonaws.com","spotfleet.amazonaws.com","transitgateway.amazonaws.com"]}}}]}"#,
+    },
+    AwsManaged {
+        name: "AmazonS3FullAccess",
+        id: "ANPAIFIR6V6BVTRAHWINE",
+        version: "v2",
+        created: "2015-02-06T18:40:58Z",
+        updated: "2021-09-27T20:16:37Z",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","s3-object-lambda:*"],"Resource":"*"}]}"#,
     },
     AwsManaged {
         name: "AmazonS3ReadOnlyAccess",
@@ -79,6 +87,14 @@ pub const AWS_MANAGED: [AwsManaged; 10] = [
         created: "2015-02-06T18:40:39Z",
         updated: "2018-01-25T19:11:27Z",
         document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["iam:GenerateCredentialReport","iam:GenerateServiceLastAccessedDetails","iam:Get*","iam:List*","iam:SimulateCustomPolicy","iam:SimulatePrincipalPolicy"],"Resource":"*"}]}"#,
+    },
+    AwsManaged {
+        name: "PowerUserAccess",
+        id: "ANPAJYRXTHIB4FOVS3ZXS",
+        version: "v5",
+        created: "2015-02-06T18:39:47Z",
+        updated: "2023-07-06T22:04:00Z",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","NotAction":["iam:*","organizations:*","account:*"],"Resource":"*"},{"Effect":"Allow","Action":["iam:CreateServiceLinkedRole","iam:DeleteServiceLinkedRole","iam:ListRoles","organizations:DescribeOrganization","account:ListRegions","account:GetAccountInformation"],"Resource":"*"}]}"#,
     },
     AwsManaged {
         name: "ReadOnlyAccess",

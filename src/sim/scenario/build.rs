@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::people::{self, Keys};
-use super::story::{AccountStory, ImageStory, KeyOf, MachinesStory, OneOf, Story};
-use super::{Built, Credentials, Facts, Machine};
+use super::story::{AccountStory, ImageStory, KeyOf, MachinesStory, OneOf, Protection, Story};
+use super::{Built, Credentials, Facts, Machine, deeds};
 use crate::model::{AccountId, Region};
 use crate::sim::cloudtrail::{Event, Identity};
 use crate::sim::ec2::Ec2;
@@ -17,6 +17,9 @@ use crate::sim::ec2::launch::LaunchSpec;
 use crate::sim::ec2::run::BlockDeviceMapping;
 use crate::sim::ec2::volumes::EbsBlock;
 use crate::sim::world::{OptIn, RegionState, World, regions};
+
+/// The group of machines that are the intruder's.
+const ROGUE: &str = "rogue";
 
 /// What the parts of a scenario are built with.
 pub(super) struct Site<'a> {
@@ -46,7 +49,13 @@ pub(super) fn build(story: &Story, seed: u64, day: Timestamp) -> Result<Built, S
             machines.entry(group.group.clone()).or_default().extend(site.launch(account, group)?);
         }
     }
+    deeds::carry_out(&mut site)?;
     site.world.settle(day);
+    let known = machines.values().flatten().map(|machine| machine.id.as_str()).collect();
+    let launched = deeds::machines(&site, &known)?;
+    machines.entry(ROGUE.to_owned()).or_default().extend(launched);
+    let adversary =
+        story.adversary.as_ref().map(|story| deeds::intruder(&site, story, &machines[ROGUE])).transpose()?;
     let credentials = story.credentials.iter().map(|(role, key)| Ok((role.clone(), site.credentials(key)?)));
     let facts = &story.facts;
     Ok(Built {
@@ -61,6 +70,7 @@ pub(super) fn build(story: &Story, seed: u64, day: Timestamp) -> Result<Built, S
             accounts: facts.accounts.clone(),
             machines,
         },
+        adversary,
         begins: day,
         world: site.world,
     })
@@ -185,6 +195,8 @@ impl Site<'_> {
             block_devices: if second { vec![second_volume(group.second_gib)] } else { Vec::new() },
             volume_tags: tags.clone(),
             tags,
+            disable_api_stop: group.protect.contains(&Protection::Stop),
+            disable_api_termination: group.protect.contains(&Protection::Termination),
             ..LaunchSpec::default()
         };
         let id = ec2.launch(&spec).map_err(people::words)?;

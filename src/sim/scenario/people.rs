@@ -99,7 +99,7 @@ fn policies(site: &Site<'_>, managed: &[String], inline: &BTreeMap<String, Value
 }
 
 /// Puts account numbers where the text names accounts: `${account.management}`.
-fn with_account_numbers(site: &Site<'_>, text: &str) -> Result<String, String> {
+pub(super) fn with_account_numbers(site: &Site<'_>, text: &str) -> Result<String, String> {
     let mut text = text.to_owned();
     for (name, account) in &site.story.accounts {
         text = text.replace(&format!("${{account.{name}}}"), account.id.as_str());

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::moment::Moment;
 use crate::model::{AccountId, Region, Span};
+use crate::sim::adversary::Begins;
 use crate::sim::world::Settings;
 
 /// A scenario: who there is, what each has, and what happened.
@@ -33,6 +34,11 @@ pub struct Story {
     pub accounts: IndexMap<String, AccountStory>,
     /// The organisation.
     pub organization: Option<OrganizationStory>,
+    /// Calls that were made on the way there, each through the simulated AWS at its time.
+    #[serde(default)]
+    pub deeds: Vec<DeedStory>,
+    /// The intruder, if it fights back.
+    pub adversary: Option<AdversaryStory>,
     /// Whose credentials are handed out, by role in the drill: `responder`, `attacker`.
     pub credentials: BTreeMap<String, KeyOf>,
     /// What the drill knows of the truth.
@@ -238,6 +244,9 @@ pub struct MachinesStory {
     /// Tags; of several values the seed picks one. `{n}` is the machine's number.
     #[serde(default)]
     pub tags: BTreeMap<String, OneOf>,
+    /// What they are locked against.
+    #[serde(default)]
+    pub protect: Vec<Protection>,
     /// The share of machines with a second volume.
     #[serde(default)]
     pub second_volume: f64,
@@ -258,6 +267,48 @@ pub enum OneOf {
     One(String),
     /// One of these.
     Several(Vec<String>),
+}
+
+/// What machines are locked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protection {
+    /// `DisableApiStop`.
+    Stop,
+    /// `DisableApiTermination`.
+    Termination,
+}
+
+/// A call that was made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeedStory {
+    /// When.
+    pub at: Moment,
+    /// With which key.
+    pub by: KeyOf,
+    /// Where.
+    pub region: Region,
+    /// `ec2:RunInstances`.
+    pub call: String,
+    /// Its parameters, by the names of the wire. `${image.NAME}` stands for the id that the image has in the region.
+    #[serde(default)]
+    pub with: Value,
+}
+
+/// An intruder that fights back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdversaryStory {
+    /// When it begins.
+    pub begins: Begins,
+    /// How long it waits between two rounds.
+    pub every: Span,
+    /// The keys that it holds.
+    pub keys: Vec<KeyOf>,
+    /// ARNs of the roles that it enters.
+    #[serde(default)]
+    pub roles: Vec<String>,
 }
 
 /// An organisation.

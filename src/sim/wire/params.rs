@@ -67,6 +67,20 @@ impl Form {
         root
     }
 
+    /// A document as a form: members and items become what stands behind a dot.
+    pub fn of(value: &Value) -> Self {
+        match value {
+            Value::Object(members) => {
+                Self::Tree(members.iter().map(|(name, member)| (name.clone(), Self::of(member))).collect())
+            }
+            Value::Array(items) => {
+                Self::Tree((1..).zip(items).map(|(n, item)| (n.to_string(), Self::of(item))).collect())
+            }
+            Value::String(text) => Self::Text(text.clone()),
+            other => Self::Text(other.to_string()),
+        }
+    }
+
     fn insert(&mut self, path: &str, value: String) {
         let Self::Tree(tree) = self else { return };
         match path.split_once('.') {

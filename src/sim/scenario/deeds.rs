@@ -1,0 +1,125 @@
+//! What an intruder did on the way to the beginning of a scenario, call by call, and who fights on from there.
+
+use std::collections::BTreeSet;
+use std::mem;
+
+use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::Machine;
+use super::build::Site;
+use super::people::{with_account_numbers, words};
+use super::story::{AdversaryStory, DeedStory};
+use crate::model::{AccountId, Region};
+use crate::sim::State;
+use crate::sim::adversary::{Deed, Intruder};
+use crate::sim::authenticate::sign::AccessKey;
+use crate::sim::budget::Budgets;
+use crate::sim::call::{Call, RawRequest};
+use crate::sim::faults::Faults;
+use crate::sim::wire::params::{Form, Params};
+use crate::sim::wire::protocol::Protocol;
+use crate::sim::world::World;
+
+/// How often the world goes on between the deeds and the beginning: groups and fleets launch what they were asked for.
+const STEP: SignedDuration = SignedDuration::from_secs(30);
+
+/// Makes the calls of a story, in the order of their times, and lets their consequences happen until it begins.
+pub(super) fn carry_out(site: &mut Site<'_>) -> Result<(), String> {
+    let mut deeds: Vec<&DeedStory> = site.story.deeds.iter().collect();
+    deeds.sort_by_key(|deed| deed.at.on(site.day));
+    let Some(first) = deeds.first() else { return Ok(()) };
+    let mut now = first.at.on(site.day);
+    let mut deeds = deeds.into_iter().peekable();
+    while now < site.day {
+        while let Some(deed) = deeds.next_if(|deed| deed.at.on(site.day) <= now) {
+            call(site, deed, now).map_err(|cause| format!("deed {} at {now}: {cause}", deed.call))?;
+        }
+        now += STEP;
+        site.world.settle(now);
+    }
+    Ok(())
+}
+
+fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), String> {
+    let account = site.account(&story.by.account)?.id.clone();
+    let Deed { region, service, operation, with } = deed(site, story)?;
+    let who = site.world.account(&account).iam.principal(&site.world.partition, &account, Some(&story.by.user));
+    let call = Call {
+        now,
+        account,
+        region,
+        params: match Protocol::of(&service) {
+            Some(Protocol::Json | Protocol::RestJson) => Params::Json(with),
+            _ => Params::Form(Form::of(&with)),
+        },
+        service,
+        operation,
+        principal: who.ok_or_else(|| format!("there is no user `{}`", story.by.user))?,
+        access_key: site.credentials(&story.by)?.access_key_id.to_string(),
+        request_id: site.world.uuid(),
+        http: RawRequest { headers: HeaderMap::new(), ..RawRequest::default() },
+    };
+    let world = mem::replace(&mut site.world, World::new(0));
+    let mut state = State { world, budgets: Budgets::default(), faults: Faults::default(), log: Vec::new() };
+    let reply = state.carry_out(&call, None);
+    site.world = state.world;
+    reply.map(drop).map_err(words)
+}
+
+/// A deed with its parameters filled in.
+fn deed(site: &Site<'_>, story: &DeedStory) -> Result<Deed, String> {
+    let account = &site.account(&story.by.account)?.id;
+    let (service, operation) =
+        story.call.split_once(':').ok_or_else(|| format!("`{}` is no call (ec2:RunInstances)", story.call))?;
+    let mut with = with_account_numbers(site, &story.with.to_string())?;
+    for image in site.world.region(account, &story.region).ec2.images.values() {
+        let names = site.story.accounts.values().flat_map(|account| &account.images);
+        for (name, _) in names.filter(|(_, known)| known.name == image.name) {
+            with = with.replace(&format!("${{image.{name}}}"), &image.id);
+        }
+    }
+    if with.contains("${") {
+        return Err(format!("something in {with} is not in {}", story.region));
+    }
+    let with: Value = serde_json::from_str(&with).map_err(|error| error.to_string())?;
+    Ok(Deed { region: story.region.clone(), service: service.to_owned(), operation: operation.to_owned(), with })
+}
+
+/// The machines that came from deeds: those of their accounts that no group of the story has.
+pub(super) fn machines(site: &Site<'_>, known: &BTreeSet<&str>) -> Result<Vec<Machine>, String> {
+    let accounts = site.story.deeds.iter().map(|deed| Ok(site.account(&deed.by.account)?.id.clone()));
+    let accounts = accounts.collect::<Result<BTreeSet<AccountId>, String>>()?;
+    let mut machines = Vec::new();
+    for account in accounts {
+        for (region, state) in &site.world.account(&account).regions {
+            let ids = state.ec2.instances.keys().filter(|id| !known.contains(id.as_str()));
+            machines.extend(ids.map(|id| Machine { account: account.clone(), region: region.clone(), id: id.clone() }));
+        }
+    }
+    Ok(machines)
+}
+
+/// The intruder of a story, who holds its keys and knows its deeds and its machines.
+pub(super) fn intruder(site: &Site<'_>, story: &AdversaryStory, machines: &[Machine]) -> Result<Intruder, String> {
+    let facts = &site.story.facts;
+    let account = site.account(&facts.breached_account)?.id.clone();
+    let key = |held| {
+        let made = site.credentials(held)?;
+        let key = AccessKey { id: made.access_key_id.to_string(), secret: made.secret_access_key, token: None };
+        Ok((site.account(&held.account)?.id.clone(), held.user.clone(), key))
+    };
+    let of_account = machines.iter().filter(|machine| machine.account == account);
+    let place = |machine: &Machine| -> (Region, String) { (machine.region.clone(), machine.id.clone()) };
+    Ok(Intruder {
+        begins: story.begins,
+        every: story.every.std(),
+        keys: story.keys.iter().map(key).collect::<Result<_, String>>()?,
+        users: vec![facts.compromised_user.clone()],
+        roles: story.roles.iter().map(|role| with_account_numbers(site, role)).collect::<Result<_, String>>()?,
+        machines: of_account.map(place).collect(),
+        deeds: site.story.deeds.iter().map(|story| deed(site, story)).collect::<Result<_, String>>()?,
+        account,
+    })
+}
