@@ -14,6 +14,8 @@ mod creator;
 mod credential;
 #[cfg(feature = "ec2")]
 mod ec2;
+#[cfg(feature = "ecs")]
+mod ecs;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod event_history;
 mod field;
@@ -21,6 +23,8 @@ mod field;
 mod glue;
 #[cfg(feature = "iam")]
 mod iam;
+#[cfg(feature = "lambda")]
+mod lambda;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod may_assume;
 #[cfg(feature = "ec2")]
@@ -105,6 +109,12 @@ pub fn table() -> Table {
         Box::new(glue::stop_jobs::StopJobs),
         #[cfg(feature = "glue")]
         Box::new(glue::stop_sessions::StopSessions),
+        #[cfg(feature = "ecs")]
+        Box::new(ecs::stop::Stop),
+        #[cfg(feature = "lambda")]
+        Box::new(lambda::stop::Stop),
+        #[cfg(feature = "lambda")]
+        Box::new(lambda::close_policy::ClosePolicy),
     ];
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
@@ -143,6 +153,12 @@ pub fn table() -> Table {
         Box::new(glue::jobs::Jobs),
         #[cfg(feature = "glue")]
         Box::new(glue::sessions::Sessions),
+        #[cfg(feature = "ecs")]
+        Box::new(ecs::services::Services),
+        #[cfg(feature = "ecs")]
+        Box::new(ecs::tasks::Tasks),
+        #[cfg(feature = "lambda")]
+        Box::new(lambda::functions::Functions),
     ];
     Table { actions: Arc::from(actions), sources: Arc::from(sources) }
 }

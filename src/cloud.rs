@@ -14,6 +14,7 @@ pub mod policies;
 mod preflight;
 mod read_only;
 pub(crate) mod regions;
+mod rest;
 pub mod retry;
 mod sessions;
 mod time;

@@ -17,10 +17,12 @@ pub mod cloudtrail;
 pub mod connector;
 pub mod documents;
 pub mod ec2;
+pub mod ecs;
 pub mod faults;
 pub mod glue;
 pub mod iam;
 pub mod lag;
+pub mod lambda;
 pub mod listener;
 pub mod log;
 pub mod organizations;
@@ -28,6 +30,7 @@ pub mod pages;
 pub mod s3;
 pub mod scenario;
 pub mod sts;
+pub mod time;
 pub mod wire;
 pub mod world;
 
@@ -185,6 +188,9 @@ impl Sim {
     fn answer(&self, arrived: &Arrived, fault: Option<&Fault>) -> Response<Bytes> {
         let now = self.now();
         let mut state = self.state();
+        if let Some(host) = lambda::url::host(&arrived.request) {
+            return lambda::url::visit(&mut state.world, host, now);
+        }
         let request_id = state.world.uuid();
         let (reply, entry) = match state.authenticate(arrived, now, &request_id) {
             Err(refusal) => {
@@ -288,7 +294,9 @@ impl Service {
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
             "glue" => Self { permissions: glue::permissions, handle: glue::handle },
+            "ecs" => Self { permissions: ecs::permissions, handle: ecs::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },
+            "lambda" => Self { permissions: lambda::permissions, handle: lambda::handle },
             "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
             "s3" => Self { permissions: s3::permissions, handle: s3::handle },
             "sts" => Self { permissions: sts::permissions, handle: sts::handle },

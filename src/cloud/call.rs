@@ -76,6 +76,9 @@ fn rest_operation(service: &str, request: &HttpRequest) -> String {
     }
     let after_host = request.uri().split_once("://").map_or(request.uri(), |(_, rest)| rest);
     let path = after_host.split_once('/').map_or("", |(_, path)| path);
+    if service == "lambda" {
+        return super::rest::lambda(request.method(), path);
+    }
     let mut parts = path.split(['/', '?']);
     let first = parts.next().unwrap_or_default();
     let first = if first == "v1" { parts.next().unwrap_or_default() } else { first };

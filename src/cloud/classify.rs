@@ -82,6 +82,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "PolicyNotAttachedException"
         | "OrganizationalUnitNotFoundException"
         | "RootNotFoundException"
+        | "ClusterNotFoundException"
+        | "ServiceNotFoundException"
         | "ParentNotFoundException" => ErrorKind::NotFound,
 
         "DuplicatePolicyAttachmentException"
@@ -123,6 +125,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "ScalingActivityInProgress"
         | "InvalidSnapshot.InUse"
         | "VolumeInUse"
+        | "ServiceNotActiveException"
+        | "ResourceInUseException"
         | "Blocked"
         | "PendingVerification"
         | "IllegalSessionStateException" => ErrorKind::WrongState,

@@ -1,7 +1,7 @@
 //! AWS's documented request rates, as one table.
 //!
 //! EC2: "Request throttling for the Amazon EC2 API". Organizations: "Quotas and service limits for AWS Organizations".
-//! STS: "IAM and AWS STS quotas". CloudTrail: "Quotas in AWS CloudTrail". IAM publishes none; quell keeps to a rate that is
+//! STS: "IAM and AWS STS quotas". CloudTrail: "Quotas in AWS CloudTrail". Lambda: "Lambda quotas". IAM publishes none; quell keeps to a rate that is
 //! known to work. A service that is not here is not held back.
 
 use super::call::Call;
@@ -95,6 +95,9 @@ pub(super) fn of(call: &Call) -> Vec<Limit> {
         "ec2" => ec2(call),
         "organizations" => single(call, ORGANIZATIONS).into_iter().collect(),
         "cloudtrail" if call.operation == "LookupEvents" => vec![shared("LookupEvents", 2.0, 2.0)],
+        "lambda" if call.operation == "GetFunction" => vec![shared("GetFunction", 100.0, 100.0)],
+        "lambda" if call.operation == "GetPolicy" => vec![shared("GetPolicy", 15.0, 15.0)],
+        "lambda" => vec![shared("control plane", 15.0, 15.0)],
         "sts" => vec![shared("all", 600.0, 600.0)],
         "iam" if ["Get", "List", "Simulate", "Generate"].iter().any(|read| call.operation.starts_with(read)) => {
             vec![shared("reads", 30.0, 15.0)]

@@ -20,7 +20,9 @@ const READS: &[(&str, &[&str])] = &[
     ("cloudtrail", &["Describe*", "Get*", "List*", "LookupEvents"]),
     ("ec2", &["Describe*", "Get*", "List*", "Search*"]),
     ("glue", &["GetJob*", "GetTags", "GetTrigger*", "ListSessions"]),
+    ("ecs", &["Describe*", "List*", "GetTaskProtection"]),
     ("iam", &["Get*", "List*", "Simulate*", "GenerateCredentialReport", "GenerateServiceLastAccessedDetails"]),
+    ("lambda", &["Get*", "List*"]),
     ("organizations", &["Describe*", "List*"]),
     ("s3", &["GET", "HEAD"]),
     ("sts", &["AssumeRole", "DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity"]),
@@ -71,7 +73,7 @@ mod tests {
             ("ec2", "Action=StopInstances&DryRun=false"),
             ("iam", "Action=UpdateAccessKey&DryRun=true"),
             ("sts", "Action=GetSessionToken"),
-            ("lambda", "Action=GetFunction"),
+            ("kinesis", "Action=GetRecords"),
             ("", "Action=DescribeInstances"),
         ] {
             assert!(reading(service, body).is_err(), "{service} {body}");

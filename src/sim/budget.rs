@@ -112,6 +112,13 @@ const BUDGETS: &[Budget] = &[
     line("account", Which::Rest, 20.0, 10.0),
     line("batch", Which::Named(&["SubmitJob"]), 50.0, 50.0),
     line("batch", Which::Rest, 50.0, 20.0),
+    line("lambda", Which::Named(&["Invoke"]), 10_000.0, 10_000.0),
+    line("lambda", Which::Named(&["GetFunction"]), 100.0, 100.0),
+    line("lambda", Which::Named(&["GetPolicy"]), 15.0, 15.0),
+    shared("lambda", "control plane of Lambda", Which::Rest, 15.0, 15.0),
+    line("ecs", Which::Prefixed(&["Describe", "Get", "List"]), 100.0, 20.0),
+    line("ecs", Which::Named(&["RunTask", "StopTask"]), 100.0, 40.0),
+    line("ecs", Which::Rest, 50.0, 5.0),
 ];
 
 /// Buckets that are drawn from by instance, not by call (EC2, "Resource token bucket sizes and refill rates").

@@ -57,14 +57,18 @@ pub fn is_read_only(operation: &str) -> bool {
 
 /// Writes the call to the event history of its account, and of the account whose role it assumed.
 pub fn record(world: &mut World, call: &Call, permissions: &[Permission], reply: &Reply) {
-    let data_event = call.service == "s3" && bucket_and_key(&call.http.path).1.is_some();
+    let data_event = match call.service.as_str() {
+        "s3" => bucket_and_key(&call.http.path).1.is_some(),
+        "lambda" => call.operation == "Invoke",
+        _ => false,
+    };
     if !world.settings.event_history || data_event {
         return;
     }
     let mut event = Event {
         id: world.uuid(),
         time: call.now,
-        name: call.operation.clone(),
+        name: event_name(call),
         source: format!("{}.amazonaws.com", call.service),
         region: call.region.clone(),
         recipient: call.account.clone(),
@@ -92,6 +96,25 @@ pub fn record(world: &mut World, call: &Call, permissions: &[Permission], reply:
     }
     let (account, region) = (call.account.clone(), call.region.clone());
     world.region_mut(&account, &region).cloudtrail.record(event);
+}
+
+/// The name of the event: the operation, for Lambda with the version of its API (AWS Lambda Developer Guide, "Logging AWS
+/// Lambda API calls using AWS CloudTrail").
+fn event_name(call: &Call) -> String {
+    let operation = call.operation.as_str();
+    let version = match operation {
+        _ if call.service != "lambda" => "",
+        "GetFunction"
+        | "GetPolicy"
+        | "AddPermission"
+        | "RemovePermission"
+        | "GetFunctionConfiguration"
+        | "UpdateFunctionConfiguration" => "20150331v2",
+        "PutFunctionConcurrency" | "DeleteFunctionConcurrency" => "20171031",
+        _ if operation.contains("FunctionUrl") || operation.contains("Provisioned") => "",
+        _ => "20150331",
+    };
+    format!("{operation}{version}")
 }
 
 /// The account whose role a call assumes.
@@ -131,6 +154,14 @@ fn resource_type(service: &str, kind: &str) -> String {
 
 fn request_parameters(call: &Call) -> Value {
     match &call.params {
+        Params::Json(json) if call.service == "lambda" => {
+            let mut parameters = in_lower_camel(json.clone());
+            if let Some(shown) = parameters.as_object_mut() {
+                // What may hold secrets is left out.
+                shown.retain(|name, _| !matches!(name.as_str(), "environment" | "code"));
+            }
+            hide(parameters)
+        }
         Params::Json(json) => hide(json.clone()),
         Params::Form(form) if call.service == "s3" => {
             let (bucket, _) = bucket_and_key(&call.http.path);
@@ -139,6 +170,17 @@ fn request_parameters(call: &Call) -> Value {
             parameters
         }
         Params::Form(form) => form_value(form),
+    }
+}
+
+/// A document whose names begin with small letters.
+fn in_lower_camel(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            Value::Object(object.into_iter().map(|(name, value)| (lower_camel(&name), in_lower_camel(value))).collect())
+        }
+        Value::Array(items) => items.into_iter().map(in_lower_camel).collect(),
+        other => other,
     }
 }
 

@@ -5,4 +5,5 @@ pub mod params;
 pub mod protocol;
 pub mod request;
 pub mod response;
+pub mod rest;
 pub mod xml;

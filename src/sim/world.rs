@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
 use super::documents::Documents;
-use super::{autoscaling, batch, cloudtrail, ec2, glue, iam, organizations, s3};
+use super::{autoscaling, batch, cloudtrail, ec2, ecs, glue, iam, lambda, organizations, s3};
 use crate::model::{AccountId, Region};
 
 /// The whole simulated AWS. Serialises to stable JSON, without secrets: the answer of `GET /_sim/world`.
@@ -60,6 +60,10 @@ pub struct RegionState {
     pub batch: batch::Batch,
     /// Glue's jobs, triggers and sessions.
     pub glue: glue::Glue,
+    /// Clusters, services and tasks of Amazon ECS.
+    pub ecs: ecs::Ecs,
+    /// Functions of AWS Lambda.
+    pub lambda: lambda::Lambda,
     /// Trails and event history.
     pub cloudtrail: cloudtrail::CloudTrail,
 }
@@ -230,6 +234,8 @@ impl World {
                 region.batch.settle(&mut region.autoscaling, &mut region.ec2, now);
                 region.autoscaling.settle(&mut region.ec2, now);
                 region.glue.settle(now);
+                region.ecs.settle(&region.ec2, &mut self.rng, now);
+                region.lambda.settle(now);
             }
         }
     }
@@ -302,6 +308,8 @@ impl RegionState {
             autoscaling: autoscaling::AutoScaling::default(),
             batch: batch::Batch::default(),
             glue: glue::Glue::default(),
+            ecs: ecs::Ecs::default(),
+            lambda: lambda::Lambda::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),
         }
     }

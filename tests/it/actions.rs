@@ -34,6 +34,10 @@ pub fn stages() -> Vec<Stage> {
         ec2::STAGES,
         #[cfg(feature = "glue")]
         crate::services::glue::STAGES,
+        #[cfg(feature = "ecs")]
+        crate::services::ecs::STAGES,
+        #[cfg(feature = "lambda")]
+        crate::services::lambda::STAGES,
         iam::STAGES,
         network::STAGES,
         organizations::STAGES,

@@ -69,7 +69,16 @@ fn service_sdks_stay_in_cloud_and_actions() {
     }
 }
 
-#[cfg(all(feature = "batch", feature = "ec2", feature = "iam", feature = "organizations"))]
+/// Services of whose features not every build has all.
+const OPTIONAL: [(&str, bool); 5] = [
+    ("batch", cfg!(feature = "batch")),
+    ("ecs", cfg!(feature = "ecs")),
+    ("glue", cfg!(feature = "glue")),
+    ("lambda", cfg!(feature = "lambda")),
+    ("sagemaker", cfg!(feature = "sagemaker")),
+];
+
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 #[test]
 fn every_action_is_a_file_and_a_line_in_the_table() {
     let folder = source().join("actions");
@@ -78,7 +87,9 @@ fn every_action_is_a_file_and_a_line_in_the_table() {
         let mut parts = inside.iter().map(|part| part.to_str().unwrap().replace('_', "-"));
         Some(format!("{}.{}", parts.next()?, parts.next()?))
     };
-    let on_disk: BTreeSet<String> = files(&folder).into_iter().filter_map(named).collect();
+    let built =
+        |name: &String| OPTIONAL.iter().all(|(service, built)| *built || name.split('.').next() != Some(service));
+    let on_disk: BTreeSet<String> = files(&folder).into_iter().filter_map(named).filter(built).collect();
     let catalog = quell::actions::table().catalog();
     let in_table: BTreeSet<String> = catalog.actions.keys().chain(catalog.sources.keys()).cloned().collect();
     assert_eq!(on_disk, in_table);

@@ -31,6 +31,18 @@ fn boto3_cuts_networks_off() {
     against_the_simulator("cut_off.py");
 }
 
+#[cfg(feature = "ecs")]
+#[test]
+fn boto3_mines_on_ecs() {
+    against_the_simulator("mine_ecs.py");
+}
+
+#[cfg(feature = "lambda")]
+#[test]
+fn boto3_calls_functions_and_shuts_them() {
+    against_the_simulator("mine_lambda.py");
+}
+
 #[test]
 fn boto3_sees_glue_start_again_what_was_stopped_too_early() {
     against_the_simulator("glue.py");
@@ -90,6 +102,25 @@ fn leaked_key_through_a_role() {
 #[test]
 fn leaked_key_in_an_organisation() {
     quell_contains_moto("leaked-key", "organisation");
+}
+
+/// quell stops what boto3 runs in another service of moto, and takes that back.
+fn quell_contains_moto_in(service: &str) {
+    let Some(python) = Python::ready() else { return };
+    let moto = Moto::start(python);
+    succeed(python.script("contain_moto_services.py").args([env!("CARGO_BIN_EXE_quell"), &moto.endpoint, service]));
+}
+
+#[cfg(feature = "ecs")]
+#[test]
+fn services_and_tasks_on_ecs() {
+    quell_contains_moto_in("ecs");
+}
+
+#[cfg(feature = "lambda")]
+#[test]
+fn functions_on_lambda() {
+    quell_contains_moto_in("lambda");
 }
 
 #[test]

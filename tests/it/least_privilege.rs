@@ -256,6 +256,42 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
             "ec2:ModifySpotFleetRequest",
         ],
     ),
+    // Services and tasks in clusters, of which there are none.
+    (
+        "ecs.stop",
+        &[
+            "ecs:DescribeServices",
+            "ecs:DescribeTasks",
+            "ecs:ListServices",
+            "ecs:ListTasks",
+            "ecs:StopTask",
+            "ecs:UpdateService",
+        ],
+    ),
+    // Functions, of which there are none.
+    (
+        "lambda.stop",
+        &[
+            "lambda:AddPermission",
+            "lambda:DeleteFunctionConcurrency",
+            "lambda:DeleteProvisionedConcurrencyConfig",
+            "lambda:GetEventSourceMapping",
+            "lambda:GetFunction",
+            "lambda:GetFunctionUrlConfig",
+            "lambda:GetPolicy",
+            "lambda:ListAliases",
+            "lambda:ListEventSourceMappings",
+            "lambda:ListFunctionUrlConfigs",
+            "lambda:ListProvisionedConcurrencyConfigs",
+            "lambda:ListTags",
+            "lambda:ListVersionsByFunction",
+            "lambda:PutFunctionConcurrency",
+            "lambda:PutProvisionedConcurrencyConfig",
+            "lambda:RemovePermission",
+            "lambda:UpdateEventSourceMapping",
+            "lambda:UpdateFunctionUrlConfig",
+        ],
+    ),
     // An isolation group that somebody opened.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
     // Glue's jobs and sessions, of which the scenario has none.

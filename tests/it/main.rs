@@ -74,7 +74,14 @@ mod python;
 mod runbooks;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod secrets;
-#[cfg(all(feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
+#[cfg(all(
+    feature = "account",
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
 mod services;
 #[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
 mod sim_core;

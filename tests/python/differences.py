@@ -627,6 +627,68 @@ answer("glue.create_session", lambda p: glue_session(p, "made"))
 answer("glue.list_sessions", lambda p: glue_session(p, "listed") and glue(p).list_sessions())
 answer("glue.stop_session right after it was made", lambda p: glue_session(p, "early") and glue(p).stop_session(Id="early"))
 answer("glue.stop_session of an unknown id", lambda p: glue(p).stop_session(Id="nobody"))
+# ECS
+FARGATE = {"requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512"}
+
+
+def ecs(p, name):
+    """A client; a cluster and a Fargate task definition of that name are there."""
+    client = p.inside.client("ecs", "eu-central-1")
+    client.create_cluster(clusterName=name)
+    client.register_task_definition(family=name, containerDefinitions=[{"name": "x", "image": "x", "memory": 512}], **FARGATE)
+    return client
+
+
+def on_fargate(p, name):
+    subnet = p.ec2.describe_subnets()["Subnets"][0]
+    groups = p.ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [subnet["VpcId"]]}])["SecurityGroups"]
+    network = {"subnets": [subnet["SubnetId"]], "securityGroups": [groups[0]["GroupId"]]}
+    return {"cluster": name, "taskDefinition": name, "launchType": "FARGATE", "networkConfiguration": {"awsvpcConfiguration": network}}
+
+
+@call("ecs.list_tasks of a service that wants two: how many")
+def _(p):
+    client = ecs(p, "wanting")
+    client.create_service(serviceName="s", desiredCount=2, **on_fargate(p, "wanting"))
+    return len(client.list_tasks(cluster="wanting", serviceName="s")["taskArns"])
+
+
+@call("ecs.update_service to no tasks: desired count and status")
+def _(p):
+    client = ecs(p, "zero")
+    client.create_service(serviceName="s", desiredCount=2, **on_fargate(p, "zero"))
+    client.update_service(cluster="zero", service="s", desiredCount=0)
+    shown = client.describe_services(cluster="zero", services=["s"])["services"][0]
+    return shown["desiredCount"], shown["status"]
+
+
+answer("ecs.update_service that is not there", lambda p: ecs(p, "none").update_service(cluster="none", service="s", desiredCount=0))
+answer("ecs.list_services of no cluster", lambda p: p.inside.client("ecs").list_services(cluster="nowhere"))
+answer("ecs.describe_services", lambda p: ecs(p, "none").describe_services(cluster="none", services=["s"]))
+answer("ecs.run_task on Fargate: status", lambda p: [t["desiredStatus"] for t in ecs(p, "run").run_task(**on_fargate(p, "run"))["tasks"]])
+answer("ecs.run_task on Fargate without a network", lambda p: ecs(p, "run").run_task(
+    cluster="run", taskDefinition="run", launchType="FARGATE"))
+answer("ecs.run_task of eleven", lambda p: ecs(p, "run").run_task(count=11, **on_fargate(p, "run")))
+answer("ecs.run_task without container instances", lambda p: ecs(p, "run").run_task(
+    **{k: v for k, v in on_fargate(p, "run").items() if k != "launchType"}))
+answer("ecs.stop_task that is not there", lambda p: ecs(p, "run").stop_task(cluster="run", task="0" * 32))
+answer("ecs.register_task_definition for Fargate without awsvpc", lambda p: p.inside.client("ecs").register_task_definition(
+    family="f", containerDefinitions=[{"name": "x", "image": "x"}], **FARGATE | {"networkMode": "bridge"}))
+
+
+@call("ecs.stop_task: desired status and code")
+def _(p):
+    client = ecs(p, "end")
+    task = client.run_task(**on_fargate(p, "end"))["tasks"][0]["taskArn"]
+    ended = client.stop_task(cluster="end", task=task)["task"]
+    return ended["desiredStatus"], ended.get("stopCode")
+
+
+@call("ecs.delete_service that wants tasks")
+def _(p):
+    client = ecs(p, "del")
+    client.create_service(serviceName="s", desiredCount=1, **on_fargate(p, "del"))
+    return client.delete_service(cluster="del", service="s")
 
 
 def outcome(ask, place):

@@ -22,6 +22,14 @@ pub enum Params {
 }
 
 impl Params {
+    /// The document of a call of a JSON service; `null` for a form.
+    pub fn json(&self) -> &Value {
+        match self {
+            Self::Json(json) => json,
+            Self::Form(_) => &Value::Null,
+        }
+    }
+
     /// Reads them as the operation's structure. A missing parameter, a text of the wrong form and (where the structure
     /// denies unknown fields) a parameter that the simulator does not know are refused.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {

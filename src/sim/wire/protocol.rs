@@ -21,9 +21,9 @@ impl Protocol {
         match service {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
-            "organizations" | "cloudtrail" | "glue" => Some(Self::Json),
+            "organizations" | "cloudtrail" | "ecs" | "glue" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
-            "account" | "batch" => Some(Self::RestJson),
+            "account" | "batch" | "lambda" => Some(Self::RestJson),
             _ => None,
         }
     }

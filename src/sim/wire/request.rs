@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::chunked;
 use super::params::{Form, Params};
 use super::protocol::Protocol;
+use super::rest;
 use crate::sim::call::{RawRequest, Refusal};
 
 /// What a request asks for.
@@ -125,8 +126,17 @@ const OF_BATCH: [&str; 15] = [
     "UpdateJobQueue",
 ];
 
-/// The operations of Account Management and of Batch are paths: `/listRegions`.
+/// The operations of Account Management and of Batch are paths: `/listRegions`. What is sent to a function of Lambda's when it
+/// is invoked is no parameter.
 fn rest_json(http: &RawRequest) -> Result<(String, Params), Refusal> {
+    if let Some((operation, mut params)) = rest::read(http) {
+        match document(&http.body) {
+            Ok(Value::Object(body)) if operation != "Invoke" => params.extend(body),
+            Err(refusal) if operation != "Invoke" => return Err(refusal),
+            _ => {}
+        }
+        return Ok((operation.to_owned(), Params::Json(Value::Object(params))));
+    }
     let path = http.path.trim_matches('/');
     if let Some(path) = path.strip_prefix("v1/") {
         let known = OF_BATCH.iter().find(|name| name.eq_ignore_ascii_case(path));

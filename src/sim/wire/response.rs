@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::protocol::Protocol;
+use super::rest;
 use super::xml::Xml;
 use crate::sim::call::{Body, Refusal, Reply};
 
@@ -49,7 +50,10 @@ pub fn http_date(time: Timestamp) -> String {
 fn success(envelope: Envelope<'_>, body: &Body) -> Response<Bytes> {
     match body {
         Body::Xml(children) => answer(200, "text/xml;charset=UTF-8", document(&success_xml(envelope, children))),
-        Body::Json(json) => answer(200, json_type(envelope.protocol), json.to_string()),
+        Body::Json(json) => match rest::status(envelope.service, envelope.operation) {
+            204 => answer(204, json_type(envelope.protocol), String::new()),
+            status => answer(status, json_type(envelope.protocol), json.to_string()),
+        },
         Body::Raw(response) => response.clone(),
     }
 }

@@ -1,0 +1,48 @@
+//! The operations behind the methods and paths of Lambda, as far as quell uses them.
+
+/// Method, path and operation; `*` stands for one part of the path.
+const LAMBDA: [(&str, &str, &str); 19] = [
+    ("GET", "2015-03-31/functions", "ListFunctions"),
+    ("GET", "2015-03-31/functions/*", "GetFunction"),
+    ("GET", "2015-03-31/functions/*/policy", "GetPolicy"),
+    ("GET", "2015-03-31/functions/*/versions", "ListVersionsByFunction"),
+    ("GET", "2015-03-31/functions/*/aliases", "ListAliases"),
+    ("GET", "2019-09-30/functions/*/provisioned-concurrency", "ListProvisionedConcurrencyConfigs"),
+    ("GET", "2021-10-31/functions/*/url", "GetFunctionUrlConfig"),
+    ("GET", "2021-10-31/functions/*/urls", "ListFunctionUrlConfigs"),
+    ("GET", "2015-03-31/event-source-mappings", "ListEventSourceMappings"),
+    ("GET", "2015-03-31/event-source-mappings/*", "GetEventSourceMapping"),
+    ("POST", "2015-03-31/functions/*/policy", "AddPermission"),
+    ("DELETE", "2015-03-31/functions/*/policy/*", "RemovePermission"),
+    ("PUT", "2015-03-31/event-source-mappings/*", "UpdateEventSourceMapping"),
+    ("PUT", "2017-10-31/functions/*/concurrency", "PutFunctionConcurrency"),
+    ("DELETE", "2017-10-31/functions/*/concurrency", "DeleteFunctionConcurrency"),
+    ("PUT", "2019-09-30/functions/*/provisioned-concurrency", "PutProvisionedConcurrencyConfig"),
+    ("DELETE", "2019-09-30/functions/*/provisioned-concurrency", "DeleteProvisionedConcurrencyConfig"),
+    ("PUT", "2021-10-31/functions/*/url", "UpdateFunctionUrlConfig"),
+    ("POST", "2015-03-31/functions/*/invocations", "Invoke"),
+];
+
+/// The operation of a request to Lambda; of one that quell does not make, method and path.
+pub(super) fn lambda(method: &str, path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+    let fits = |pattern: &str| {
+        pattern.split('/').count() == path.split('/').count()
+            && pattern.split('/').zip(path.split('/')).all(|(part, given)| part == "*" || part == given)
+    };
+    let route = LAMBDA.iter().find(|(of, pattern, _)| *of == method && fits(pattern));
+    route.map_or_else(|| format!("{method} /{path}"), |(_, _, operation)| (*operation).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_quell_asks_of_lambda_has_its_name_and_nothing_else_has_one() {
+        assert_eq!(lambda("GET", "2015-03-31/functions/?MaxItems=50"), "ListFunctions");
+        assert_eq!(lambda("GET", "2015-03-31/functions/miner"), "GetFunction");
+        assert_eq!(lambda("DELETE", "2015-03-31/functions/miner/policy/open?Qualifier=live"), "RemovePermission");
+        assert_eq!(lambda("DELETE", "2015-03-31/functions/miner"), "DELETE /2015-03-31/functions/miner");
+    }
+}
