@@ -16,6 +16,8 @@ mod credential;
 mod ec2;
 #[cfg(feature = "ecs")]
 mod ecs;
+#[cfg(feature = "emr")]
+mod emr;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod event_history;
 mod field;
@@ -25,6 +27,8 @@ mod glue;
 mod iam;
 #[cfg(feature = "lambda")]
 mod lambda;
+#[cfg(feature = "lightsail")]
+mod lightsail;
 #[cfg(all(feature = "iam", feature = "cloudtrail"))]
 mod may_assume;
 #[cfg(feature = "ec2")]
@@ -115,6 +119,10 @@ pub fn table() -> Table {
         Box::new(lambda::stop::Stop),
         #[cfg(feature = "lambda")]
         Box::new(lambda::close_policy::ClosePolicy),
+        #[cfg(feature = "lightsail")]
+        Box::new(lightsail::stop::Stop),
+        #[cfg(feature = "emr")]
+        Box::new(emr::terminate::Terminate),
     ];
     let sources: Vec<Box<dyn DynSource>> = vec![
         #[cfg(feature = "iam")]
@@ -159,6 +167,12 @@ pub fn table() -> Table {
         Box::new(ecs::tasks::Tasks),
         #[cfg(feature = "lambda")]
         Box::new(lambda::functions::Functions),
+        #[cfg(feature = "lightsail")]
+        Box::new(lightsail::instances::Instances),
+        #[cfg(feature = "lightsail")]
+        Box::new(lightsail::containers::Containers),
+        #[cfg(feature = "emr")]
+        Box::new(emr::clusters::Clusters),
     ];
     Table { actions: Arc::from(actions), sources: Arc::from(sources) }
 }

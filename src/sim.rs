@@ -18,11 +18,13 @@ pub mod connector;
 pub mod documents;
 pub mod ec2;
 pub mod ecs;
+pub mod emr;
 pub mod faults;
 pub mod glue;
 pub mod iam;
 pub mod lag;
 pub mod lambda;
+pub mod lightsail;
 pub mod listener;
 pub mod log;
 pub mod organizations;
@@ -49,7 +51,7 @@ use budget::{Budgets, throttled};
 use call::{Call, Permission, Refusal, Reply};
 use faults::{Fault, FaultKind, Faults, Route};
 use log::Entry;
-use wire::protocol::Protocol;
+use wire::protocol::{Protocol, is_offered};
 use wire::request::Asked;
 use wire::response::Envelope;
 use wire::{request, response};
@@ -114,6 +116,10 @@ impl Sim {
     /// When the faults that are set leave the request without an answer.
     pub async fn request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Transport> {
         let arrived = Arrived::new(request);
+        if arrived.is_nowhere() {
+            self.log_lost(&arrived, "no-endpoint");
+            return Err(Transport::Refused);
+        }
         let (latency, fault) = self.faults_of(&arrived);
         match fault.as_ref().map(|fault| fault.kind) {
             Some(FaultKind::NoAnswer) => {
@@ -293,10 +299,12 @@ impl Service {
             "batch" => Self { permissions: batch::permissions, handle: batch::handle },
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
+            "elasticmapreduce" => Self { permissions: emr::permissions, handle: emr::handle },
             "glue" => Self { permissions: glue::permissions, handle: glue::handle },
             "ecs" => Self { permissions: ecs::permissions, handle: ecs::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },
             "lambda" => Self { permissions: lambda::permissions, handle: lambda::handle },
+            "lightsail" => Self { permissions: lightsail::permissions, handle: lightsail::handle },
             "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
             "s3" => Self { permissions: s3::permissions, handle: s3::handle },
             "sts" => Self { permissions: sts::permissions, handle: sts::handle },
@@ -332,6 +340,11 @@ impl Arrived {
         let protocol = protocol.unwrap_or_else(|| request::guess(&request));
         let asked = request::read(protocol, &request);
         Self { request, protocol, signature, asked }
+    }
+
+    /// Whether it was sent to an endpoint that does not exist.
+    fn is_nowhere(&self) -> bool {
+        self.signature.as_ref().is_some_and(|of| !is_offered(&of.service, &of.region))
     }
 
     fn operation(&self) -> &str {

@@ -53,6 +53,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         "AuthFailure"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
+        | "UnauthenticatedException"
         | "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
         | "InvalidSignatureException"
@@ -72,6 +73,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
 
         "NoSuchEntity"
         | "NoSuchEntityException"
+        | "NotFoundException"
         | "NoSuchBucket"
         | "NoSuchKey"
         | "ResourceNotFoundException"

@@ -11,18 +11,20 @@ pub(super) struct Refused {
     pub call: String,
 }
 
-/// What may be read, per service. A `*` at the end stands for any rest. STS is listed name by name: its other `Get…`
-/// calls hand out credentials.
+/// What may be read, per service. A `*` at the end stands for any rest. STS and Lightsail are listed name by name: other
+/// `Get…` calls of theirs hand out credentials.
 const READS: &[(&str, &[&str])] = &[
     ("account", &["ListRegions", "GetRegionOptStatus"]),
     ("autoscaling", &["Describe*"]),
     ("batch", &["DescribeComputeEnvironments", "DescribeJobQueues", "ListJobs"]),
     ("cloudtrail", &["Describe*", "Get*", "List*", "LookupEvents"]),
     ("ec2", &["Describe*", "Get*", "List*", "Search*"]),
+    ("elasticmapreduce", &["DescribeCluster", "ListClusters"]),
     ("glue", &["GetJob*", "GetTags", "GetTrigger*", "ListSessions"]),
     ("ecs", &["Describe*", "List*", "GetTaskProtection"]),
     ("iam", &["Get*", "List*", "Simulate*", "GenerateCredentialReport", "GenerateServiceLastAccessedDetails"]),
     ("lambda", &["Get*", "List*"]),
+    ("lightsail", &["GetContainerServices", "GetInstance", "GetInstances", "GetRegions"]),
     ("organizations", &["Describe*", "List*"]),
     ("s3", &["GET", "HEAD"]),
     ("sts", &["AssumeRole", "DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity"]),

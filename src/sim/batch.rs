@@ -117,9 +117,10 @@ fn passed(call: &Call, params: &Value) -> Vec<Permission> {
         .map(|(role, service)| {
             // The role of an instance profile has its name, as the console makes them.
             let name = role.rsplit('/').next().unwrap_or_default();
-            let arn = match role.contains(":role/") {
-                true => role.to_owned(),
-                false => format!("arn:aws:iam::{}:role/{name}", call.account),
+            let arn = if role.contains(":role/") {
+                role.to_owned()
+            } else {
+                format!("arn:aws:iam::{}:role/{name}", call.account)
             };
             Permission::new("iam:PassRole", arn).with("iam:PassedToService", service)
         })
@@ -166,9 +167,10 @@ fn read<T: DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
 
 /// The ARN of what a call names by name or by ARN.
 fn arn(call: &Call, kind: &str, name: &str) -> String {
-    match name.starts_with("arn:") {
-        true => name.to_owned(),
-        false => format!("arn:aws:batch:{}:{}:{kind}/{name}", call.region, call.account),
+    if name.starts_with("arn:") {
+        name.to_owned()
+    } else {
+        format!("arn:aws:batch:{}:{}:{kind}/{name}", call.region, call.account)
     }
 }
 

@@ -119,6 +119,8 @@ const BUDGETS: &[Budget] = &[
     line("ecs", Which::Prefixed(&["Describe", "Get", "List"]), 100.0, 20.0),
     line("ecs", Which::Named(&["RunTask", "StopTask"]), 100.0, 40.0),
     line("ecs", Which::Rest, 50.0, 5.0),
+    line("elasticmapreduce", Which::Rest, 20.0, 5.0),
+    line("lightsail", Which::Rest, 50.0, 10.0),
 ];
 
 /// Buckets that are drawn from by instance, not by call (EC2, "Resource token bucket sizes and refill rates").

@@ -328,6 +328,7 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
     let state = world.region_mut(&call.account, &call.region);
     state.ec2.settle_fleets(call.now);
     state.autoscaling.settle(&mut state.ec2, call.now);
+    state.emr.settle(&mut state.ec2, call.now);
     reply
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
 use super::documents::Documents;
-use super::{autoscaling, batch, cloudtrail, ec2, ecs, glue, iam, lambda, organizations, s3};
+use super::{autoscaling, batch, cloudtrail, ec2, ecs, emr, glue, iam, lambda, lightsail, organizations, s3};
 use crate::model::{AccountId, Region};
 
 /// The whole simulated AWS. Serialises to stable JSON, without secrets: the answer of `GET /_sim/world`.
@@ -64,6 +64,10 @@ pub struct RegionState {
     pub ecs: ecs::Ecs,
     /// Functions of AWS Lambda.
     pub lambda: lambda::Lambda,
+    /// EMR clusters.
+    pub emr: emr::Emr,
+    /// Lightsail instances and container services.
+    pub lightsail: lightsail::Lightsail,
     /// Trails and event history.
     pub cloudtrail: cloudtrail::CloudTrail,
 }
@@ -236,6 +240,8 @@ impl World {
                 region.glue.settle(now);
                 region.ecs.settle(&region.ec2, &mut self.rng, now);
                 region.lambda.settle(now);
+                region.emr.settle(&mut region.ec2, now);
+                region.lightsail.settle(now);
             }
         }
     }
@@ -310,6 +316,8 @@ impl RegionState {
             glue: glue::Glue::default(),
             ecs: ecs::Ecs::default(),
             lambda: lambda::Lambda::default(),
+            emr: emr::Emr::default(),
+            lightsail: lightsail::Lightsail::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),
         }
     }

@@ -32,6 +32,8 @@ pub fn stages() -> Vec<Stage> {
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         crate::services::batch::STAGES,
         ec2::STAGES,
+        #[cfg(feature = "emr")]
+        crate::services::emr::STAGES,
         #[cfg(feature = "glue")]
         crate::services::glue::STAGES,
         #[cfg(feature = "ecs")]
@@ -39,6 +41,8 @@ pub fn stages() -> Vec<Stage> {
         #[cfg(feature = "lambda")]
         crate::services::lambda::STAGES,
         iam::STAGES,
+        #[cfg(feature = "lightsail")]
+        crate::services::lightsail::STAGES,
         network::STAGES,
         organizations::STAGES,
     ]

@@ -70,11 +70,13 @@ fn service_sdks_stay_in_cloud_and_actions() {
 }
 
 /// Services of whose features not every build has all.
-const OPTIONAL: [(&str, bool); 5] = [
+const OPTIONAL: [(&str, bool); 7] = [
     ("batch", cfg!(feature = "batch")),
     ("ecs", cfg!(feature = "ecs")),
+    ("emr", cfg!(feature = "emr")),
     ("glue", cfg!(feature = "glue")),
     ("lambda", cfg!(feature = "lambda")),
+    ("lightsail", cfg!(feature = "lightsail")),
     ("sagemaker", cfg!(feature = "sagemaker")),
 ];
 

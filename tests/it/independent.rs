@@ -49,6 +49,16 @@ fn boto3_sees_glue_start_again_what_was_stopped_too_early() {
 }
 
 #[test]
+fn boto3_sees_lightsail_start_and_stop() {
+    against_the_simulator("lightsail.py");
+}
+
+#[test]
+fn boto3_sees_emr_keep_its_machines_until_it_is_terminated() {
+    against_the_simulator("emr.py");
+}
+
+#[test]
 fn the_aws_cli_looks_around() {
     against_the_simulator("aws_cli.py");
 }

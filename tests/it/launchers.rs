@@ -172,6 +172,12 @@ impl Lab {
     }
 
     pub async fn run(&self, unfilled: &Runbook) -> Summary {
+        self.run_as(unfilled, case().as_str()).await
+    }
+
+    /// The same, as a case of its own.
+    pub async fn run_as(&self, unfilled: &Runbook, case: &str) -> Summary {
+        let case = RunId::new(case).unwrap();
         let known =
             [("account", self.facts.breached_account.to_string()), ("leaked_key", self.facts.leaked_key.to_string())];
         let given = known.into_iter().filter(|(name, _)| unfilled.inputs.contains_key(*name));
@@ -179,8 +185,8 @@ impl Lab {
         let inputs = runbook::inputs::read(unfilled, &given, self.clock.now()).unwrap();
         let filled = runbook::resolve(unfilled, &inputs).unwrap();
         let engine = self.engine().await;
-        let planned = engine.plan(&filled, &inputs, &case(), self.clock.now(), &mut |_| {}).await.unwrap();
-        self.carry_out(planned.plan, &case()).await
+        let planned = engine.plan(&filled, &inputs, &case, self.clock.now(), &mut |_| {}).await.unwrap();
+        self.carry_out(planned.plan, &case).await
     }
 
     async fn carry_out(&self, plan: Plan, run: &RunId) -> Summary {

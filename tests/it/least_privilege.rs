@@ -322,6 +322,25 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     ),
     // A region with queues or environments.
     ("batch.stop", &["batch:ListJobs", "batch:TerminateJob", "batch:UpdateJobQueue", "batch:UpdateComputeEnvironment"]),
+    // Instances and container services, and regions without Lightsail where none of those is enabled.
+    (
+        "lightsail.stop",
+        &[
+            "lightsail:GetInstance",
+            "lightsail:StartInstance",
+            "lightsail:StopInstance",
+            "lightsail:UpdateContainerService",
+        ],
+    ),
+    // A region with clusters.
+    (
+        "emr.terminate",
+        &[
+            "elasticmapreduce:DescribeCluster",
+            "elasticmapreduce:SetTerminationProtection",
+            "elasticmapreduce:TerminateJobFlows",
+        ],
+    ),
     // Machines that somebody terminated meanwhile: their volumes one by one.
     ("ec2.snapshot-volumes", &["ec2:CreateSnapshot", "ec2:DescribeVolumes"]),
     // Roles that the key made or opened.

@@ -4,10 +4,14 @@
 pub mod batch;
 #[cfg(feature = "ecs")]
 pub mod ecs;
+#[cfg(feature = "emr")]
+pub mod emr;
 #[cfg(feature = "glue")]
 pub mod glue;
 #[cfg(feature = "lambda")]
 pub mod lambda;
+#[cfg(feature = "lightsail")]
+pub mod lightsail;
 #[cfg(feature = "glue")]
 mod run;
 

@@ -271,6 +271,12 @@ def other_services():
             computeResources={"type": "FARGATE", "maxvCpus": 8} | network)["computeEnvironmentArn"]
         batch.create_job_queue(jobQueueName=name, state="ENABLED", priority=1, tags=tags, computeEnvironmentOrder=[
             {"order": 1, "computeEnvironment": environment}])
+    emr = inside.client("emr", region)
+    cluster = {"ReleaseLabel": "emr-7.3.0", "ServiceRole": "EMR_DefaultRole", "JobFlowRole": "EMR_EC2_DefaultRole", "Instances": {
+        "MasterInstanceType": "m5.xlarge", "SlaveInstanceType": "m5.xlarge", "InstanceCount": 2,
+        "KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": True}}
+    miners = emr.run_job_flow(Name="miners", **cluster)["JobFlowId"]
+    research = emr.run_job_flow(Name="research", Tags=[{"Key": "owner", "Value": "science"}], **cluster)["JobFlowId"]
     text = f"""
 quell: 1
 name: other-services
@@ -279,7 +285,9 @@ targets: {{ accounts: self, regions: [{region}] }}
 sets:
   queues: {{ from: batch.queues, where: '!("owner" in tags)' }}
   environments: {{ from: batch.environments, where: '!("owner" in tags)' }}
+  clusters: {{ from: emr.clusters, where: '!("owner" in tags)' }}
 steps:
+  - {{ id: emr, uses: emr.terminate, on: clusters }}
   - {{ id: batch, uses: batch.stop, on: queues }}
   - {{ id: batch-environments, uses: batch.disable-environments, on: environments, needs: [batch] }}
 """
@@ -292,18 +300,23 @@ steps:
         environments = batch.describe_compute_environments()["computeEnvironments"]
         return queues, {environment["computeEnvironmentName"]: environment["state"] for environment in environments}
 
+    def clusters():
+        return tuple(emr.describe_cluster(ClusterId=one)["Cluster"]["Status"]["State"] for one in (miners, research))
+
     before = ({"miners": "ENABLED", "research": "ENABLED"},) * 2
     code, plan, _ = run("plan", name, "--trust-endpoint")
     check.true("plan: 0, or 5 when something could not be looked at", code in (0, 5))
     check.equal("plan: changes", sorted(change["step"] for change in plan.get("plan", {}).get("changes", [])),
-                ["batch", "batch-environments"])
+                ["batch", "batch-environments", "emr"])
     check.equal("plan: changed nothing", states(), before)
     code, summary, _ = run("run", name, "--trust-endpoint", "--approve", "reversible,disruptive,destructive")
     check.true("run: 0, or 5 when something could not be looked at", code in (0, 5))
-    check.equal("run: done", summary.get("changes", {}).get("done"), 2)
+    check.equal("run: done", summary.get("changes", {}).get("done"), 3)
+    check.equal("EMR", clusters(), ("TERMINATED", "WAITING"))
     check.equal("Batch", states(), ({"miners": "DISABLED", "research": "ENABLED"},) * 2)
     code, _, _ = run("rollback", summary.get("run", ""), "--trust-endpoint", "--approve", "reversible,disruptive,destructive")
     check.equal("rollback", code, 0)
+    check.equal("EMR after the rollback: what is terminated does not come back", clusters(), ("TERMINATED", "WAITING"))
     check.equal("Batch after the rollback", states(), before)
 
 

@@ -549,6 +549,46 @@ answer("batch.delete_job_queue that is enabled", lambda p: mine(p, "open").delet
 answer("batch.delete_compute_environment under its queue", lambda p: mine(p, "held").delete_compute_environment(
     computeEnvironment="held"))
 
+# EMR
+def cluster(p, name, protected=False):
+    """A cluster of one machine."""
+    return p.inside.client("emr", "eu-central-1").run_job_flow(
+        Name=name, ReleaseLabel="emr-7.3.0", ServiceRole="EMR_DefaultRole", JobFlowRole="EMR_EC2_DefaultRole", Instances={
+            "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1}],
+            "KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": protected})["JobFlowId"]
+
+
+def emr(p):
+    return p.inside.client("emr", "eu-central-1")
+
+
+answer("emr.list_clusters", lambda p: emr(p).list_clusters())
+answer("emr.list_clusters by state", lambda p: emr(p).list_clusters(ClusterStates=["TERMINATED_WITH_ERRORS"])["Clusters"])
+answer("emr.describe_cluster", lambda p: emr(p).describe_cluster(ClusterId=cluster(p, "shown")))
+answer("emr.describe_cluster that is not there", lambda p: emr(p).describe_cluster(ClusterId="j-NOBODY"))
+answer("emr.describe_cluster: is it protected", lambda p: emr(p).describe_cluster(
+    ClusterId=cluster(p, "held", True))["Cluster"]["TerminationProtected"])
+answer("emr.terminate_job_flows of a protected one", lambda p: emr(p).terminate_job_flows(JobFlowIds=[cluster(p, "kept", True)]))
+
+
+@call("emr.terminate_job_flows: the state right afterwards")
+def _(p):
+    made = cluster(p, "ended", True)
+    emr(p).set_termination_protection(JobFlowIds=[made], TerminationProtected=False)
+    emr(p).terminate_job_flows(JobFlowIds=[made])
+    return emr(p).describe_cluster(ClusterId=made)["Cluster"]["Status"]["State"]
+
+
+@call("emr.terminate_job_flows of a protected one and another: what becomes of the other")
+def _(p):
+    held, free = cluster(p, "held", True), cluster(p, "free")
+    try:
+        emr(p).terminate_job_flows(JobFlowIds=[held, free])
+    except ClientError:
+        pass
+    return emr(p).describe_cluster(ClusterId=free)["Cluster"]["Status"]["State"].startswith("TERMINAT")
+
+
 # The others
 answer("account.list_regions", lambda p: p.inside.client("account").list_regions())
 answer("cloudtrail.lookup_events", lambda p: p.inside.client("cloudtrail").lookup_events(

@@ -114,9 +114,10 @@ impl Action for DisableEnvironments {
     }
 
     fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
-        match (&prior.state, prior.min) == (&now.state, now.min) {
-            true => Verdict::Proven,
-            false => Verdict::Unproven { why: format!("it is {}", now.state) },
+        if (&prior.state, prior.min) == (&now.state, now.min) {
+            Verdict::Proven
+        } else {
+            Verdict::Unproven { why: format!("it is {}", now.state) }
         }
     }
 

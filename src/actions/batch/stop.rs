@@ -152,9 +152,10 @@ impl Action for Stop {
     }
 
     fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
-        match prior.state == now.state {
-            true => Verdict::Proven,
-            false => Verdict::Unproven { why: format!("it is {}", now.state) },
+        if prior.state == now.state {
+            Verdict::Proven
+        } else {
+            Verdict::Unproven { why: format!("it is {}", now.state) }
         }
     }
 

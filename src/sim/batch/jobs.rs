@@ -245,9 +245,10 @@ pub(super) fn submit(batch: &mut Batch, call: &Call, id: String) -> Result<Value
     }
     let queue = queue.name.clone();
     let named = name(&params.job_definition);
-    let definition = match named.contains(':') {
-        true => batch.definitions.get(named),
-        false => batch.definitions.values().filter(|known| known.name == named).max_by_key(|known| known.revision),
+    let definition = if named.contains(':') {
+        batch.definitions.get(named)
+    } else {
+        batch.definitions.values().filter(|known| known.name == named).max_by_key(|known| known.revision)
     };
     let definition = definition.ok_or_else(|| refuse(format!("JobDefinition {named} does not exist")))?;
     let job = Job {
@@ -279,8 +280,8 @@ pub(super) fn submit(batch: &mut Batch, call: &Call, id: String) -> Result<Value
 fn vcpus(container: &Value) -> f64 {
     let required = container["resourceRequirements"].as_array().into_iter().flatten();
     let required = required.filter(|requirement| requirement["type"] == "VCPU");
-    let required = required.filter_map(|requirement| requirement["value"].as_str()?.parse().ok());
-    required.last().or(container["vcpus"].as_f64()).unwrap_or(1.0)
+    let mut required = required.filter_map(|requirement| requirement["value"].as_str()?.parse().ok());
+    required.next_back().or(container["vcpus"].as_f64()).unwrap_or(1.0)
 }
 
 #[derive(Debug, Deserialize)]

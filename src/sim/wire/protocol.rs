@@ -21,12 +21,17 @@ impl Protocol {
         match service {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
-            "organizations" | "cloudtrail" | "ecs" | "glue" => Some(Self::Json),
+            "organizations" | "cloudtrail" | "ecs" | "elasticmapreduce" | "glue" | "lightsail" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
             "account" | "batch" | "lambda" => Some(Self::RestJson),
             _ => None,
         }
     }
+}
+
+/// Whether a service has an endpoint in a region. Where it has none, its name leads nowhere.
+pub fn is_offered(service: &str, region: &str) -> bool {
+    service != "lightsail" || crate::sim::lightsail::REGIONS.contains(&region)
 }
 
 /// Whether a service has one endpoint for all regions, whose events are recorded in us-east-1.
