@@ -103,6 +103,8 @@ pub fn table() -> Table {
         Box::new(ec2::cancel_spot_requests::CancelSpotRequests),
         #[cfg(feature = "ec2")]
         Box::new(ec2::disable_imds::DisableImds),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::restore_default_version::RestoreDefaultVersion),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(ec2::terminate_instances::TerminateInstances),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
@@ -149,6 +151,20 @@ pub fn table() -> Table {
         Box::new(ec2::spot_requests::SpotRequests),
         #[cfg(feature = "ec2")]
         Box::new(ec2::subnets::Subnets),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::fleets::Fleets),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::spot_fleets::SpotFleets),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::images::Images),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::launch_templates::LaunchTemplates),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::addresses::Addresses),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::capacity_reservations::CapacityReservations),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::shared_snapshots::SharedSnapshots),
         #[cfg(feature = "ec2")]
         Box::new(ec2::vpcs::Vpcs),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]

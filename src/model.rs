@@ -31,7 +31,7 @@ pub use event::{Event, EventKind, Outcome, Phase, Verdict};
 pub use id::{
     AccessKeyId, AccountId, ActionName, ChangeId, Digest, InvalidId, Region, ResourceId, RunId, SetName, StepId,
 };
-pub use plan::{Already, Finding, Plan, Severity, Skip};
+pub use plan::{Already, Finding, Listed, Plan, Severity, Skip};
 pub use resource::{Kind, Resource};
 pub use runbook::{
     Accounts, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets, Until,

@@ -1,15 +1,23 @@
 //! EC2: what its actions and sources share.
 
+pub mod addresses;
 pub mod block_public_access;
 pub mod cancel_spot_requests;
+pub mod capacity_reservations;
 pub mod cut_subnet;
 pub mod detach_profile;
 pub mod disable_imds;
+pub mod fleets;
+pub mod images;
 pub mod instances;
 pub mod isolate;
 pub mod key_pairs;
+pub mod launch_templates;
 pub mod protect;
+pub mod restore_default_version;
+pub mod shared_snapshots;
 pub mod snapshot_volumes;
+pub mod spot_fleets;
 pub mod spot_requests;
 pub mod stop_instances;
 pub mod subnets;

@@ -7,7 +7,7 @@ use super::action::{Decision, Found};
 use super::survey::Survey;
 use super::table::Table;
 use crate::model::{
-    Already, Change, ChangeId, Finding, Kind, Plan, ResourceId, Runbook, Severity, Skip, Step, Target, Tier,
+    Already, Change, ChangeId, Finding, Kind, Listed, Plan, ResourceId, Runbook, Severity, Skip, Step, Target, Tier,
 };
 
 /// Makes the plan.
@@ -19,6 +19,7 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
         inputs: inputs.clone(),
         targets: survey.lanes.clone(),
         sets: survey.sets.iter().map(|(name, members)| (name.clone(), members.len())).collect(),
+        listed: listed(runbook, survey),
         changes: Vec::new(),
         already: Vec::new(),
         skipped: Vec::new(),
@@ -49,6 +50,19 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
         bound(step, before, &mut plan);
     }
     plan
+}
+
+/// The members of the sets that are findings.
+fn listed(runbook: &Runbook, survey: &Survey) -> Vec<Listed> {
+    let findings = runbook.sets.iter().filter(|(_, set)| set.finding.is_some());
+    let members = findings.flat_map(|(name, _)| survey.sets.get(name).into_iter().flatten().map(move |m| (name, m)));
+    let listed = members.map(|(set, member)| Listed {
+        set: set.clone(),
+        target: member.target.clone(),
+        member: member.id.clone(),
+        fields: member.fields.clone(),
+    });
+    listed.collect()
 }
 
 /// What was found, resource by resource: one thing that belongs to several members is changed once, for all of them.

@@ -44,6 +44,7 @@ pub fn plan(run: &State, caller: Caller, now: Timestamp) -> Plan {
         inputs: run.plan().inputs.clone(),
         targets: run.plan().targets.clone(),
         sets: run.plan().sets.clone(),
+        listed: Vec::new(),
         changes,
         already: Vec::new(),
         skipped: Vec::new(),

@@ -283,9 +283,8 @@ impl<'a> Look<'a> {
 
     /// Looks at a lane: its sets and, if it is the account's global one, the steps that work on the account itself.
     async fn at(&self, lane: Target) {
-        let sets = self.runbook.sets.iter().filter(|(_, set)| self.is_global(set) == lane.region.is_global());
         let mut queries: IndexMap<(&str, String), Vec<&SetName>> = IndexMap::new();
-        for (name, set) in sets {
+        for (name, set) in self.sets(&lane) {
             queries.entry((set.from.as_str(), json!(set.with).to_string())).or_default().push(name);
         }
         let sets = join_all(queries.values().map(|names| self.query(&lane, names)));
@@ -483,9 +482,18 @@ impl<'a> Look<'a> {
         checks_permissions || !self.services(lane).is_empty()
     }
 
+    /// The sets that are asked for in a lane. A sweep looks for what steps work on; what is only listed is in the plan.
+    fn sets<'s>(&'s self, lane: &'s Target) -> impl Iterator<Item = (&'a SetName, &'a SetSpec)> + use<'s, 'a> {
+        let steps = &self.runbook.steps;
+        let is_used =
+            |name: &SetName| steps.iter().any(|step| step.on.as_ref() == Some(name) || step.accounts_of.contains(name));
+        let here = self.runbook.sets.iter().filter(|(_, set)| self.is_global(set) == lane.region.is_global());
+        here.filter(move |(name, _)| matches!(self.purpose, Purpose::Plan) || is_used(name))
+    }
+
     /// The services that the runbook needs of a lane.
     fn services(&self, lane: &Target) -> BTreeSet<&'a str> {
-        let sets = self.runbook.sets.values().filter(|set| self.is_global(set) == lane.region.is_global());
+        let sets = self.sets(lane).map(|(_, set)| set);
         let steps = self.runbook.steps.iter().filter(|step| step.is_on_every_account() && lane.region.is_global());
         sets.map(|set| set.from.as_str()).chain(steps.map(|step| step.uses.as_str())).map(service).collect()
     }

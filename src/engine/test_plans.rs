@@ -54,6 +54,7 @@ pub fn plan(runbook: Runbook, changes: Vec<Change>) -> Plan {
         inputs: Map::new(),
         targets: Vec::new(),
         sets: Vec::new(),
+        listed: Vec::new(),
         changes,
         already: Vec::new(),
         skipped: Vec::new(),

@@ -103,6 +103,7 @@ pub(crate) fn plan() -> Plan {
         inputs: Map::from_iter([("leaked_key".to_owned(), json!("AKIAIOSFODNN7EXAMPLE"))]),
         targets: ["global", "ap-east-1", "eu-west-1", "eu-west-3", "us-east-1"].map(target).to_vec(),
         sets: vec![(SetName::new("intruder").unwrap(), 1), (SetName::new("rogue").unwrap(), 3)],
+        listed: Vec::new(),
         changes: changes(),
         already: Vec::new(),
         skipped: vec![Skip {

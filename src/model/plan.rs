@@ -23,6 +23,9 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// How many members each set has.
     pub sets: Vec<(SetName, usize)>,
+    /// The members of the sets that are findings: nobody changes them for being here, a person looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed: Vec<Listed>,
     /// The changes, in the order of the steps, then by target and resource.
     pub changes: Vec<Change>,
     /// What is so already.
@@ -59,6 +62,19 @@ impl Plan {
         tiers.dedup();
         tiers
     }
+}
+
+/// A member of a set that is a finding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The set, whose `finding` says what to make of it.
+    pub set: SetName,
+    /// Where.
+    pub target: Target,
+    /// What.
+    pub member: ResourceId,
+    /// What is known of it.
+    pub fields: Map<String, Value>,
 }
 
 /// Something that a step would have changed and found as wished.

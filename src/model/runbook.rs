@@ -189,6 +189,10 @@ pub struct SetSpec {
     /// Which of them: a CEL predicate over the fields of the kind, and `inputs`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub predicate: Option<String>,
+    /// What a person should know of its members: the plan and the report list them under this sentence, whether or not a
+    /// step works on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
 }
 
 /// One thing to do with every member of a set.

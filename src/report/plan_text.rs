@@ -30,6 +30,7 @@ pub fn render(plan: &Plan, detail: Detail, colour: Colour) -> String {
             Detail::Changes => every_change(plan, colour),
         },
         findings(plan, colour),
+        super::findings::section(plan, if detail == Detail::Changes { usize::MAX } else { FEW_MEMBERS }, colour),
         not_seen(plan, colour),
         skips(plan, detail, colour),
         know(plan, colour),
@@ -111,6 +112,9 @@ fn changes(plan: &Plan, colour: Colour) -> String {
     }
     text + &laid_out(&rows) + &in_regions(&wide, colour)
 }
+
+/// So many members of a set that is a finding are named; `--changes` names all.
+const FEW_MEMBERS: usize = 5;
 
 /// So many regions are named behind a step; more get lines of their own, once for all steps that are alike.
 const FEW_REGIONS: usize = 4;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::record::{Fate, Record};
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, seconds, shown};
-use super::{accounts, unseen};
+use super::{accounts, findings, unseen};
 use crate::model::{
     Change, CoverageEntry, CoverageStatus, Outcome, PhaseSeconds, RunOutcome, StepId, Summary, Verdict,
 };
@@ -31,6 +31,7 @@ pub fn of_drill(record: &Record, colour: Colour) -> String {
         not_seen(record, colour),
         changes(record, colour),
         open(record, colour),
+        findings::section(&record.plan, NAMED, colour),
         figures(record),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
@@ -42,6 +43,7 @@ pub fn document(record: &Record) -> Value {
     let open: Vec<Value> = open_changes(record).map(|(change, why)| open_change(change, &why)).collect();
     document["open"] = json!(open);
     document["not_seen"] = json!(not_seen_entries(record));
+    document["found"] = findings::document(&record.plan);
     document["accounts"] = json!(accounts::counts(record));
     document["snapshots"] = json!(record.snapshots().len());
     document["sweeps"] = json!({ "made": record.sweeps, "newcomers": record.newcomers });

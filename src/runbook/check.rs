@@ -281,7 +281,7 @@ mod tests {
                 "iam.user | there is no source `iam.user` | did you mean `iam.users`?",
                 "2nd | `2nd` is not a set name (letters, digits, - and _, beginning with a letter) | -",
                 "iam.deny-all | there is no source `iam.deny-all` | `iam.deny-all` is an action: it belongs behind `uses` in a step",
-                "2nd | no step works on the set `2nd` | drop it, or name it behind `on` in a step",
+                "2nd | no step works on the set `2nd` | drop it, name it behind `on` in a step, or say under `finding` why it is to be listed",
             ],
         );
         finds(

@@ -45,7 +45,13 @@ pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             let name = operations::group_name(call)?;
             let (region, account) = (&call.region, &call.account);
             let arn = format!("arn:aws:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{name}");
-            Ok(vec![Permission::new(action, arn)])
+            let mut needed = vec![Permission::new(action, arn)];
+            if operations::names_a_template(call) {
+                // Whoever makes a group of a launch template must be allowed to launch from it.
+                let instance = format!("arn:aws:ec2:{region}:{account}:instance/*");
+                needed.push(Permission::new("ec2:RunInstances", instance).with("ec2:Region", region.as_str()));
+            }
+            Ok(needed)
         }
     }
 }

@@ -17,7 +17,9 @@ use crate::model::{AccountId, Digest, Region};
 
 pub mod attributes;
 pub mod block_public_access;
+pub mod capacity_reservations;
 mod client_tokens;
+pub mod connections;
 pub mod fleets;
 pub mod ids;
 pub mod images;
@@ -76,6 +78,8 @@ pub struct Ec2 {
     pub subnets: BTreeMap<String, vpcs::Subnet>,
     /// Elastic IP addresses.
     pub addresses: BTreeMap<String, vpcs::Address>,
+    /// Capacity reservations.
+    pub capacity_reservations: BTreeMap<String, capacity_reservations::CapacityReservation>,
     /// Images: the account's own, and Amazon's.
     pub images: BTreeMap<String, images::Image>,
     /// Key pairs.
@@ -171,6 +175,7 @@ impl Ec2 {
             self.vpcs.keys().collect(),
             self.subnets.keys().collect(),
             self.addresses.keys().collect(),
+            self.capacity_reservations.keys().collect(),
             self.images.keys().collect(),
             self.key_pairs.keys().collect(),
             self.spot_requests.keys().collect(),
@@ -192,6 +197,7 @@ impl Ec2 {
             "vpc-" => self.vpcs.get(id).map(|r| &r.tags),
             "subnet-" => self.subnets.get(id).map(|r| &r.tags),
             "eipalloc-" => self.addresses.get(id).map(|r| &r.tags),
+            "cr-" => self.capacity_reservations.get(id).map(|r| &r.tags),
             "ami-" => self.images.get(id).map(|r| &r.tags),
             "key-" => self.key_pairs.get(id).map(|r| &r.tags),
             "sir-" => self.spot_requests.get(id).map(|r| &r.tags),
@@ -216,6 +222,7 @@ impl Ec2 {
             "vpc-" => self.vpcs.get_mut(id).map(|r| &mut r.tags),
             "subnet-" => self.subnets.get_mut(id).map(|r| &mut r.tags),
             "eipalloc-" => self.addresses.get_mut(id).map(|r| &mut r.tags),
+            "cr-" => self.capacity_reservations.get_mut(id).map(|r| &mut r.tags),
             "ami-" => self.images.get_mut(id).map(|r| &mut r.tags),
             "key-" => self.key_pairs.get_mut(id).map(|r| &mut r.tags),
             "sir-" => self.spot_requests.get_mut(id).map(|r| &mut r.tags),
@@ -237,10 +244,12 @@ pub const OPERATIONS: &[&str] = &[
     "AssociateIamInstanceProfile",
     "AuthorizeSecurityGroupEgress",
     "AuthorizeSecurityGroupIngress",
+    "CancelCapacityReservation",
     "CancelSpotFleetRequests",
     "CancelSpotInstanceRequests",
     "CopyImage",
     "CopySnapshot",
+    "CreateCapacityReservation",
     "CreateFleet",
     "CreateKeyPair",
     "CreateLaunchTemplate",
@@ -266,6 +275,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeAccountAttributes",
     "DescribeAddresses",
     "DescribeAvailabilityZones",
+    "DescribeCapacityReservations",
     "DescribeFleets",
     "DescribeIamInstanceProfileAssociations",
     "DescribeImages",
@@ -354,8 +364,10 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "AssociateIamInstanceProfile" => profiles::associate(ec2, call),
         "AuthorizeSecurityGroupEgress" => security_group_rules::authorize(ec2, call, Direction::Egress),
         "AuthorizeSecurityGroupIngress" => security_group_rules::authorize(ec2, call, Direction::Ingress),
+        "CancelCapacityReservation" => capacity_reservations::cancel(ec2, call),
         "CancelSpotFleetRequests" => spot_fleets::cancel(ec2, call),
         "CancelSpotInstanceRequests" => spot::cancel(ec2, call),
+        "CreateCapacityReservation" => capacity_reservations::create(ec2, call),
         "CreateFleet" => fleets::create(ec2, call),
         "CreateKeyPair" => key_pairs::create(ec2, call),
         "CreateLaunchTemplate" => launch_templates::create(ec2, call),
@@ -381,6 +393,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeAccountAttributes" => regions::describe_account_attributes(ec2, call),
         "DescribeAddresses" => vpcs::describe_addresses(ec2, call),
         "DescribeAvailabilityZones" => regions::describe_zones(ec2, call),
+        "DescribeCapacityReservations" => capacity_reservations::describe(ec2, call),
         "DescribeFleets" => fleets::describe(ec2, call),
         "DescribeIamInstanceProfileAssociations" => profiles::describe(ec2, call),
         "DescribeImages" => images::describe(ec2, call),

@@ -10,6 +10,7 @@ mod drive;
 mod ec2;
 mod iam;
 mod lab;
+mod leftovers;
 mod network;
 mod organizations;
 mod stage;
@@ -41,6 +42,7 @@ pub fn stages() -> Vec<Stage> {
         #[cfg(feature = "lambda")]
         crate::services::lambda::STAGES,
         iam::STAGES,
+        leftovers::STAGES,
         #[cfg(feature = "lightsail")]
         crate::services::lightsail::STAGES,
         network::STAGES,

@@ -292,8 +292,8 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
             "lambda:UpdateFunctionUrlConfig",
         ],
     ),
-    // An isolation group that somebody opened.
-    ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress"]),
+    // An isolation group that somebody opened; connections that are to be cut.
+    ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupIngress"]),
     // Glue's jobs and sessions, of which the scenario has none.
     (
         "glue.stop-jobs",

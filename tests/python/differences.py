@@ -34,7 +34,9 @@ class Place:
         self.management, self.member, self.role, self.image = management, member, role, image
         self.inside = management.assume(role)
         self.machines = []
+        self.spot_machine = None
         self.ec2 = self.inside.client("ec2", "eu-central-1")
+        self.scaling = self.inside.client("autoscaling", "eu-central-1")
         self.iam = self.inside.client("iam")
         self.s3 = self.inside.client("s3", "us-east-1")
         self.organizations = management.client("organizations")
@@ -301,6 +303,169 @@ def _(p):
 
 
 answer("ec2.describe_vpc_block_public_access_options", lambda p: p.ec2.describe_vpc_block_public_access_options())
+
+
+# Launchers
+def template(p):
+    """A launch template; the same one for all calls."""
+    try:
+        p.ec2.create_launch_template(LaunchTemplateName="differences", LaunchTemplateData={
+            "ImageId": p.image, "InstanceType": "t3.micro"})
+    except ClientError as error:
+        if "AlreadyExists" not in error.response["Error"]["Code"]:
+            raise
+    return [{"LaunchTemplateSpecification": {"LaunchTemplateName": "differences", "Version": "$Default"}}]
+
+
+def fleet(p, capacity=0, **more):
+    wanted = {"TotalTargetCapacity": capacity, "DefaultTargetCapacityType": "spot"}
+    return p.ec2.create_fleet(LaunchTemplateConfigs=template(p), TargetCapacitySpecification=wanted, Type="maintain", **more)
+
+
+answer("ec2.create_fleet", lambda p: fleet(p))
+answer("ec2.describe_fleets of an unknown id", lambda p: p.ec2.describe_fleets(FleetIds=["fleet-01234567-89ab-cdef-0123-456789abcdef"]))
+answer("ec2.describe_fleets: of what type", lambda p: p.ec2.describe_fleets(FleetIds=[fleet(p)["FleetId"]])["Fleets"][0]["Type"])
+answer("ec2.modify_fleet", lambda p: p.ec2.modify_fleet(FleetId=fleet(p)["FleetId"], TargetCapacitySpecification={
+    "TotalTargetCapacity": 0}, ExcessCapacityTerminationPolicy="no-termination"))
+answer("ec2.modify_fleet in the other fleet's spelling", lambda p: p.ec2.modify_fleet(
+    FleetId=fleet(p)["FleetId"], ExcessCapacityTerminationPolicy="noTermination"))
+answer("ec2.delete_fleets: from and to", lambda p: [
+    (gone["PreviousFleetState"], gone["CurrentFleetState"]) for gone in p.ec2.delete_fleets(
+        FleetIds=[fleet(p)["FleetId"]], TerminateInstances=False)["SuccessfulFleetDeletions"]])
+answer("ec2.describe_launch_template_versions: the default ones of all templates", lambda p: [
+    version["VersionNumber"] for version in p.ec2.describe_launch_template_versions(Versions=["$Default"])[
+        "LaunchTemplateVersions"] if template(p)])
+answer("ec2.describe_capacity_reservations", lambda p: p.ec2.describe_capacity_reservations())
+
+
+def spot_fleet(p):
+    config = {"IamFleetRole": p.role, "TargetCapacity": 1, "LaunchTemplateConfigs": template(p)}
+    return p.ec2.request_spot_fleet(SpotFleetRequestConfig=config)["SpotFleetRequestId"]
+
+
+def spot_fleet_shown(p, id):
+    return p.ec2.describe_spot_fleet_requests(SpotFleetRequestIds=[id])["SpotFleetRequestConfigs"][0]
+
+
+answer("ec2.request_spot_fleet: its state, type and capacity", lambda p: [
+    (shown["SpotFleetRequestState"], shown["SpotFleetRequestConfig"]["Type"], shown["SpotFleetRequestConfig"]["TargetCapacity"])
+    for shown in [spot_fleet_shown(p, spot_fleet(p))]])
+
+
+@call("ec2.modify_spot_fleet_request to nothing: its capacity and policy")
+def _(p):
+    made = spot_fleet(p)
+    p.ec2.modify_spot_fleet_request(SpotFleetRequestId=made, TargetCapacity=0, ExcessCapacityTerminationPolicy="noTermination")
+    config = spot_fleet_shown(p, made)["SpotFleetRequestConfig"]
+    return [config["TargetCapacity"], config["ExcessCapacityTerminationPolicy"]]
+
+
+answer("ec2.cancel_spot_fleet_requests: from and to", lambda p: [
+    (gone["PreviousSpotFleetRequestState"], gone["CurrentSpotFleetRequestState"]) for gone in
+    p.ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[spot_fleet(p)], TerminateInstances=True)["SuccessfulFleetRequests"]])
+
+
+def spot(p, kind):
+    """A Spot request of this type."""
+    made = p.ec2.request_spot_instances(Type=kind, LaunchSpecification={"ImageId": p.image, "InstanceType": "t3.micro"})
+    return made["SpotInstanceRequests"][0]["SpotInstanceRequestId"]
+
+
+def spot_shown(p, id):
+    return p.ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[id])["SpotInstanceRequests"][0]
+
+
+answer("ec2.request_spot_instances: its type", lambda p: [spot_shown(p, spot(p, kind))["Type"] for kind in ("one-time", "persistent")])
+answer("ec2.cancel_spot_instance_requests", lambda p: [
+    gone["State"] for gone in p.ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[spot(p, "one-time")])[
+        "CancelledSpotInstanceRequests"]])
+answer("ec2.describe_spot_instance_requests of an unknown id", lambda p: p.ec2.describe_spot_instance_requests(
+    SpotInstanceRequestIds=["sir-01234567"]))
+
+
+def asg(p, name, desired=0):
+    template(p)
+    p.scaling.create_auto_scaling_group(
+        AutoScalingGroupName=name, MinSize=0, MaxSize=2, DesiredCapacity=desired, AvailabilityZones=["eu-central-1a"],
+        LaunchTemplate={"LaunchTemplateName": "differences", "Version": "$Default"})
+    return name
+
+
+def asg_shown(p, name):
+    return p.scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+
+
+def working(p):
+    """The members of a group that works, and a one-time Spot machine, when all of them are up."""
+    if not p.spot_machine:
+        one_time = {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "one-time"}}
+        p.spot_machine = p.launch(InstanceMarketOptions=one_time)[0]
+        asg(p, "working", 2)
+        p.working = [member["InstanceId"] for member in asg_shown(p, "working")["Instances"]]
+        while any(p.state(machine) != "running" for machine in [p.spot_machine, *p.working]):
+            time.sleep(0.5)
+    return p.working
+
+
+@call("ec2.stop_instances of a one-time Spot machine")
+def _(p):
+    working(p)
+    return p.ec2.stop_instances(InstanceIds=[p.spot_machine])
+
+
+@call("autoscaling.create_auto_scaling_group of a name that is taken")
+def _(p):
+    asg(p, "taken")
+    return asg(p, "taken")
+
+
+@call("autoscaling.suspend_processes: how many are suspended")
+def _(p):
+    p.scaling.suspend_processes(AutoScalingGroupName=asg(p, "suspended"))
+    return len(asg_shown(p, "suspended")["SuspendedProcesses"])
+
+
+@call("autoscaling.resume_processes of two: how many stay suspended")
+def _(p):
+    p.scaling.suspend_processes(AutoScalingGroupName=asg(p, "resumed"))
+    p.scaling.resume_processes(AutoScalingGroupName="resumed", ScalingProcesses=["Launch", "Terminate"])
+    return len(asg_shown(p, "resumed")["SuspendedProcesses"])
+
+
+@call("autoscaling.enter_standby with a decrement: its states and capacity, and back")
+def _(p):
+    members = working(p)
+    p.scaling.enter_standby(AutoScalingGroupName="working", InstanceIds=members, ShouldDecrementDesiredCapacity=True)
+    out = asg_shown(p, "working")
+    p.scaling.exit_standby(AutoScalingGroupName="working", InstanceIds=members)
+    back = asg_shown(p, "working")
+    return [(sorted(member["LifecycleState"] for member in shown["Instances"]), shown["DesiredCapacity"]) for shown in (out, back)]
+
+
+@call("autoscaling.detach_instances with a decrement, and back: the members")
+def _(p):
+    members = working(p)
+    p.scaling.detach_instances(AutoScalingGroupName="working", InstanceIds=members, ShouldDecrementDesiredCapacity=True)
+    out = asg_shown(p, "working")
+    p.scaling.attach_instances(AutoScalingGroupName="working", InstanceIds=members)
+    return [(len(shown["Instances"]), shown["DesiredCapacity"]) for shown in (out, asg_shown(p, "working"))]
+
+
+answer("autoscaling.suspend_processes of an unknown group", lambda p: p.scaling.suspend_processes(AutoScalingGroupName="nobody"))
+answer("autoscaling.update_auto_scaling_group beyond its largest size", lambda p: p.scaling.update_auto_scaling_group(
+    AutoScalingGroupName=asg(p, "large"), DesiredCapacity=9))
+
+
+@call("autoscaling.delete_auto_scaling_group with machines")
+def _(p):
+    working(p)
+    return p.scaling.delete_auto_scaling_group(AutoScalingGroupName="working")
+
+
+@call("autoscaling.delete_auto_scaling_group that is protected")
+def _(p):
+    p.scaling.update_auto_scaling_group(AutoScalingGroupName=asg(p, "kept"), DeletionProtection="prevent-all-deletion")
+    return p.scaling.delete_auto_scaling_group(AutoScalingGroupName="kept", ForceDelete=True)
 
 
 # IAM

@@ -93,5 +93,51 @@ with check.topic("an Auto Scaling group"):
     check.equal("nothing is launched", up("aws:autoscaling:groupName", "again"), [])
     scaling.resume_processes(AutoScalingGroupName="again")
     check.equal("until it is resumed", len(up("aws:autoscaling:groupName", "again")), 2)
+    check.refused("it rests after an activity, where that is asked for", 400, "ScalingActivityInProgress",
+                  scaling.set_desired_capacity, AutoScalingGroupName="again", DesiredCapacity=1, HonorCooldown=True)
+    scaling.update_auto_scaling_group(AutoScalingGroupName="again", DesiredCapacity=0,
+                                      DeletionProtection="prevent-all-deletion")
+    check.equal("it is protected", scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["again"])[
+        "AutoScalingGroups"][0]["DeletionProtection"], "prevent-all-deletion")
+    check.refused("so it is not deleted", 400, "ValidationError", scaling.delete_auto_scaling_group,
+                  AutoScalingGroupName="again", ForceDelete=True)
+    scaling.update_auto_scaling_group(AutoScalingGroupName="again", DeletionProtection="none")
+    check.refused("nor while its machines end", 400, "ScalingActivityInProgress", scaling.delete_auto_scaling_group,
+                  AutoScalingGroupName="again")
+    scaling.delete_auto_scaling_group(AutoScalingGroupName="again", ForceDelete=True)
+    check.equal("it is gone", scaling.describe_auto_scaling_groups()["AutoScalingGroups"], [])
+
+with check.topic("who may launch"):
+    def only(*actions):
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        role = f"arn:aws:iam::{development}:role/ir/IRResponder"
+        return responder.assume(role, Policy=json.dumps(policy))
+
+    capacity = {"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "spot"}
+    wanted = {"LaunchTemplateConfigs": template, "Type": "maintain", "TargetCapacitySpecification": capacity}
+    check.refused("a fleet launches as its caller", 403, "UnauthorizedOperation",
+                  only("ec2:CreateFleet").client("ec2", "eu-central-1").create_fleet, "ec2:RunInstances", **wanted)
+    made = only("ec2:CreateFleet", "ec2:RunInstances").client("ec2", "eu-central-1").create_fleet(**wanted)
+    ec2.delete_fleets(FleetIds=[made["FleetId"]], TerminateInstances=True)
+    check.refused("so does whoever makes a group of a template", 403, "AccessDenied",
+                  only("autoscaling:*").client("autoscaling", "eu-central-1").create_auto_scaling_group, "ec2:RunInstances",
+                  AutoScalingGroupName="other", MinSize=0, MaxSize=1, AvailabilityZones=["eu-central-1a"],
+                  LaunchTemplate={"LaunchTemplateName": "again", "Version": "$Default"})
+
+with check.topic("launch templates and capacity reservations"):
+    found = ec2.describe_launch_template_versions(Versions=["$Default"])["LaunchTemplateVersions"]
+    check.equal("the default versions of all templates", [v["LaunchTemplateName"] for v in found], ["again"])
+    check.refused("all versions need a template", 400, "MissingParameter", ec2.describe_launch_template_versions)
+    made = ec2.create_capacity_reservation(
+        InstanceType="p5.48xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone="eu-central-1b", InstanceCount=3,
+        InstanceMatchCriteria="targeted", TagSpecifications=[
+            {"ResourceType": "capacity-reservation", "Tags": [{"Key": "a", "Value": "b"}]}])["CapacityReservation"]
+    check.equal("reserved", (made["State"], made["TotalInstanceCount"], made["Tags"]),
+                ("active", 3, [{"Key": "a", "Value": "b"}]))
+    ec2.cancel_capacity_reservation(CapacityReservationId=made["CapacityReservationId"])
+    listed = ec2.describe_capacity_reservations(Filters=[{"Name": "state", "Values": ["cancelled"]}])["CapacityReservations"]
+    check.equal("cancelled", [r["CapacityReservationId"] for r in listed], [made["CapacityReservationId"]])
+    check.refused("an unknown one", 400, "InvalidCapacityReservationId.NotFound", ec2.cancel_capacity_reservation,
+                  CapacityReservationId="cr-0123456789abcdef0")
 
 check.end()

@@ -31,6 +31,7 @@ pub static KIND: KindSpec = KindSpec {
         field("instances", FieldType::TextList, "the ids of its instances: id in instances"),
         field("template", FieldType::Text, "the name of its launch template or launch configuration"),
         field("subnets", FieldType::TextList, "where it launches: subnet-…"),
+        field("deletion_protection", FieldType::Text, "none, prevent-force-deletion or prevent-all-deletion"),
         field("tags", FieldType::TextMap, "its tags"),
     ],
 };
@@ -67,6 +68,7 @@ fn member(cx: &Ctx, group: &AutoScalingGroup) -> Option<Resource> {
         "instances": group.instances().iter().filter_map(|member| member.instance_id()).collect::<Vec<_>>(),
         "template": template.or(group.launch_configuration_name()).unwrap_or_default(),
         "subnets": subnets.split(',').filter(|subnet| !subnet.is_empty()).collect::<Vec<_>>(),
+        "deletion_protection": group.deletion_protection().map_or("none", |protection| protection.as_str()),
         "tags": tags,
     });
     resource(cx, KIND.name, super::name(group), fields)

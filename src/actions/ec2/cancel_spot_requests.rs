@@ -58,7 +58,7 @@ impl Action for CancelSpotRequests {
     type Prior = Prior;
 
     const NAME: &'static str = "ec2.cancel-spot-requests";
-    const TIER: Tier = Tier::Disruptive;
+    const TIER: Tier = Tier::Destructive;
     const KINDS: &'static [&'static str] = &["ec2.spot-request", "ec2.instance"];
     const TITLE: &'static str = "Cancel Spot requests";
     const DESCRIPTION: &'static str = "Cancels the Spot requests, or those that launched the instances. The order matters: an \

@@ -1,23 +1,26 @@
 //! `ec2.isolate`
 
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{NetworkInterface, ResourceType, SecurityGroup, TagSpecification};
+use aws_sdk_ec2::types::{NetworkInterface, SecurityGroup};
 use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use tokio::time::{Duration, sleep};
 
-use super::{PAGE, filter};
+use groups::{Groups, Purpose};
+
+use super::filter;
 use crate::actions::network;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, RunId, Target, Tier, Undo, Verdict};
+use crate::model::{ActionError, Effect, Finding, Resource, Tier, Undo, Verdict};
 
-/// What the names of isolation groups begin with; the case follows.
-const GROUP: &str = "quell-isolation-";
+/// For how long an interface stays open before it is closed: until its connections are not tracked any more.
+const OPEN_FOR: Duration = Duration::from_secs(5);
 
 /// Cuts instances off the network.
 #[derive(Default)]
@@ -25,10 +28,40 @@ pub struct Isolate {
     groups: Groups,
 }
 
-/// The action has no parameters.
-#[derive(Deserialize, JsonSchema)]
+/// How to go about it.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {}
+pub struct Params {
+    /// What becomes of connections that are open.
+    #[serde(default)]
+    pub connections: Connections,
+}
+
+/// What becomes of connections that are open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connections {
+    /// Those that security groups track stay up until they idle out.
+    #[default]
+    Keep,
+    /// They are broken, at the price of a few seconds in which everybody reaches the machine.
+    Cut,
+}
+
+impl Connections {
+    fn note(self) -> &'static str {
+        match self {
+            Self::Keep => {
+                "connections that are tracked stay up until they idle out (TCP: up to 5 days) or the machine stops; \
+                 `connections: cut` and ec2.cut-subnet break them"
+            }
+            Self::Cut => {
+                "everybody reaches the machine for a few seconds before it is closed, so that its connections are not \
+                 tracked any more; those by NAT gateways and load balancers are always tracked, and stay up"
+            }
+        }
+    }
+}
 
 /// The network interfaces of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,12 +112,19 @@ impl Action for Isolate {
     const KINDS: &'static [&'static str] = &["ec2.instance"];
     const TITLE: &'static str = "Cut instances off the network";
     const DESCRIPTION: &'static str = "Puts every network interface of an instance into one isolation group per VPC that \
-        lets nothing in or out, IPv4 and IPv6. Connections that security groups track (most) stay up until they idle out: \
-        only a stop or a network ACL cuts them. DNS by the VPC's resolver and the metadata service are not filtered. \
-        Interfaces that belong to a service are left as they are.\n\n\
+        lets nothing in or out, IPv4 and IPv6. Connections that security groups track (most) stay up until they idle out, \
+        which for TCP may take 5 days. A stop breaks them, and so does `ec2.cut-subnet`. `connections: cut` does it for \
+        single machines: connections that a group allows to and from everywhere are not tracked, so each interface is put \
+        into a group that lets everything through first, and then into the isolation group. Everybody reaches the machine \
+        for those seconds, and what AWS always tracks (connections by NAT gateways, Network Load Balancers, endpoints, \
+        egress-only internet gateways, and ICMP) stays up. When the second move fails, the interface goes back to its \
+        old groups. DNS by the VPC's resolver and the metadata service are not filtered. Interfaces that belong to a \
+        service are left as they are.\n\n\
         AWS pages: *Security group connection tracking*, *Control traffic to your AWS resources using security groups*.";
-    const UNDO: &'static str = "Puts the saved groups back, and deletes the isolation group when nothing uses it.";
+    const UNDO: &'static str = "Puts the saved groups back, and deletes the groups that quell made when nothing uses them. \
+        Connections that were broken do not come back.";
     const PERMISSIONS: &'static [&'static str] = &[
+        "ec2:AuthorizeSecurityGroupIngress",
         "ec2:DescribeNetworkInterfaces",
         "ec2:DescribeSecurityGroups",
         "ec2:CreateSecurityGroup",
@@ -98,9 +138,9 @@ impl Action for Isolate {
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
-        let name = group_name(&cx.view.case);
+        let name = Purpose::Isolation.name(&cx.view.case);
         let interfaces = try_join_all(super::portions(members).map(|ids| of_instances(&client, ids)));
-        let (interfaces, groups) = super::both(interfaces, groups(&client, &name, None)).await?;
+        let (interfaces, groups) = super::both(interfaces, groups::named(&client, &name, None)).await?;
         let isolation: BTreeMap<String, Isolation> = groups.iter().filter_map(isolation).collect();
         let mut by_instance: HashMap<String, BTreeMap<String, Interface>> = HashMap::new();
         for (instance, id, interface) in interfaces.into_iter().flatten().filter_map(interface) {
@@ -117,7 +157,7 @@ impl Action for Isolate {
         Ok(found.collect())
     }
 
-    fn plan(&self, view: &View, _: &Params, found: &Found<Prior>) -> Decision {
+    fn plan(&self, view: &View, params: &Params, found: &Found<Prior>) -> Decision {
         let prior = &found.prior;
         if prior.interfaces.values().all(|interface| interface.managed) {
             return Decision::Skip("it has no network interface that could be changed".to_owned());
@@ -131,8 +171,8 @@ impl Action for Isolate {
         groups.dedup();
         let undo = Undo::by("put the saved security groups back").losing("connections that were open");
         let summary = format!("isolate {} ({} interfaces)", found.resource, open.len());
-        let proposal = Proposal::new(summary, groups.join(", "), group_name(&view.case), undo)
-            .noting("tracked connections stay up until they idle out or the machine stops");
+        let after = Purpose::Isolation.name(&view.case);
+        let proposal = Proposal::new(summary, groups.join(", "), after, undo).noting(params.connections.note());
         let managed = prior.interfaces.values().filter(|interface| interface.managed).count();
         Decision::Change(match managed {
             0 => proposal,
@@ -151,7 +191,7 @@ impl Action for Isolate {
         let client = super::client(cx);
         let interface = items.iter().find_map(|item| item.prior.open().first().map(|(id, eni)| (*id, *eni)));
         let Some((id, interface)) = interface else { return Vec::new() };
-        let create = creation(&client, &cx.view.case, &interface.vpc).dry_run(true);
+        let create = Purpose::Isolation.creation(&client, &cx.view.case, &interface.vpc).dry_run(true);
         let modify = client.modify_network_interface_attribute().network_interface_id(id);
         let modify = modify.set_groups(Some(interface.groups.clone())).dry_run(true);
         let (create, modify) = futures::join!(create.send(), modify.send());
@@ -160,19 +200,12 @@ impl Action for Isolate {
         create.into_iter().chain(modify).collect()
     }
 
-    async fn apply(&self, cx: &Ctx, _: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
+    async fn apply(&self, cx: &Ctx, params: &Params, items: &[Item<Prior>]) -> Result<Vec<Effect>, ActionError> {
         let client = super::client(cx);
         let mut effects = Vec::with_capacity(items.len());
         for item in items {
-            let moves = item.prior.open().into_iter().map(|(id, interface)| {
-                let request = client.modify_network_interface_attribute().network_interface_id(id);
-                let group = self.groups.of(&client, cx, &interface.vpc, &item.prior);
-                async {
-                    let group = group.await?;
-                    request.groups(&group).send().await?;
-                    Ok::<_, ActionError>((interface.vpc.clone(), group))
-                }
-            });
+            let open = item.prior.open();
+            let moves = open.iter().map(|(id, interface)| self.close(cx, &client, item, (id, interface), params));
             let groups: BTreeMap<String, String> = try_join_all(moves).await?.into_iter().collect();
             effects.push(json!({ "groups": groups }));
         }
@@ -201,9 +234,8 @@ impl Action for Isolate {
         let groups = isolation_groups(&client, item, effect).await?;
         let saved = item.prior.interfaces.iter().filter(|(_, interface)| !interface.managed);
         let moves = saved.map(|(id, interface)| {
-            let request = client.modify_network_interface_attribute().network_interface_id(id);
-            let request = request.set_groups(Some(interface.groups.clone()));
-            async move { super::unless_gone(request.send().await.map(drop).map_err(Into::into)) }
+            let moved = put(&client, id, interface.groups.clone());
+            async move { super::unless_gone(moved.await) }
         });
         try_join_all(moves).await?;
         for group in groups {
@@ -213,42 +245,54 @@ impl Action for Isolate {
     }
 }
 
-/// The isolation groups that this process made or found. Many machines of a VPC are isolated at the same time; the first
-/// makes the group, and the others wait for it instead of asking AWS as well.
-#[derive(Default)]
-struct Groups {
-    known: Mutex<HashMap<Place, Arc<OnceCell<String>>>>,
-}
-
-/// A VPC in a lane, for one case.
-type Place = (Target, String, RunId);
-
-impl Groups {
-    /// The id of a group in `vpc` that lets nothing through.
-    async fn of(&self, client: &Client, cx: &Ctx, vpc: &str, prior: &Prior) -> Result<String, ActionError> {
-        if let Some(isolation) = prior.isolation.get(vpc).filter(|isolation| !isolation.open) {
-            return Ok(isolation.group.clone());
+impl Isolate {
+    /// Moves an interface into the isolation group of its VPC. Returns the VPC and the group.
+    async fn close(
+        &self,
+        cx: &Ctx,
+        client: &Client,
+        item: &Item<Prior>,
+        (id, interface): (&str, &Interface),
+        params: &Params,
+    ) -> Result<(String, String), ActionError> {
+        let known = item.prior.isolation.get(&interface.vpc).filter(|isolation| !isolation.open);
+        let closed = match known {
+            Some(isolation) => isolation.group.clone(),
+            None => self.groups.of(client, cx, &interface.vpc, Purpose::Isolation).await?,
+        };
+        match params.connections {
+            Connections::Keep => put(client, id, vec![closed.clone()]).await?,
+            // An earlier attempt may have closed it: then it is not opened again.
+            Connections::Cut if is_in(client, id, &closed).await? => {}
+            Connections::Cut => {
+                let opening = self.groups.of(client, cx, &interface.vpc, Purpose::Opening).await?;
+                put(client, id, vec![opening]).await?;
+                sleep(OPEN_FOR).await;
+                if let Err(error) = put(client, id, vec![closed.clone()]).await {
+                    put(client, id, interface.groups.clone()).await?;
+                    return Err(error);
+                }
+            }
         }
-        let key = (cx.target.clone(), vpc.to_owned(), cx.view.case.clone());
-        let cell = self.known.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
-        cell.get_or_try_init(|| closed_group(client, &cx.view.case, vpc)).await.cloned()
-    }
-
-    /// Deletes a group that nothing uses any more.
-    async fn delete(&self, client: &Client, group: &str) -> Result<(), ActionError> {
-        let answer = client.delete_security_group().group_id(group).send().await.map_err(ActionError::from);
-        match answer {
-            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(()),
-            Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|_, cell| cell.get().is_none_or(|known| known != group));
-        Ok(())
+        Ok((interface.vpc.clone(), closed))
     }
 }
 
-/// The isolation groups that the run put an instance into: those it reported and, as a run that was cut off reports
+/// Gives an interface these groups in the place of all others.
+async fn put(client: &Client, id: &str, groups: Vec<String>) -> Result<(), ActionError> {
+    let request = client.modify_network_interface_attribute().network_interface_id(id);
+    request.set_groups(Some(groups)).send().await?;
+    Ok(())
+}
+
+/// Whether an interface is in this group and in no other.
+async fn is_in(client: &Client, id: &str, group: &str) -> Result<bool, ActionError> {
+    let found = network::interfaces(client, filter("network-interface-id", [id])).await?;
+    let groups = found.iter().flat_map(NetworkInterface::groups).map(|group| group.group_id());
+    Ok(groups.collect::<Vec<_>>() == [Some(group)])
+}
+
+/// The groups that the run put an instance into: those it reported and, as a run that was cut off reports
 /// nothing, those that the interfaces are in now.
 async fn isolation_groups(
     client: &Client,
@@ -259,63 +303,10 @@ async fn isolation_groups(
     let reported = reported.filter_map(|(_, group)| group.as_str()).map(str::to_owned);
     let seen = of_instances(client, vec![item.resource.to_string()]).await?;
     let seen = seen.iter().flat_map(NetworkInterface::groups);
-    let seen = seen.filter(|group| group.group_name().is_some_and(|name| name.starts_with(GROUP)));
+    let seen = seen.filter(|group| group.group_name().is_some_and(groups::is_ours));
     let seen = seen.filter_map(|group| group.group_id()).map(str::to_owned);
     let before: BTreeSet<&String> = item.prior.interfaces.values().flat_map(|interface| &interface.groups).collect();
     Ok(reported.chain(seen).filter(|group| !before.contains(group)).collect())
-}
-
-fn group_name(case: &RunId) -> String {
-    format!("{GROUP}{case}")
-}
-
-type Creation = aws_sdk_ec2::operation::create_security_group::builders::CreateSecurityGroupFluentBuilder;
-
-fn creation(client: &Client, case: &RunId, vpc: &str) -> Creation {
-    let tags = BTreeMap::from([("quell:case".to_owned(), case.to_string())]);
-    let tags = TagSpecification::builder()
-        .resource_type(ResourceType::SecurityGroup)
-        .set_tags(Some(super::tag_list(&tags)))
-        .build();
-    client
-        .create_security_group()
-        .group_name(group_name(case))
-        .description("quell: lets nothing in or out")
-        .vpc_id(vpc)
-        .tag_specifications(tags)
-}
-
-/// Makes sure that the isolation group exists in a VPC and has no rule. A new group lets everything out.
-async fn closed_group(client: &Client, case: &RunId, vpc: &str) -> Result<String, ActionError> {
-    match creation(client, case, vpc).send().await.map_err(ActionError::from) {
-        Ok(_) => {}
-        Err(error) if error.is("InvalidGroup.Duplicate") => {}
-        Err(error) => return Err(error),
-    }
-    let group = groups(client, &group_name(case), Some(vpc)).await?.into_iter().next().ok_or_else(|| {
-        ActionError::new(ErrorKind::NotFound, format!("the isolation group of {vpc} is not to be seen yet: run again"))
-    })?;
-    let id = group.group_id.unwrap_or_default();
-    if let Some(rules) = group.ip_permissions_egress.filter(|rules| !rules.is_empty()) {
-        let request = client.revoke_security_group_egress().group_id(&id).set_ip_permissions(Some(rules));
-        super::unless_gone(request.send().await.map(drop).map_err(Into::into))?;
-    }
-    if let Some(rules) = group.ip_permissions.filter(|rules| !rules.is_empty()) {
-        let request = client.revoke_security_group_ingress().group_id(&id).set_ip_permissions(Some(rules));
-        super::unless_gone(request.send().await.map(drop).map_err(Into::into))?;
-    }
-    Ok(id)
-}
-
-async fn groups(client: &Client, name: &str, vpc: Option<&str>) -> Result<Vec<SecurityGroup>, ActionError> {
-    let filters = std::iter::once(filter("group-name", [name])).chain(vpc.map(|vpc| filter("vpc-id", [vpc])));
-    let request = client.describe_security_groups().set_filters(Some(filters.collect())).max_results(PAGE);
-    let mut pages = request.into_paginator().items().send();
-    let mut groups = Vec::new();
-    while let Some(group) = pages.next().await {
-        groups.push(group?);
-    }
-    Ok(groups)
 }
 
 fn isolation(group: &SecurityGroup) -> Option<(String, Isolation)> {
@@ -355,7 +346,11 @@ mod tests {
 
     fn plan(prior: Prior) -> Decision {
         let id = ResourceId::new("i-1").unwrap();
-        Isolate::default().plan(&view(), &Params {}, &Found { member: id.clone(), resource: id, prior })
+        Isolate::default().plan(
+            &view(),
+            &Params { connections: Connections::Keep },
+            &Found { member: id.clone(), resource: id, prior },
+        )
     }
 
     #[test]

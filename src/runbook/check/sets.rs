@@ -28,7 +28,9 @@ pub(super) fn read(node: &Node, scope: &mut Scope<'_>, mistakes: &mut Mistakes) 
 }
 
 fn set<'a>(node: &Node, scope: &Scope<'a>, mistakes: &mut Mistakes) -> (Option<&'a SourceSpec>, Option<SetSpec>) {
-    let Some(fields) = Fields::read(node, "a set", &["from", "with", "where"], mistakes) else { return (None, None) };
+    let Some(fields) = Fields::read(node, "a set", &["from", "with", "where", "finding"], mistakes) else {
+        return (None, None);
+    };
     let from = fields.required("from", mistakes);
     let name = from.and_then(|node| fields::text(node, "the source of a set", mistakes));
     let source = name.as_deref().and_then(|name| scope.catalog.sources.get(name));
@@ -45,9 +47,10 @@ fn set<'a>(node: &Node, scope: &Scope<'a>, mistakes: &mut Mistakes) -> (Option<&
         params::check(source.name, &source.params, with, &from.at, scope, mistakes);
     }
     let predicate = fields.get("where").and_then(|node| predicate(node, source, scope, mistakes));
+    let finding = fields.get("finding").and_then(|node| fields::text(node, "a finding", mistakes));
     let from = name.and_then(|name| ActionName::new(name).ok());
     let with = with.map(Node::json_map).unwrap_or_default();
-    (source, from.map(|from| SetSpec { from, with, predicate }))
+    (source, from.map(|from| SetSpec { from, with, predicate, finding }))
 }
 
 fn predicate(node: &Node, source: Option<&SourceSpec>, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<String> {
@@ -71,7 +74,7 @@ fn predicate(node: &Node, source: Option<&SourceSpec>, scope: &Scope<'_>, mistak
     Some(text)
 }
 
-/// Warns of sets that no step works on.
+/// Warns of sets that no step works on, and that are no finding either.
 pub(super) fn used(sets: &Node, steps: &Node, mistakes: &mut Mistakes) {
     let (Data::Mapping(sets), Data::List(steps)) = (&sets.data, &steps.data) else { return };
     let named = |step: &'_ Node| -> Vec<String> {
@@ -84,9 +87,11 @@ pub(super) fn used(sets: &Node, steps: &Node, mistakes: &mut Mistakes) {
         texts.map(str::to_owned).collect()
     };
     let used: Vec<_> = steps.iter().flat_map(named).collect();
-    for (key, _) in sets {
-        if !used.contains(&key.text) {
-            let help = "drop it, or name it behind `on` in a step";
+    let is_finding =
+        |set: &Node| matches!(&set.data, Data::Mapping(fields) if fields.iter().any(|(key, _)| key.text == "finding"));
+    for (key, set) in sets {
+        if !used.contains(&key.text) && !is_finding(set) {
+            let help = "drop it, name it behind `on` in a step, or say under `finding` why it is to be listed";
             mistakes.warning(&key.at, format!("no step works on the set `{}`", key.text), "unused").help(help);
         }
     }

@@ -78,6 +78,7 @@ pub(super) fn groups(scaling: &AutoScaling, ec2: &Ec2, call: &Call) -> Reply {
             Xml::text("DesiredCapacity", g.desired),
             Xml::text("DefaultCooldown", 300),
             Xml::text("HealthCheckType", "EC2"),
+            Xml::text("DeletionProtection", &g.deletion_protection),
             Xml::text("HealthCheckGracePeriod", 0),
             Xml::text("CreatedTime", date(g.created)),
             Xml::text("VPCZoneIdentifier", g.subnets.join(",")),

@@ -46,6 +46,8 @@ pub struct Group {
     pub members: BTreeMap<String, String>,
     /// What it must not do.
     pub suspended: BTreeSet<String>,
+    /// Which deletions are refused: `none`, `prevent-force-deletion`, `prevent-all-deletion`.
+    pub deletion_protection: String,
     /// Tags: value, and whether instances get it too.
     pub tags: BTreeMap<String, (String, bool)>,
 }
@@ -70,6 +72,16 @@ pub struct Activity {
 impl Group {
     fn runs(&self, process: &str) -> bool {
         !self.suspended.contains(process)
+    }
+
+    /// Whether what it launched is still on its way up, or what it ended on its way down.
+    pub fn is_busy(&self, ec2: &Ec2, activities: &[Activity]) -> bool {
+        let under_way = |activity: &Activity| {
+            let id = activity.description.rsplit(' ').next().unwrap_or_default();
+            let state = ec2.instances.get(id).map(|instance| instance.state.name());
+            matches!(state, Some("pending" | "shutting-down"))
+        };
+        activities.iter().filter(|activity| activity.arn == self.arn).any(under_way)
     }
 
     /// How many members are in service.

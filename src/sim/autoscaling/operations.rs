@@ -43,6 +43,16 @@ pub fn group_name(call: &Call) -> Result<String, Refusal> {
     call.params.read::<Named>().map(|named| named.auto_scaling_group_name)
 }
 
+/// Whether a call names the launch template that its group is to launch from.
+pub fn names_a_template(call: &Call) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Naming {
+        launch_template: Option<TemplateReference>,
+    }
+    call.params.read::<Naming>().is_ok_and(|naming| naming.launch_template.is_some())
+}
+
 /// One operation.
 pub fn carry_out(scaling: &mut AutoScaling, ec2: &mut Ec2, call: &Call) -> Reply {
     match call.operation.as_str() {
@@ -109,6 +119,7 @@ struct Create {
     _health_check_type: Option<String>,
     _health_check_grace_period: Option<u32>,
     _default_cooldown: Option<u32>,
+    deletion_protection: Option<String>,
 }
 
 fn subnets_of(ec2: &Ec2, subnets: Option<&str>, zones: &[String]) -> Result<Vec<String>, Refusal> {
@@ -155,6 +166,7 @@ fn create(scaling: &mut AutoScaling, ec2: &mut Ec2, call: &Call) -> Reply {
         subnets,
         members: BTreeMap::new(),
         suspended: std::collections::BTreeSet::new(),
+        deletion_protection: protection(params.deletion_protection)?.unwrap_or_else(|| "none".to_owned()),
         tags: params.tags.into_iter().map(|tag| (tag.key, (tag.value, tag.propagate_at_launch))).collect(),
     };
     scaling.groups.insert(name, group);
@@ -171,6 +183,17 @@ struct Update {
     launch_template: Option<TemplateReference>,
     #[serde(rename = "VPCZoneIdentifier")]
     subnets: Option<String>,
+    deletion_protection: Option<String>,
+}
+
+/// A kind of deletion protection that there is.
+fn protection(named: Option<String>) -> Result<Option<String>, Refusal> {
+    match named {
+        Some(other) if !["none", "prevent-force-deletion", "prevent-all-deletion"].contains(&other.as_str()) => {
+            Err(invalid(format!("{other} is not a valid deletion protection")))
+        }
+        named => Ok(named),
+    }
 }
 
 fn update(scaling: &mut AutoScaling, ec2: &Ec2, call: &Call) -> Reply {
@@ -189,6 +212,9 @@ fn update(scaling: &mut AutoScaling, ec2: &Ec2, call: &Call) -> Reply {
     if let Some(subnets) = &params.subnets {
         group.subnets = subnets_of(ec2, Some(subnets), &[])?;
     }
+    if let Some(protection) = protection(params.deletion_protection)? {
+        group.deletion_protection = protection;
+    }
     (group.min, group.max, group.desired) = (min, max, desired);
     Ok(Body::empty())
 }
@@ -198,12 +224,23 @@ fn update(scaling: &mut AutoScaling, ec2: &Ec2, call: &Call) -> Reply {
 struct SetDesiredCapacity {
     auto_scaling_group_name: String,
     desired_capacity: u32,
-    _honor_cooldown: Option<bool>,
+    #[serde(default)]
+    honor_cooldown: bool,
 }
+
+/// How long a group rests after an activity, where that is asked for.
+const COOLDOWN: i64 = 300;
 
 fn set_desired(scaling: &mut AutoScaling, call: &Call) -> Reply {
     let params: SetDesiredCapacity = call.params.read()?;
-    let group = group(scaling, &params.auto_scaling_group_name)?;
+    let name = &params.auto_scaling_group_name;
+    let last = scaling.activities.iter().rev().find(|activity| activity.group == *name).map(|activity| activity.at);
+    let resting = last.is_some_and(|at| call.now.duration_since(at).as_secs() < COOLDOWN);
+    if params.honor_cooldown && resting {
+        let message = format!("Scaling activity is in progress and blocks this action: {name} is in its cooldown");
+        return Err(Refusal::new(400, "ScalingActivityInProgress", message));
+    }
+    let group = group(scaling, name)?;
     check_sizes(group.min, group.max, params.desired_capacity)?;
     group.desired = params.desired_capacity;
     Ok(Body::empty())
@@ -342,10 +379,25 @@ struct Delete {
 
 fn delete(scaling: &mut AutoScaling, ec2: &mut Ec2, call: &Call) -> Reply {
     let params: Delete = call.params.read()?;
-    let group = group(scaling, &params.auto_scaling_group_name)?;
+    group(scaling, &params.auto_scaling_group_name)?;
+    let group = &scaling.groups[&params.auto_scaling_group_name];
+    let protected = match group.deletion_protection.as_str() {
+        "prevent-all-deletion" => true,
+        "prevent-force-deletion" => params.force_delete,
+        _ => false,
+    };
+    if protected {
+        let message = format!("The deletion protection of {} is {}.", group.name, group.deletion_protection);
+        return Err(invalid(message));
+    }
     if !group.members.is_empty() && !params.force_delete {
         let message = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.";
         return Err(Refusal::new(400, "ResourceInUse", message));
+    }
+    if !params.force_delete && group.is_busy(ec2, &scaling.activities) {
+        let message =
+            "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.";
+        return Err(Refusal::new(400, "ScalingActivityInProgress", message));
     }
     for id in group.members.keys() {
         ec2.terminate_instance(id, call.now, "Client.UserInitiatedShutdown", "User initiated shutdown");

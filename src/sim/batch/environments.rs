@@ -251,6 +251,7 @@ fn resources(
         subnets: resources.subnets.clone(),
         members: BTreeMap::new(),
         suspended: BTreeSet::new(),
+        deletion_protection: "none".to_owned(),
         tags,
     };
     scaling.groups.insert(group.clone(), made);

@@ -228,9 +228,7 @@ fn set_groups(ec2: &mut Ec2, id: &str, groups: Vec<String>) -> Reply {
         );
         return Err(Refusal::new(400, "InvalidInstanceID", message));
     };
-    if let Some(eni) = ec2.network_interfaces.get_mut(eni) {
-        eni.groups = groups;
-    }
+    ec2.regroup(eni, groups);
     Ok(Body::ec2_true())
 }
 

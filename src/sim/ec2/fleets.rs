@@ -273,6 +273,18 @@ struct CreateFleet {
     _dry_run: Option<bool>,
 }
 
+/// The image that the fleet of a call would launch, as far as that can be told before the call is allowed.
+pub(super) fn image_of(ec2: &Ec2, call: &Call) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Launching {
+        launch_template_configs: Vec<TemplateConfig>,
+    }
+    let launching: Launching = call.params.read().ok()?;
+    let template = only_template(ec2, launching.launch_template_configs).ok()?;
+    ec2.template_data(&template).ok()?.image_id
+}
+
 /// CreateFleet. An instant fleet answers with what it launched.
 pub fn create(ec2: &mut Ec2, call: &Call) -> Reply {
     let params: CreateFleet = call.params.read()?;

@@ -59,6 +59,7 @@ macro_rules! kinds {
 kinds! {
     ACL "acl-" "network-acl" "networkAcl ID" "InvalidNetworkAclId.Malformed" "InvalidNetworkAclID.NotFound";
     ADDRESS "eipalloc-" "elastic-ip" "allocation ID" "InvalidAllocationID.Malformed" "InvalidAllocationID.NotFound";
+    CAPACITY_RESERVATION "cr-" "capacity-reservation" "capacity reservation ID" "InvalidCapacityReservationId.Malformed" "InvalidCapacityReservationId.NotFound";
     ENI "eni-" "network-interface" "networkInterface ID" "InvalidNetworkInterfaceId.Malformed" "InvalidNetworkInterfaceID.NotFound";
     GROUP "sg-" "security-group" "security group" "InvalidGroupId.Malformed" "InvalidGroup.NotFound";
     IMAGE "ami-" "image" "image id" "InvalidAMIID.Malformed" "InvalidAMIID.NotFound";

@@ -1,6 +1,6 @@
 //! Launch templates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
@@ -247,9 +247,21 @@ describe!(DescribeLaunchTemplateVersions {
     _include_managed_resources: Option<bool> = "IncludeManagedResources",
 });
 
-/// DescribeLaunchTemplateVersions: those that are named, or all, the newest first. One page.
+/// DescribeLaunchTemplateVersions: those that are named, or all, the newest first; one page. Without a template, the default
+/// or newest versions of all templates.
 pub fn describe_versions(ec2: &Ec2, call: &Call) -> Reply {
     let params: DescribeLaunchTemplateVersions = call.params.read()?;
+    let everywhere = params.id.is_none() && params.name.is_none();
+    let aliases = !params.versions.is_empty() && params.versions.iter().all(|v| v == "$Default" || v == "$Latest");
+    if everywhere && aliases {
+        let (page, next) = params.listing().of(ec2, ec2.launch_templates.values())?;
+        let items = page.into_iter().flat_map(|template| {
+            let numbers = params.versions.iter().filter_map(|version| template.number(Some(version)).ok());
+            let numbers: BTreeSet<u64> = numbers.collect();
+            numbers.into_iter().rev().map(|number| shown_version(template, number)).collect::<Vec<_>>()
+        });
+        return Ok(Body::Xml(paged(vec![Xml::list("launchTemplateVersionSet", "item", items)], next)));
+    }
     let template = ec2.template(&TemplateReference::to(params.id.clone(), params.name.clone()))?;
     params.listing().of(ec2, [template])?;
     let numbers = if params.versions.is_empty() {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Ec2;
+use super::connections::Connections;
 use super::ids::{ENI, GROUP};
 use super::instances::{Instance, public_dns};
 use super::listing::{Listed, Look, describe, many, one, some};
@@ -31,6 +32,8 @@ pub struct NetworkInterface {
     pub mac: String,
     /// Its security groups.
     pub groups: Vec<String>,
+    /// What its connections are like.
+    pub connections: Connections,
     /// What it is attached to.
     pub attachment: Option<Attachment>,
     /// The service that made it; the owner cannot change it then.
@@ -274,10 +277,10 @@ pub fn modify_attribute(ec2: &mut Ec2, call: &Call) -> Reply {
             format!("You have specified two resources that belong to different networks: {foreign} and {}.", eni.id);
         return Err(Refusal::new(400, "InvalidGroup.NotFound", message));
     }
-    let eni = ENI.get_mut(&mut ec2.network_interfaces, &params.network_interface_id)?;
     if !params.groups.is_empty() {
-        eni.groups = params.groups;
+        ec2.regroup(&params.network_interface_id, params.groups);
     }
+    let eni = ENI.get_mut(&mut ec2.network_interfaces, &params.network_interface_id)?;
     if let Some(description) = params.description {
         eni.description = description.value;
     }

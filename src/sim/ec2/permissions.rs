@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
 use super::tags::{self, TagSpecification};
-use super::{Ec2, ids, snapshots};
+use super::{Ec2, fleets, ids, snapshots};
 use crate::sim::call::{Call, Permission, Refusal};
 use crate::sim::log::is_read_only;
 use crate::sim::world::World;
@@ -59,6 +59,7 @@ struct Resources {
     spot_instance_request_id: Named,
     spot_fleet_request_id: Named,
     fleet_id: Named,
+    capacity_reservation_id: Named,
     exclusion_id: Named,
     spot_fleet_request_config: Option<FleetConfig>,
     group_name: Named,
@@ -66,7 +67,7 @@ struct Resources {
     instance_specification: Option<Inner>,
     launch_specification: Option<Inner>,
     iam_instance_profile: Option<super::profiles::ProfileReference>,
-    #[serde(rename = "TagSpecification")]
+    #[serde(rename = "TagSpecification", alias = "TagSpecifications")]
     tag_specifications: Vec<TagSpecification>,
     dry_run: Option<bool>,
 }
@@ -100,6 +101,7 @@ impl Resources {
             (&ids::SUBNET, &self.subnet_id),
             (&ids::SPOT, &self.spot_instance_request_id),
             (&ids::LAUNCH_TEMPLATE, &self.launch_template_id),
+            (&ids::CAPACITY_RESERVATION, &self.capacity_reservation_id),
         ];
         let listed = lists.into_iter().flat_map(|(kind, ids)| ids.0.iter().map(move |id| (kind, id.as_str())));
         let instance = self.instance_specification.iter().filter_map(|inner| inner.instance_id.as_deref());
@@ -197,6 +199,8 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             scope.named(&action, "vpc-block-public-access-exclusion", &named.exclusion_id.0)
         }
         "CopyImage" => scope.made(&action, "image"),
+        "CreateCapacityReservation" => scope.made(&action, "capacity-reservation"),
+        "CancelCapacityReservation" => scope.existing(&action, &named.capacity_reservation_id.0),
         "DeregisterImage" => scope.existing(&action, &named.image_id.0),
         "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),
         "DeleteKeyPair" => scope.made(&action, "key-pair"),
@@ -206,7 +210,13 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
             let images: Vec<String> = named.launch_specification.and_then(|inner| inner.image_id).into_iter().collect();
             [scope.made(&action, "spot-instances-request"), scope.existing(&action, &images)].concat()
         }
-        "CreateFleet" => scope.made(&action, "fleet"),
+        "CreateFleet" => {
+            // The fleet launches as the caller.
+            let launch = "ec2:RunInstances";
+            let images: Vec<String> = fleets::image_of(ec2, call).into_iter().collect();
+            let made = ["instance", "volume", "network-interface"].map(|made| scope.made(launch, made)).concat();
+            [scope.made(&action, "fleet"), made, scope.existing(launch, &images)].concat()
+        }
         "ModifyFleet" | "DeleteFleets" => scope.named(&action, "fleet", &named.fleet_id.0),
         "RequestSpotFleet" => scope.made(&action, "spot-fleet-request"),
         "ModifySpotFleetRequest" | "CancelSpotFleetRequests" => {

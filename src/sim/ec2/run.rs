@@ -21,7 +21,7 @@ use crate::sim::wire::xml::Xml;
 pub struct RunInstances {
     min_count: Option<u32>,
     max_count: Option<u32>,
-    image_id: Option<String>,
+    pub(super) image_id: Option<String>,
     instance_type: Option<String>,
     key_name: Option<String>,
     #[serde(rename = "SecurityGroupId")]

@@ -22,6 +22,11 @@ pub const STAGES: &[Stage] = &[
     Stage { action: "ec2.suspend-launchers", on: "the machines of a group", set_up: |lab| Box::pin(of_group(lab)) },
     Stage { action: "ec2.snapshot-volumes", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage { action: "ec2.isolate", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage {
+        action: "ec2.isolate",
+        on: "machines and their connections",
+        set_up: |lab| Box::pin(machines(lab, json!({ "connections": "cut" }))),
+    },
     Stage { action: "ec2.detach-profile", on: "a machine", set_up: |lab| Box::pin(with_profile(lab)) },
     Stage { action: "ec2.stop-instances", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage { action: "ec2.stop-instances", on: "a Spot machine", set_up: |lab| Box::pin(spot_machine(lab)) },

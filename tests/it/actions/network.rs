@@ -140,6 +140,63 @@ async fn what_an_intruder_opens_is_not_proven_and_closed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_open_connection_survives_an_isolation_unless_it_is_cut() {
+    for (action, with, survives) in [
+        ("ec2.isolate", json!({}), true),
+        ("ec2.isolate", json!({ "connections": "cut" }), false),
+        ("ec2.cut-subnet", json!({}), false),
+    ] {
+        let lab = Lab::new().await;
+        let (target, rogue) = lab.rogue().await;
+        let connected =
+            || lab.sim.world().region(&target.account, &target.region).ec2.is_connected(rogue[0].id.as_str());
+        assert!(connected());
+        let drive = Drive::new(&lab, action, with.clone(), &target, &rogue[..1]);
+        let items = drive.items().await;
+        let effects = drive.apply(&items).await;
+        drive.assert_proven(&items).await;
+        assert_eq!(connected(), survives, "{action} {with}");
+        drive.undo(&items, &effects).await;
+        assert!(connected());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_cannot_be_closed_is_not_left_open() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.isolate", json!({ "connections": "cut" }), &target, &rogue[..1]);
+    let items = drive.items().await;
+    let before = drive.look().await[0].prior["interfaces"].clone();
+
+    // The isolation group goes while the machine is open.
+    let vanishes = async {
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        lab.sim.change(|world| {
+            let ec2 = &mut world.region_mut(&target.account, &target.region).ec2;
+            ec2.security_groups.retain(|_, group| !group.name.starts_with("quell-isolation-"));
+        });
+    };
+    let cx = lab.enter(&target, Access::Write).await;
+    let (applied, ()) = futures::join!(drive.action.apply(&cx, &drive.with, &items), vanishes);
+    assert!(applied.is_err());
+    assert_eq!(drive.look().await[0].prior["interfaces"], before, "it is in its own groups again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_closed_already_is_not_opened_again() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.isolate", json!({ "connections": "cut" }), &target, &rogue[..1]);
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    let moves = || lab.sim.log().iter().filter(|entry| entry.operation == "ModifyNetworkInterfaceAttribute").count();
+    let count = moves();
+    drive.apply(&items).await;
+    assert_eq!(moves(), count);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_region_is_blocked_off_from_the_internet_once_for_all_its_machines_and_opened_again() {
     let lab = Lab::new().await;
     let (target, rogue) = lab.rogue().await;
