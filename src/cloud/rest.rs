@@ -1,12 +1,13 @@
 //! The operations behind the methods and paths of Lambda, as far as quell uses them.
 
 /// Method, path and operation; `*` stands for one part of the path.
-const LAMBDA: [(&str, &str, &str); 19] = [
+const LAMBDA: [(&str, &str, &str); 20] = [
     ("GET", "2015-03-31/functions", "ListFunctions"),
     ("GET", "2015-03-31/functions/*", "GetFunction"),
     ("GET", "2015-03-31/functions/*/policy", "GetPolicy"),
     ("GET", "2015-03-31/functions/*/versions", "ListVersionsByFunction"),
     ("GET", "2015-03-31/functions/*/aliases", "ListAliases"),
+    ("GET", "2019-09-30/functions/*/concurrency", "GetFunctionConcurrency"),
     ("GET", "2019-09-30/functions/*/provisioned-concurrency", "ListProvisionedConcurrencyConfigs"),
     ("GET", "2021-10-31/functions/*/url", "GetFunctionUrlConfig"),
     ("GET", "2021-10-31/functions/*/urls", "ListFunctionUrlConfigs"),

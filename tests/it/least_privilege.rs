@@ -277,6 +277,7 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
             "lambda:DeleteProvisionedConcurrencyConfig",
             "lambda:GetEventSourceMapping",
             "lambda:GetFunction",
+            "lambda:GetFunctionConcurrency",
             "lambda:GetFunctionUrlConfig",
             "lambda:GetPolicy",
             "lambda:ListAliases",

@@ -86,7 +86,7 @@ impl Action for Stop {
     const PERMISSIONS: &'static [&'static str] = &[
         "lambda:DeleteProvisionedConcurrencyConfig",
         "lambda:GetEventSourceMapping",
-        "lambda:GetFunction",
+        "lambda:GetFunctionConcurrency",
         "lambda:ListEventSourceMappings",
         "lambda:ListProvisionedConcurrencyConfigs",
         "lambda:ListVersionsByFunction",
@@ -200,15 +200,15 @@ async fn found(
     name: &ResourceId,
     mappings: &[EventSourceMappingConfiguration],
 ) -> Result<Option<Found<Prior>>, ActionError> {
-    let answer = client.get_function().function_name(name.as_str()).send().await;
-    let Some(function) = if_any(answer.map_err(ActionError::from))? else { return Ok(None) };
+    let answer = client.get_function_concurrency().function_name(name.as_str()).send().await;
+    let Some(concurrency) = if_any(answer.map_err(ActionError::from))? else { return Ok(None) };
     let provisioned = provisioned(client, name).await?;
     let mine = mappings.iter().filter(|mapping| mapping.function_arn().map(name_in) == Some(name.as_str()));
     let state = |mapping: &EventSourceMappingConfiguration| {
         Some((mapping.uuid()?.to_owned(), mapping.state().unwrap_or_default().to_owned()))
     };
     let prior = Prior {
-        reserved: function.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions()),
+        reserved: concurrency.reserved_concurrent_executions(),
         provisioned,
         mappings: mine.filter_map(state).collect(),
     };
