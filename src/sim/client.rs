@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Sim;
 use super::authenticate::sign::{AccessKey, sign};
 use super::wire::protocol::Protocol;
+use super::wire::rest;
 
 /// A call to be made.
 #[derive(Debug, Clone, Copy)]
@@ -79,11 +80,23 @@ fn request(ask: Ask<'_>) -> Request<Bytes> {
             let request = request.header(CONTENT_TYPE, "application/x-amz-json-1.1").header("x-amz-target", target);
             request.body(Bytes::from(ask.with.to_string()))
         }
+        Some(Protocol::RestJson) => return rest_request(ask, &host),
         _ => request
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8")
             .body(Bytes::from(form(ask.operation, ask.with))),
     };
     request.expect("hosts and operations make a request")
+}
+
+/// What the path does not hold goes into the body. An operation without a route of its own is a path like `/listRegions`.
+fn rest_request(ask: Ask<'_>, host: &str) -> Request<Bytes> {
+    let (method, path, body) = rest::route(ask.operation, ask.with).unwrap_or_else(|| {
+        let (first, rest) = ask.operation.split_at(1);
+        (Method::POST, format!("/{}{rest}", first.to_ascii_lowercase()), ask.with.clone())
+    });
+    let request = Request::builder().method(method).uri(format!("https://{host}{path}")).header(HOST, host);
+    let request = request.header(CONTENT_TYPE, "application/json").body(Bytes::from(body.to_string()));
+    request.expect("hosts and paths make a request")
 }
 
 /// The parameters as a form: what is nested has its path joined by dots, the items of lists are numbered from 1.

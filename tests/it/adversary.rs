@@ -39,6 +39,8 @@ fn assert_locked_out(drill: &Value) {
         "ec2:RequestSpotInstances",
         "ec2:DescribeSnapshots",
         "iam:UpdateAccessKey",
+        "ecs:RunTask",
+        "lambda:Invoke",
         "iam:CreateAccessKey",
         "iam:UpdateAssumeRolePolicy",
     ] {

@@ -80,6 +80,9 @@ fn deed(site: &Site<'_>, story: &DeedStory) -> Result<Deed, String> {
             with = with.replace(&format!("${{image.{name}}}"), &image.id);
         }
     }
+    if let Some(subnet) = site.world.region(account, &story.region).ec2.subnets.values().find(|s| s.default_for_az) {
+        with = with.replace("${subnet}", &subnet.id);
+    }
     if with.contains("${") {
         return Err(format!("something in {with} is not in {}", story.region));
     }

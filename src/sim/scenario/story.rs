@@ -291,7 +291,8 @@ pub struct DeedStory {
     pub region: Region,
     /// `ec2:RunInstances`.
     pub call: String,
-    /// Its parameters, by the names of the wire. `${image.NAME}` stands for the id that the image has in the region.
+    /// Its parameters, by the names of the wire. `${image.NAME}` stands for the id that the image has in the region,
+    /// `${subnet}` for a default subnet.
     #[serde(default)]
     pub with: Value,
 }

@@ -1,7 +1,7 @@
 //! Operations that are a method and a path with parameters in it: those of Lambda.
 
 use http::Method;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::sim::call::RawRequest;
@@ -85,6 +85,25 @@ pub fn read(http: &RawRequest) -> Option<(&'static str, Map<String, Value>)> {
     Some((operation, params))
 }
 
+/// The request of an operation: method, path, and the parameters that are left for the body. None for an operation that has
+/// no route here, or whose path lacks a parameter.
+pub fn route(operation: &str, with: &Value) -> Option<(Method, String, Value)> {
+    let (method, route, ..) = LAMBDA.iter().find(|(_, _, name, _)| *name == operation)?;
+    let mut body = with.as_object().cloned().unwrap_or_default();
+    let mut path = String::new();
+    for part in route.split('/') {
+        path.push('/');
+        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => {
+                let given = body.remove(name)?;
+                path.extend(utf8_percent_encode(given.as_str()?, NON_ALPHANUMERIC));
+            }
+            None => path.push_str(part),
+        }
+    }
+    Some((method.clone(), path, Value::Object(body)))
+}
+
 /// The status of an operation's success.
 pub fn status(service: &str, operation: &str) -> u16 {
     let route = LAMBDA.iter().find(|(_, _, name, _)| service == "lambda" && *name == operation);
@@ -116,5 +135,15 @@ mod tests {
         assert_eq!(operation(Method::PATCH, "/2015-03-31/functions", ""), None);
         assert_eq!(operation(Method::POST, "/listRegions", ""), None);
         assert_eq!(status("lambda", "AddPermission"), 201);
+    }
+
+    #[test]
+    fn an_operation_is_a_method_and_a_path() {
+        let with = serde_json::json!({ "FunctionName": "a b", "Action": "lambda:InvokeFunction" });
+        let (method, path, body) = route("AddPermission", &with).unwrap();
+        assert_eq!((method, path.as_str()), (Method::POST, "/2015-03-31/functions/a%20b/policy"));
+        assert_eq!(body, serde_json::json!({ "Action": "lambda:InvokeFunction" }));
+        assert_eq!(route("AddPermission", &serde_json::json!({})), None);
+        assert_eq!(route("RunInstances", &with), None);
     }
 }

@@ -1,6 +1,6 @@
 //! What is left to an intruder in the accounts that it broke into: what launches machines, and the machines that run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -63,10 +63,19 @@ fn launchers(state: &Value) -> impl Iterator<Item = String> {
     let requests = items(&state["ec2"]["spot_requests"]).filter(|(_, request)| {
         request["state"] == "open" || (request["state"] == "active" && request["spot_type"] == "persistent")
     });
-    let found: BTreeMap<String, ()> = groups
-        .map(|(name, _)| (format!("Auto Scaling group {name}"), ()))
-        .chain(fleets.map(|(id, fleet)| (format!("{} {id}", text(&fleet["dialect"])), ())))
-        .chain(requests.map(|(id, _)| (format!("Spot request {id}"), ())))
+    let clusters = || items(&state["ecs"]["clusters"]);
+    let services = clusters().flat_map(|(cluster, it)| items(&it["services"]).map(move |of_it| (cluster, of_it)));
+    let services = services.filter(|(_, (_, it))| it["status"] == "ACTIVE" && it["desired"].as_u64() != Some(0));
+    let tasks = clusters().flat_map(|(cluster, it)| items(&it["tasks"]).map(move |of_it| (cluster, of_it)));
+    let alone = tasks.filter(|(_, (_, it))| it["service"].is_null() && it["ending"].is_null());
+    let functions = items(&state["lambda"]["functions"]).filter(|(_, it)| it["reserved"].as_u64() != Some(0));
+    let found: BTreeSet<String> = groups
+        .map(|(name, _)| format!("Auto Scaling group {name}"))
+        .chain(fleets.map(|(id, fleet)| format!("{} {id}", text(&fleet["dialect"]))))
+        .chain(requests.map(|(id, _)| format!("Spot request {id}")))
+        .chain(services.map(|(cluster, (name, _))| format!("ECS service {cluster}/{name}")))
+        .chain(alone.map(|(cluster, _)| format!("ECS tasks of cluster {cluster}")))
+        .chain(functions.map(|(name, _)| format!("Lambda function {name}")))
         .collect();
-    found.into_keys()
+    found.into_iter()
 }
