@@ -79,6 +79,8 @@ pub fn table() -> Table {
         Box::new(iam::remove_identity_providers::RemoveIdentityProviders),
         #[cfg(feature = "iam")]
         Box::new(iam::restore_policy_version::RestorePolicyVersion),
+        #[cfg(feature = "iam")]
+        Box::new(iam::delete_root_credentials::DeleteRootCredentials),
         #[cfg(feature = "ec2")]
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
@@ -141,6 +143,8 @@ pub fn table() -> Table {
         Box::new(iam::identity_providers::IdentityProviders),
         #[cfg(feature = "iam")]
         Box::new(iam::policy_versions::PolicyVersions),
+        #[cfg(feature = "iam")]
+        Box::new(iam::root_credentials::RootCredentials),
         #[cfg(feature = "ec2")]
         Box::new(ec2::instances::Instances),
         #[cfg(feature = "ec2")]

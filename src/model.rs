@@ -31,10 +31,11 @@ pub use event::{Event, EventKind, Outcome, Phase, Verdict};
 pub use id::{
     AccessKeyId, AccountId, ActionName, ChangeId, Digest, InvalidId, Region, ResourceId, RunId, SetName, StepId,
 };
-pub use plan::{Already, Finding, Listed, Plan, Severity, Skip};
+pub use plan::{Already, Finding, LeftByHand, Listed, Plan, Severity, Skip};
 pub use resource::{Kind, Resource};
 pub use runbook::{
-    Accounts, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets, Until,
+    Accounts, ByHand, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets,
+    Until,
 };
 pub use span::Span;
 pub use summary::{ChangeCounts, PhaseSeconds, RunOutcome, Summary};

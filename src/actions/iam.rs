@@ -6,6 +6,7 @@ pub mod deactivate_mfa_devices;
 pub mod deactivate_service_credentials;
 pub mod deactivate_signing_certificates;
 pub mod deactivate_ssh_keys;
+pub mod delete_root_credentials;
 pub mod deny_all;
 pub mod identity_providers;
 pub mod owner_of_key;
@@ -15,6 +16,7 @@ pub mod remove_login_profile;
 pub mod restore_policy_version;
 pub mod revoke_sessions;
 pub mod roles;
+pub mod root_credentials;
 #[cfg(feature = "cloudtrail")]
 pub mod sessions_of_key;
 pub mod trusts;

@@ -16,8 +16,8 @@ use tokio::time::Duration;
 
 use super::ports::Clock;
 use crate::model::{
-    ActionError, AttachedPolicy, Caller, Effect, Finding, KindSpec, Resource, ResourceId, RunId, Target, Tier, Undo,
-    Verdict,
+    ActionError, AttachedPolicy, ByHand, Caller, Effect, Finding, KindSpec, Resource, ResourceId, RunId, Target, Tier,
+    Undo, Verdict,
 };
 
 /// What an action may use: a session in one account and region, and what is known of the run.
@@ -80,6 +80,8 @@ pub enum Decision {
     Already,
     /// It cannot be changed: why, and what a person can do instead.
     Skip(String),
+    /// quell cannot do it: what a person does instead, and how.
+    ByHand(ByHand),
     /// It must not be changed, and the whole plan with it: why.
     Refuse(String),
 }
@@ -99,6 +101,8 @@ pub struct Proposal {
     pub notes: Vec<String>,
     /// A policy that it attaches.
     pub attaches: Option<AttachedPolicy>,
+    /// What it leaves to a person.
+    pub by_hand: Vec<ByHand>,
 }
 
 impl Proposal {
@@ -111,6 +115,7 @@ impl Proposal {
             undo,
             notes: Vec::new(),
             attaches: None,
+            by_hand: Vec::new(),
         }
     }
 
@@ -118,6 +123,13 @@ impl Proposal {
     #[must_use]
     pub fn noting(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// Adds work that the change leaves to a person.
+    #[must_use]
+    pub fn leaving(mut self, work: ByHand) -> Self {
+        self.by_hand.push(work);
         self
     }
 
@@ -234,6 +246,7 @@ pub trait Action: Send + Sync + 'static {
             Decision::Already => Verdict::Proven,
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
+            Decision::ByHand(work) => Verdict::Unproven { why: format!("left to a person: {}", work.what) },
         }
     }
 

@@ -187,7 +187,7 @@ fn before_apply<'f>(
     let is_reached = match &decision {
         Decision::Already => true,
         Decision::Skip(_) => action.verify(&cx.view, &shard.step.with, now).map_err(failed)? == Verdict::Proven,
-        Decision::Change(_) | Decision::Refuse(_) => false,
+        Decision::Change(_) | Decision::ByHand(_) | Decision::Refuse(_) => false,
     };
     match decision {
         // Found as wished after an attempt that was cut off: that attempt's doing, and undone with it.
@@ -195,6 +195,7 @@ fn before_apply<'f>(
         _ if is_reached => Err(Outcome::Already),
         Decision::Already => Err(Outcome::Already),
         Decision::Skip(why) | Decision::Refuse(why) => Err(drifted(why)),
+        Decision::ByHand(work) => Err(drifted(format!("it is left to a person: {}", work.what))),
         // An attempt that was cut off may have been carried out by half: that is not somebody else's doing.
         Decision::Change(_) if assigned.attempted => Ok(now),
         Decision::Change(_) => match action.drift(&assigned.change.prior, &now.prior).map_err(failed)? {
@@ -307,7 +308,7 @@ async fn undo(
             (Ok(Decision::Change(_)), Ok(None)) => return Outcome::Already,
             (Ok(Decision::Change(_)), Ok(Some(why))) => return Outcome::Drifted { why },
             (Err(error), _) | (_, Err(error)) => return failed(error),
-            (Ok(Decision::Already | Decision::Skip(_) | Decision::Refuse(_)), Ok(_)) => {}
+            (Ok(Decision::Already | Decision::Skip(_) | Decision::ByHand(_) | Decision::Refuse(_)), Ok(_)) => {}
         }
     }
     let item = item(change, change.prior.clone());

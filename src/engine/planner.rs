@@ -7,7 +7,8 @@ use super::action::{Decision, Found};
 use super::survey::Survey;
 use super::table::Table;
 use crate::model::{
-    Already, Change, ChangeId, Finding, Kind, Listed, Plan, ResourceId, Runbook, Severity, Skip, Step, Target, Tier,
+    Already, ByHand, Change, ChangeId, Finding, Kind, LeftByHand, Listed, Plan, ResourceId, Runbook, Severity, Skip,
+    Step, Target, Tier,
 };
 
 /// Makes the plan.
@@ -23,6 +24,7 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
         changes: Vec::new(),
         already: Vec::new(),
         skipped: Vec::new(),
+        by_hand: runbook.by_hand.iter().map(|work| left(None, None, work.clone())).collect(),
         findings: Vec::new(),
         coverage: survey.coverage.clone(),
         undoes: None,
@@ -100,6 +102,7 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
                 notes: proposal.notes,
                 attaches: proposal.attaches,
             });
+            by_hand(plan, step, target, proposal.by_hand);
         }
         Ok(Decision::Already) => {
             plan.already.push(Already { step: step.id.clone(), target: target.clone(), member, resource });
@@ -107,8 +110,23 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
         Ok(Decision::Skip(reason)) => {
             plan.skipped.push(Skip { step: step.id.clone(), target: target.clone(), member, resource, reason });
         }
+        Ok(Decision::ByHand(work)) => by_hand(plan, step, target, vec![work]),
         Ok(Decision::Refuse(why)) => refuse(plan, Some(step), Some(target), why),
         Err(error) => refuse(plan, Some(step), Some(target), error.to_string()),
+    }
+}
+
+fn left(step: Option<&Step>, target: Option<&Target>, ByHand { what, steps }: ByHand) -> LeftByHand {
+    LeftByHand { step: step.map(|step| step.id.clone()), target: target.cloned(), what, steps }
+}
+
+/// The same work for several members is one piece of work.
+fn by_hand(plan: &mut Plan, step: &Step, target: &Target, work: Vec<ByHand>) {
+    for work in work {
+        let work = left(Some(step), Some(target), work);
+        if !plan.by_hand.contains(&work) {
+            plan.by_hand.push(work);
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub fn plan(run: &State, caller: Caller, now: Timestamp) -> Plan {
         changes,
         already: Vec::new(),
         skipped: Vec::new(),
+        by_hand: Vec::new(),
         findings,
         coverage: crate::model::Coverage::default(),
         undoes: Some(run.run().clone()),

@@ -58,6 +58,7 @@ pub fn plan(runbook: Runbook, changes: Vec<Change>) -> Plan {
         changes,
         already: Vec::new(),
         skipped: Vec::new(),
+        by_hand: Vec::new(),
         findings: Vec::new(),
         coverage: Coverage::default(),
         undoes: None,

@@ -113,6 +113,7 @@ pub(crate) fn plan() -> Plan {
             resource: ResourceId::new("i-0c").unwrap(),
             reason: "a one-time Spot instance cannot be stopped, only terminated".into(),
         }],
+        by_hand: Vec::new(),
         findings: vec![Finding {
             severity: Severity::Warning,
             step: Some(StepId::new("evidence").unwrap()),

@@ -32,6 +32,9 @@ pub struct Plan {
     pub already: Vec<Already>,
     /// What a step would work on, but cannot.
     pub skipped: Vec<Skip>,
+    /// What a person has to do, because quell cannot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<LeftByHand>,
     /// What the approver should know beyond single changes.
     pub findings: Vec<Finding>,
     /// What the survey saw, and what it could not see.
@@ -103,6 +106,21 @@ pub struct Skip {
     pub resource: ResourceId,
     /// Why not, and what a person can do instead.
     pub reason: String,
+}
+
+/// Work for a person, and what it comes of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftByHand {
+    /// The step; `None` where the runbook itself asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// What is to be done, in the imperative.
+    pub what: String,
+    /// How, in this order.
+    pub steps: Vec<String>,
 }
 
 /// How much a finding weighs.

@@ -32,9 +32,29 @@ pub struct Runbook {
     pub sets: IndexMap<SetName, SetSpec>,
     /// What to do.
     pub steps: Vec<Step>,
+    /// What a person has to do beside: shown in plan and report, never counted as done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_hand: Vec<ByHand>,
     /// When it is over.
     #[serde(default)]
     pub until: Until,
+}
+
+/// Work that quell cannot do, for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ByHand {
+    /// What is to be done, in the imperative.
+    pub what: String,
+    /// How, in this order.
+    pub steps: Vec<String>,
+}
+
+impl ByHand {
+    /// Work with its steps.
+    pub fn new(what: impl Into<String>, steps: &[&str]) -> Self {
+        Self { what: what.into(), steps: steps.iter().map(ToString::to_string).collect() }
+    }
 }
 
 /// A value that the person gives.

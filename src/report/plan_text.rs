@@ -9,7 +9,9 @@ use indexmap::IndexMap;
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, shown};
 use super::unseen;
-use crate::model::{Change, CoverageStatus, Finding, Plan, Region, Severity, Skip, StepId, Tally, Target, Tier};
+use crate::model::{
+    Change, CoverageStatus, Finding, LeftByHand, Plan, Region, Severity, Skip, StepId, Tally, Target, Tier,
+};
 
 /// How much of a plan to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,7 @@ pub fn render(plan: &Plan, detail: Detail, colour: Colour) -> String {
         super::findings::section(plan, if detail == Detail::Changes { usize::MAX } else { FEW_MEMBERS }, colour),
         not_seen(plan, colour),
         skips(plan, detail, colour),
+        by_hand(&plan.by_hand, colour),
         know(plan, colour),
         not_undoable(plan, colour),
         approvals(plan, colour),
@@ -239,6 +242,24 @@ fn skips(plan: &Plan, detail: Detail, colour: Colour) -> String {
         }
         if skips.len() > most {
             let _ = writeln!(text, "    and {} more (--changes shows them)", skips.len() - most);
+        }
+    }
+    text
+}
+
+/// What a person has to do, with the steps. The closing screen shows the same.
+pub(super) fn by_hand(work: &[LeftByHand], colour: Colour) -> String {
+    if work.is_empty() {
+        return String::new();
+    }
+    let title = format!("For a person, quell cannot: {}", counted(work.len(), "task"));
+    let mut text = format!("{}\n", colour.yellow(title));
+    for work in work {
+        let step = work.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+        let place = work.target.as_ref().map(|target| format!(" ({target})")).unwrap_or_default();
+        let _ = writeln!(text, "  {step}{}{place}", shown(&work.what));
+        for (number, step) in (1..).zip(&work.steps) {
+            let _ = writeln!(text, "    {number}. {}", shown(step));
         }
     }
     text

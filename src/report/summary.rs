@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
+use super::plan_text::by_hand;
 use super::record::{Fate, Record};
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, seconds, shown};
@@ -32,6 +33,7 @@ pub fn of_drill(record: &Record, colour: Colour) -> String {
         changes(record, colour),
         open(record, colour),
         findings::section(&record.plan, NAMED, colour),
+        by_hand(&record.plan.by_hand, colour),
         figures(record),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
@@ -42,6 +44,7 @@ pub fn document(record: &Record) -> Value {
     let mut document = json!(figures_of(record));
     let open: Vec<Value> = open_changes(record).map(|(change, why)| open_change(change, &why)).collect();
     document["open"] = json!(open);
+    document["by_hand"] = json!(record.plan.by_hand);
     document["not_seen"] = json!(not_seen_entries(record));
     document["found"] = findings::document(&record.plan);
     document["accounts"] = json!(accounts::counts(record));

@@ -1,5 +1,6 @@
 //! From the tree to the model: everything that can be found wrong without AWS, all at once.
 
+mod by_hand;
 mod fields;
 mod inputs;
 mod params;
@@ -18,7 +19,7 @@ use crate::model::{Catalog, Input, InputType, Runbook, SourceSpec};
 use crate::runbook::suggest::did_you_mean;
 
 const KEYS: &[&str] =
-    &["quell", "name", "title", "description", "inputs", "targets", "break_glass", "sets", "steps", "until"];
+    &["quell", "name", "title", "description", "inputs", "targets", "break_glass", "sets", "steps", "by_hand", "until"];
 
 /// What the parts of a runbook may refer to.
 struct Scope<'a> {
@@ -51,6 +52,7 @@ pub(super) fn runbook(root: &Node, catalog: &Catalog, mistakes: &mut Mistakes) -
     let break_glass = fields.get("break_glass").map(|node| targets::roles(node, &scope, mistakes)).unwrap_or_default();
     let sets = fields.get("sets").map(|node| sets::read(node, &mut scope, mistakes)).unwrap_or_default();
     let steps = fields.required("steps", mistakes).map(|node| steps::read(node, &scope, mistakes));
+    let by_hand = fields.get("by_hand").map(|node| by_hand::read(node, mistakes)).unwrap_or_default();
     let until = match fields.get("until") {
         Some(node) => until::read(node, mistakes),
         None => Some(crate::model::Until::default()),
@@ -69,6 +71,7 @@ pub(super) fn runbook(root: &Node, catalog: &Catalog, mistakes: &mut Mistakes) -
         break_glass,
         sets,
         steps: steps?,
+        by_hand,
         until: until?,
     })
 }
@@ -205,7 +208,7 @@ mod tests {
         assert_eq!(
             found("a: 1"),
             [
-                "a | a runbook has no `a` | there are `quell`, `name`, `title`, `description`, `inputs`, `targets`, `break_glass`, `sets`, `steps`, `until`",
+                "a | a runbook has no `a` | there are `quell`, `name`, `title`, `description`, `inputs`, `targets`, `break_glass`, `sets`, `steps`, `by_hand`, `until`",
                 "a | a runbook needs `quell` | -",
                 "a | a runbook needs `name` | -",
                 "a | a runbook needs `title` | -",
@@ -213,6 +216,22 @@ mod tests {
             ]
         );
         assert_eq!(found("[1]"), ["[1] | a runbook is a mapping of keys and values, and this is a list | -"]);
+    }
+
+    #[test]
+    fn work_for_a_person() {
+        finds("by_hand: [{ what: Call the owner, steps: [Look up the number, Call] }]", &[]);
+        finds(
+            "by_hand: [{ what: Call, stops: [] }]",
+            &[
+                "stops | work by hand has no `stops` | did you mean `steps`?",
+                "{ what: Call, stops: [] } | work by hand needs `steps` | -",
+            ],
+        );
+        finds(
+            "by_hand: [{ what: Call, steps: [] }]",
+            &["[] | work by hand without a step tells nobody how | name at least one step"],
+        );
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub fn resolve(runbook: &Runbook, inputs: &Map<String, Value>) -> Result<Runbook
     for (name, set) in &mut resolved.sets {
         set.with = fill.map(&format!("set `{name}`"), &set.with)?;
     }
+    for work in &mut resolved.by_hand {
+        work.what = fill.text("by_hand", &work.what)?;
+        work.steps = fill.texts("by_hand", &work.steps)?;
+    }
     for step in &mut resolved.steps {
         step.with = fill.map(&format!("step `{}`", step.id), &step.with)?;
     }

@@ -17,6 +17,7 @@ mod profiles;
 mod providers;
 mod report;
 mod roles;
+mod root;
 mod simulate;
 mod users;
 mod versions;
@@ -36,6 +37,7 @@ pub use managed::{ManagedPolicy, create_policy};
 pub use profiles::{InstanceProfile, create_instance_profile};
 pub use providers::{IdentityProvider, Speaks};
 pub use roles::create_role;
+pub use root::{Root, may_enter_roots};
 pub use users::create_user;
 
 use super::call::{Body, Call, Permission, Principal, Refusal, Reply};
@@ -58,6 +60,8 @@ pub struct Iam {
     pub providers: BTreeMap<String, IdentityProvider>,
     /// Instance profiles by name.
     pub instance_profiles: BTreeMap<String, InstanceProfile>,
+    /// What the root user signs in with, beside access keys.
+    pub root: Root,
     /// Long-term access keys.
     pub access_keys: BTreeMap<AccessKeyId, AccessKey>,
     /// The account's alias.
@@ -157,6 +161,9 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         | "GetAccountAuthorizationDetails"
         | "GenerateCredentialReport"
         | "GetCredentialReport"
+        | "ListOrganizationsFeatures"
+        | "EnableOrganizationsRootCredentialsManagement"
+        | "EnableOrganizationsRootSessions"
         | "ListSAMLProviders"
         | "ListOpenIDConnectProviders" => "*".to_owned(),
         "GetAccessKeyLastUsed" => {
@@ -376,6 +383,9 @@ fn dispatch(world: &mut World, call: &Call) -> Reply {
         "ListInstanceProfilesForRole" => profiles::list_for_role(world, call),
         "AddRoleToInstanceProfile" => profiles::add_role(world, call),
         "RemoveRoleFromInstanceProfile" => profiles::remove_role(world, call),
+        "ListOrganizationsFeatures" => root::features(world, call),
+        "EnableOrganizationsRootCredentialsManagement" => root::enable(world, call, root::CREDENTIALS),
+        "EnableOrganizationsRootSessions" => root::enable(world, call, root::SESSIONS),
         "CreateSAMLProvider" => providers::create_saml(world, call),
         "GetSAMLProvider" => providers::get_saml(world, call),
         "ListSAMLProviders" => providers::list_saml(world, call),

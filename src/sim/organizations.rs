@@ -49,6 +49,8 @@ pub struct Organization {
     pub attachments: BTreeMap<String, BTreeSet<String>>,
     /// Accounts to which the delegation policy gives the management of policies.
     pub delegated: BTreeSet<AccountId>,
+    /// What IAM may do centrally: `RootCredentialsManagement`, `RootSessions`.
+    pub features: BTreeSet<String>,
     #[serde(skip)]
     lag: Lag<Organization>,
 }

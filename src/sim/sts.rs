@@ -15,6 +15,11 @@ use crate::policy::{Document, Kind};
 pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
     match call.operation.as_str() {
         "GetCallerIdentity" | "GetSessionToken" | "AssumeRole" => Ok(Vec::new()),
+        "AssumeRoot" => {
+            let AssumeRoot { target_principal, task_policy_arn, .. } = call.params.read()?;
+            let root = format!("arn:{}:iam::{}:root", world.partition, account_of(&target_principal));
+            Ok(vec![Permission::new("sts:AssumeRoot", root).with("sts:TaskPolicyArn", task_policy_arn.arn)])
+        }
         "GetAccessKeyInfo" => Ok(vec![Permission::new("sts:GetAccessKeyInfo", "*")]),
         "GetFederationToken" => {
             let GetFederationToken { name, .. } = call.params.read()?;
@@ -35,6 +40,7 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
         ])),
         "GetAccessKeyInfo" => access_key_info(world, call),
         "AssumeRole" => assume_role(world, call),
+        "AssumeRoot" => assume_root(world, call),
         "GetSessionToken" => session_token(world, call),
         "GetFederationToken" => federation_token(world, call),
         _ => Err(call.unknown()),
@@ -121,6 +127,74 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
         principal,
     };
     let mut answer = vec![credentials(world, session), Xml::node("AssumedRoleUser", user)];
+    answer.extend(asked.source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
+    Ok(Body::Xml(answer))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct AssumeRoot {
+    target_principal: String,
+    task_policy_arn: TaskPolicy,
+    duration_seconds: Option<i64>,
+    source_identity: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct TaskPolicy {
+    arn: String,
+}
+
+/// What the task of deleting credentials is made of (IAM User Guide, "Perform a privileged task on a member account").
+const DELETE_ROOT_CREDENTIALS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Resource":"arn:aws:iam::*:root","Action":["iam:DeactivateMFADevice","iam:DeleteAccessKey","iam:DeleteLoginProfile","iam:DeleteSigningCertificate","iam:GetLoginProfile","iam:GetUser","iam:ListAccessKeys","iam:ListMFADevices","iam:ListSigningCertificates"]},{"Effect":"Allow","Action":["iam:GetAccessKeyLastUsed","iam:GetAccountSummary"],"Resource":"*"}]}"#;
+
+/// The account that a target names: a number, or an ARN that ends in `:root`.
+fn account_of(target: &str) -> &str {
+    if target.starts_with("arn:") { target.split(':').nth(4).unwrap_or_default() } else { target }
+}
+
+/// A session as the root user of a member, for one task and at most 15 minutes. The account's service control policies bind
+/// it as they bind every root user of a member.
+fn assume_root(world: &mut World, call: &Call) -> Reply {
+    let asked: AssumeRoot = call.params.read()?;
+    let who = &call.principal.arn;
+    let target = account_of(&asked.target_principal).to_owned();
+    let refused = || {
+        let message = format!("User: {who} is not authorized to perform: sts:AssumeRoot on account: {target}");
+        Refusal::new(403, "AccessDenied", message)
+    };
+    if who.ends_with(":root") || !super::iam::may_enter_roots(world, call) {
+        return Err(refused());
+    }
+    let account = AccountId::new(&target).map_err(|_| invalid("TargetPrincipal is not an account"))?;
+    let is_member = world.organization.as_ref().is_some_and(|of| of.members.contains_key(&account));
+    if !is_member || account == call.account {
+        return Err(refused());
+    }
+    let task = asked.task_policy_arn.arn.split_once(":iam::aws:policy/root-task/").map(|(_, task)| task);
+    if task != Some("IAMDeleteRootUserCredentials") {
+        return Err(invalid("The simulated AWS knows the task policy IAMDeleteRootUserCredentials alone"));
+    }
+    let seconds = asked.duration_seconds.unwrap_or(900);
+    if !(0..=900).contains(&seconds) {
+        return Err(invalid("DurationSeconds must be at most 900"));
+    }
+    let arn = format!("arn:{}:iam::{account}:root", world.partition);
+    let principal =
+        Principal { arn: arn.clone(), principal_arn: arn, user_id: account.to_string(), issued: Some(call.now) };
+    let session = Session {
+        secret: Secret(world.secret()),
+        token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        account,
+        role: None,
+        user: None,
+        name: "root".to_owned(),
+        policy: Some(DELETE_ROOT_CREDENTIALS.to_owned()),
+        issued: call.now,
+        expires: call.now + SignedDuration::from_secs(seconds),
+        principal,
+    };
+    let mut answer = vec![credentials(world, session)];
     answer.extend(asked.source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
     Ok(Body::Xml(answer))
 }

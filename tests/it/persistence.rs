@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use quell::engine::action::{Decision, Found, Wanted};
 use quell::engine::ports::Access;
-use quell::model::{Resource, ResourceId};
+use quell::model::{ErrorKind, Resource, ResourceId};
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
 
 use crate::actions::{Drive, Lab, allowing, metadata};
+use crate::binary::{changed, code, json as json_of, quell};
 
 impl Lab {
     async fn providers(&self) -> Vec<Resource> {
@@ -250,4 +251,95 @@ async fn the_event_history_tells_who_made_it_where_a_predicate_asks() {
     assert_eq!(asked("iam.roles", "creator", "IRResponder").await, "", "older than the history");
     let unasked = lab.list("iam.roles", json!({}), &lab.global()).await;
     assert!(unasked.iter().all(|member| member.fields["creator"] == ""), "not read where nobody asks");
+}
+
+impl Lab {
+    async fn root(&self) -> Vec<Resource> {
+        self.list("iam.root-credentials", json!({}), &self.global()).await
+    }
+
+    fn root_keys(&self) -> usize {
+        let world = self.sim.world();
+        let keys = &world.account(&self.facts.breached_account).iam.access_keys;
+        keys.values().filter(|key| key.user.is_none()).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn root_is_read_from_the_credential_report_and_its_age_is_said() {
+    let lab = Lab::new().await;
+    let made = lab.sim.now();
+    let clean = lab.root().await;
+    assert_eq!((&clean[0].fields["keys"], &clean[0].fields["keys_now"]), (&json!(0), &json!(false)));
+    sleep(Duration::from_hours(1)).await;
+    lab.add_root_key();
+    let old = lab.root().await;
+    assert_eq!(old[0].id.as_str(), lab.arn("root"));
+    assert_eq!(old[0].fields["keys_now"], true, "the summary is never old");
+    let generated: Timestamp = old[0].fields["generated"].as_str().unwrap().parse().unwrap();
+    assert!(generated.duration_since(made).as_secs() < 60, "no new report within four hours");
+    sleep(Duration::from_hours(4)).await;
+    assert_eq!(lab.root().await[0].fields["keys"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn root_keys_are_deleted_from_the_management_account_before_the_account_is_closed() {
+    let lab = Lab::new().await;
+    lab.add_root_key();
+    let members = lab.root().await;
+    let drive = Drive::new(&lab, "iam.delete-root-credentials", json!({}), &lab.global(), &members);
+    let Decision::ByHand(work) = drive.decide(&drive.look().await[0]).await else { panic!("not by hand") };
+    assert!(work.what.contains("has not enabled RootCredentialsManagement"), "{}", work.what);
+
+    lab.may_enter_roots();
+    let items = drive.items().await;
+    let deny = json!({ "exempt": ["role/ir/IRResponder"] });
+    let lock = Drive::new(&lab, "organizations.deny-all", deny, &lab.global(), &[lab.account()]);
+    let locked = lock.items().await;
+    lock.apply(&locked).await;
+    sleep(Duration::from_mins(1)).await;
+    let cx = lab.enter(&lab.global(), Access::Write).await;
+    let error = drive.action.apply(&cx, &drive.with, &items).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Denied, "the wrong order: {error}");
+    assert_eq!(lab.root_keys(), 1);
+
+    lock.undo(&locked, &[Value::Null]).await;
+    sleep(Duration::from_mins(1)).await;
+    let effects = drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+    assert_eq!(effects[0]["deleted"].as_array().unwrap().len(), 1);
+    assert_eq!(lab.root_keys(), 0);
+    drive.apply(&items).await;
+    let error = drive.action.undo(&cx, &drive.with, &items[0], &effects[0]).await.unwrap_err();
+    assert!(error.message.contains("deleted for good"), "{error}");
+}
+
+#[test]
+fn work_for_a_person_is_shown_and_never_counted_as_done() {
+    let home = tempfile::tempdir().unwrap();
+    let work = "by_hand:\n  - what: Tell the owner of ${{ inputs.leaked_key }}\n    steps: [Call them, Change the password]\nsteps:";
+    let runbook = changed(home.path(), "runbooks/leaked-key.yaml", &[("\nsteps:", &format!("\n{work}"))]);
+    let drill = |format: &str| {
+        let mut command = quell(home.path());
+        command.args([
+            "drill",
+            "cryptojack-small",
+            "--approve",
+            "reversible,disruptive",
+            "--output",
+            format,
+            "--runbook",
+        ]);
+        command.arg(&runbook).output().unwrap()
+    };
+    let output = drill("json");
+    let ended = json_of(&output);
+    assert_eq!(code(&output), 0, "{ended:#}");
+    let left = &ended["by_hand"][0];
+    assert!(left["what"].as_str().unwrap().starts_with("Tell the owner of AKIA"), "{left}");
+    assert_eq!(left["steps"], json!(["Call them", "Change the password"]));
+    assert_eq!(ended["changes"]["planned"], ended["changes"]["done"], "it is no change");
+    let said = String::from_utf8(drill("text").stdout).unwrap();
+    assert_eq!(said.matches("For a person, quell cannot: 1 task").count(), 1, "{said}");
+    assert!(said.contains("    2. Change the password"), "{said}");
 }

@@ -631,6 +631,13 @@ answer("iam.list_entities_for_policy", lambda p: p.iam.list_entities_for_policy(
 answer("iam.list_entities_for_policy of an unknown policy", lambda p: p.iam.list_entities_for_policy(
     PolicyArn=developers(p) + "-not"))
 
+# Root
+answer("iam.get_account_summary", lambda p: p.iam.get_account_summary())
+answer("iam.list_organizations_features in a member account", lambda p: p.iam.list_organizations_features())
+answer("sts.assume_root of a member", lambda p: p.management.client("sts").assume_root(
+    TargetPrincipal=p.member, DurationSeconds=900,
+    TaskPolicyArn={"arn": "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials"}))
+
 # Organizations
 def policy(p, name, content=DENY):
     """A new service control policy."""

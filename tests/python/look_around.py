@@ -434,6 +434,31 @@ with check.topic("a resource control policy, by hand"):
     organizations.delete_policy(PolicyId=rcp["Id"])
     wait_until("and then not any more", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is None)
 
+with check.topic("the root user of a member"):
+    iam, sts = responder.client("iam"), responder.client("sts")
+    task = {"arn": "arn:aws:iam::aws:policy/root-task/IAMDeleteRootUserCredentials"}
+    check.refused("before it is switched on", 403, "AccessDenied", sts.assume_root,
+                  TargetPrincipal=development, TaskPolicyArn=task)
+    check.refused("a member does not switch it on", 400, "AccountNotManagementOrDelegatedAdministratorException",
+                  ir.client("iam").enable_organizations_root_sessions)
+    iam.enable_organizations_root_credentials_management()
+    iam.enable_organizations_root_sessions()
+    check.equal("what is on", iam.list_organizations_features()["EnabledFeatures"],
+                ["RootCredentialsManagement", "RootSessions"])
+    check.refused("16 minutes are too many", 400, "ValidationError", sts.assume_root,
+                  TargetPrincipal=development, TaskPolicyArn=task, DurationSeconds=960)
+    check.refused("the management account itself", 403, "AccessDenied", sts.assume_root,
+                  TargetPrincipal=management, TaskPolicyArn=task)
+    made = sts.assume_root(TargetPrincipal=development, TaskPolicyArn=task)["Credentials"]
+    root = Caller(ready["endpoint"], made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+    check.equal("who it is", root.client("sts").get_caller_identity()["Arn"], f"arn:aws:iam::{development}:root")
+    check.equal("its keys", root.client("iam").list_access_keys()["AccessKeyMetadata"], [])
+    check.refused("no password", 404, "NoSuchEntity", root.client("iam").get_login_profile)
+    check.refused("one task alone", 403, "AccessDenied", root.client("iam").list_users)
+    check.refused("nothing of others", 403, "AccessDenied", root.client("iam").list_access_keys,
+                  UserName=facts["compromised_user"])
+    check.equal("the summary", ir.client("iam").get_account_summary()["SummaryMap"]["AccountAccessKeysPresent"], 0)
+
 with check.topic("objects"):
     s3 = ir.client("s3", "eu-central-1")
     bucket = f"evidence-{development}"

@@ -150,6 +150,7 @@ impl Action for Protect {
             Decision::Already | Decision::Skip(_) => Verdict::Proven,
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still: {}", proposal.before) },
             Decision::Refuse(why) => Verdict::Unproven { why },
+            Decision::ByHand(work) => Verdict::Unproven { why: work.what },
         }
     }
 

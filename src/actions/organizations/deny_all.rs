@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::actions::organization_policy::{Standing, Wished, accounts_below, is_unit, limits};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{
-    AccountId, ActionError, AttachedPolicy, Digest, Effect, ErrorKind, PolicyHolder, Resource, ResourceId, Tier, Undo,
-    Verdict,
+    AccountId, ActionError, AttachedPolicy, ByHand, Digest, Effect, ErrorKind, PolicyHolder, Resource, ResourceId,
+    Tier, Undo, Verdict,
 };
 use crate::policy::{deny_all_except_roles, deny_all_of_users};
 
@@ -188,6 +188,18 @@ impl Action for DenyAll {
                 "keep it for 12 hours at least, as long as a session may last; then their assignments must be gone"
             }
         };
+        if !params.users.is_empty() {
+            proposal = proposal.leaving(ByHand::new(
+                format!("end what the Identity Center users {} still hold", params.users.join(", ")),
+                &[
+                    "Remove their account assignments and group memberships (sso-admin, identitystore).",
+                    "Disable them at the identity provider, if they come from one.",
+                    "End their portal sessions: IAM Identity Center console, Users, Active sessions. No API does that.",
+                    "Disable the users last: the portal sessions of a disabled user cannot be ended.",
+                    "Take this policy back after 12 hours at the earliest.",
+                ],
+            ));
+        }
         Decision::Change(proposal.noting(note).attaching(policy))
     }
 
@@ -361,5 +373,6 @@ mod tests {
         assert_eq!(condition["ArnNotLike"]["aws:PrincipalArn"], json!(["arn:aws:iam::*:role/ir/IRResponder"]));
         let Decision::Change(proposal) = plan(&users, prior()) else { panic!("no change") };
         assert!(proposal.summary.contains("the Identity Center user 9067-1"), "{}", proposal.summary);
+        assert!(proposal.by_hand[0].steps[2].contains("portal sessions"), "{:?}", proposal.by_hand);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::KeyStatus;
 use super::paging::Paging;
+use super::root::is_meant;
 use super::users::name_or_caller;
 use super::{DONE, Iam, already_exists, date, limit_exceeded, no_such_entity, read};
 use crate::sim::call::{Body, Call, Refusal, Reply};
@@ -105,6 +106,16 @@ impl Asked {
         Ok(name)
     }
 
+    /// The credentials that the call is about, and whose they are.
+    fn held<'a>(&self, iam: &'a Iam, call: &Call) -> Result<(String, &'a Credentials), Refusal> {
+        if is_meant(call, self.user_name.as_ref()) {
+            return Ok(("root".to_owned(), &iam.root.credentials));
+        }
+        let name = self.user(iam, call)?;
+        let held = &iam.user(&name)?.credentials;
+        Ok((name, held))
+    }
+
     fn paging(&self) -> Paging {
         Paging { marker: self.marker.clone(), max_items: self.max_items }
     }
@@ -130,8 +141,11 @@ fn unknown(what: &str, id: &str) -> Refusal {
     no_such_entity(format!("The {what} with id {id} cannot be found."))
 }
 
-/// The credentials of the user that the call means, to be changed.
+/// The credentials of the user that the call means, or of root, to be changed.
 fn of_user<'a>(world: &'a mut World, call: &Call, asked: &Asked) -> Result<(String, &'a mut Credentials), Refusal> {
+    if is_meant(call, asked.user_name.as_ref()) {
+        return Ok(("root".to_owned(), &mut world.account_mut(&call.account).iam.root.credentials));
+    }
     let name = asked.user(&world.account(&call.account).iam, call)?;
     let user = world.account_mut(&call.account).iam.user_mut(&name)?;
     Ok((name, &mut user.credentials))
@@ -167,8 +181,8 @@ pub(super) fn upload_certificate(world: &mut World, call: &Call) -> Reply {
 pub(super) fn list_certificates(world: &World, call: &Call) -> Reply {
     let asked: Asked = read(call)?;
     let iam = &world.account(&call.account).iam;
-    let user = asked.user(iam, call)?;
-    let held = iam.user(&user)?.credentials.certificates.iter().map(|(id, held)| (id.clone(), (id, held)));
+    let (user, held) = asked.held(iam, call)?;
+    let held = held.certificates.iter().map(|(id, held)| (id.clone(), (id, held)));
     Ok(asked.paging().part(held)?.structures("Certificates", |(id, held)| certificate(&user, id, held)))
 }
 
@@ -329,8 +343,8 @@ pub(super) fn deactivate_mfa(world: &mut World, call: &Call) -> Reply {
 pub(super) fn list_mfa(world: &World, call: &Call) -> Reply {
     let asked: Asked = read(call)?;
     let iam = &world.account(&call.account).iam;
-    let user = asked.user(iam, call)?;
-    let held = iam.user(&user)?.credentials.mfa.iter().map(|(serial, at)| (serial.clone(), (serial, at)));
+    let (user, held) = asked.held(iam, call)?;
+    let held = held.mfa.iter().map(|(serial, at)| (serial.clone(), (serial, at)));
     let device = |(serial, at): (&String, &Timestamp)| {
         vec![Xml::text("UserName", &user), Xml::text("SerialNumber", serial), Xml::text("EnableDate", date(*at))]
     };

@@ -83,8 +83,10 @@ pub(super) fn summary(world: &World, call: &Call) -> Reply {
         ("GroupPolicySizeQuota", 5_120),
         ("PolicySizeQuota", 6_144),
         ("AccountAccessKeysPresent", usize::from(root_keys > 0)),
-        ("AccountMFAEnabled", 0),
-        ("MFADevices", 0),
+        ("AccountMFAEnabled", usize::from(!iam.root.credentials.mfa.is_empty())),
+        ("AccountPasswordPresent", usize::from(iam.root.password.is_some())),
+        ("AccountSigningCertificatesPresent", usize::from(!iam.root.credentials.certificates.is_empty())),
+        ("MFADevices", iam.users.values().map(|user| user.credentials.mfa.len()).sum()),
     ];
     let entry =
         |(key, value): (&str, usize)| Xml::node("entry", vec![Xml::text("key", key), Xml::text("value", value)]);
@@ -278,7 +280,10 @@ pub(super) fn credential_report(world: &World, call: &Call) -> Reply {
          cert_1_last_rotated,cert_2_active,cert_2_last_rotated,additional_credentials_info\n",
     );
     let root = format!("arn:{}:iam::{}:root", world.partition, call.account);
-    let head = format!("<root_account>,{root},N/A,not_supported,no_information,not_supported,not_supported,false");
+    let head = format!(
+        "<root_account>,{root},N/A,not_supported,no_information,not_supported,not_supported,{}",
+        !account.iam.root.credentials.mfa.is_empty()
+    );
     row(&mut csv, &head, &account.iam, None);
     for user in account.iam.users.values() {
         let password = match &user.login_profile {

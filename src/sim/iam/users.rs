@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::entity::{LoginProfile, User};
 use super::paging::Everything;
+use super::root::is_meant;
 use super::{DONE, Iam, already_exists, check_name, check_path, date, delete_conflict, no_such_entity, read};
 use crate::model::AccountId;
 use crate::sim::call::{Body, Call, Refusal, Reply};
@@ -243,6 +244,11 @@ fn no_login_profile(name: &str) -> Refusal {
 }
 
 pub(super) fn get_login_profile(world: &World, call: &Call) -> Reply {
+    if is_meant(call, read::<OneUser>(call)?.user_name.as_ref()) {
+        let set = world.account(&call.account).iam.root.password.ok_or_else(|| no_login_profile("root"))?;
+        let profile = vec![Xml::text("UserName", "root"), Xml::text("CreateDate", date(set))];
+        return Ok(Body::Xml(vec![Xml::node("LoginProfile", profile)]));
+    }
     let user = named_user(world, call)?;
     let profile = user.login_profile.as_ref().ok_or_else(|| no_login_profile(&user.name))?;
     Ok(Body::Xml(vec![login_profile(&user.name, profile)]))
@@ -262,6 +268,11 @@ pub(super) fn update_login_profile(world: &mut World, call: &Call) -> Reply {
 }
 
 pub(super) fn delete_login_profile(world: &mut World, call: &Call) -> Reply {
+    if is_meant(call, read::<OneUser>(call)?.user_name.as_ref()) {
+        let root = &mut world.account_mut(&call.account).iam.root;
+        root.password.take().ok_or_else(|| no_login_profile("root"))?;
+        return DONE;
+    }
     let name = named_user(world, call)?.name.clone();
     let user = world.account_mut(&call.account).iam.user_mut(&name)?;
     user.login_profile.take().ok_or_else(|| no_login_profile(&name))?;

@@ -33,6 +33,7 @@ pub const STAGES: &[Stage] = &[
         on: "OpenID Connect",
         set_up: |lab| Box::pin(provider(lab, "oidc")),
     },
+    Stage { action: "iam.delete-root-credentials", on: "a root user", set_up: |lab| Box::pin(root(lab)) },
     Stage { action: "iam.restore-policy-version", on: "a policy", set_up: |lab| Box::pin(wider(lab)) },
 ];
 
@@ -57,6 +58,13 @@ async fn second_factor(lab: &Lab) -> Scene {
 async fn provider(lab: &Lab, kind: &str) -> Scene {
     lab.add_providers().await;
     Scene::in_account(lab, format!("{{ from: iam.identity-providers, where: type == \"{kind}\" }}"))
+}
+
+/// A root user with an access key, in an organisation that may delete it.
+async fn root(lab: &Lab) -> Scene {
+    lab.add_root_key();
+    lab.may_enter_roots();
+    Scene::in_account(lab, "{ from: iam.root-credentials, where: keys_now }")
 }
 
 /// A policy whose newest version allows more than the one before.
@@ -154,6 +162,20 @@ impl Lab {
         let request = self.iam().await.create_policy_version().policy_arn(self.arn("policy/team/developers"));
         request.policy_document(allowing("*")).set_as_default(true).send().await.unwrap();
         since
+    }
+
+    /// Gives the root user of the breached account an access key.
+    pub fn add_root_key(&self) {
+        let now = self.sim.now();
+        self.sim.change(|world| iam::add_access_key(world, &self.facts.breached_account, None, now).unwrap());
+    }
+
+    /// Switches central root access on.
+    pub fn may_enter_roots(&self) {
+        self.sim.change(|world| {
+            let features = ["RootCredentialsManagement", "RootSessions"].map(str::to_owned);
+            world.organization.as_mut().unwrap().features.extend(features);
+        });
     }
 
     /// Gives the compromised user a virtual MFA device.
