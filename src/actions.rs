@@ -6,7 +6,7 @@ mod autoscaling;
 mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod batch;
-#[cfg(all(feature = "batch", feature = "cloudtrail"))]
+#[cfg(all(any(feature = "batch", feature = "iam"), feature = "cloudtrail"))]
 mod creation;
 #[cfg(feature = "iam")]
 mod creator;

@@ -260,7 +260,8 @@ impl State {
     fn carry_out(&mut self, call: &Call, fault: Option<&Fault>) -> Reply {
         let service = Service::of(call)?;
         ec2::prepare(&mut self.world, call);
-        let permissions = (service.permissions)(&self.world, call);
+        let usable = sts::check_use(&self.world, call);
+        let permissions = usable.and_then(|()| (service.permissions)(&self.world, call));
         let reply = match &permissions {
             Ok(permissions) => self.decide(&service, call, permissions, fault),
             Err(refusal) => Err(refusal.clone()),

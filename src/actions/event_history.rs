@@ -207,44 +207,6 @@ async fn ask(
     (question, begun.elapsed(), answer)
 }
 
-/// Who last made each of these calls of IAM with success, by the name of what the call was about. IAM's events stand in the
-/// history of the partition's home region.
-pub(super) async fn last_callers(cx: &Ctx, events: &[&'static str]) -> Result<BTreeMap<String, String>, ActionError> {
-    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target));
-    let client = Client::from_conf(config.build());
-    let mut last: BTreeMap<String, (Timestamp, String)> = BTreeMap::new();
-    for event in events {
-        let by = LookupAttribute::builder().attribute_key(LookupAttributeKey::EventName).attribute_value(*event);
-        let by = by.build().map_err(|error| ActionError::new(ErrorKind::Other, error.to_string()))?;
-        let mut pages = client.lookup_events().lookup_attributes(by).max_results(50).into_paginator().items().send();
-        while let Some(found) = pages.next().await {
-            let found = found?;
-            let record = found.cloud_trail_event().and_then(|text| serde_json::from_str(text).ok());
-            let Some((name, at, caller)) = record.as_ref().and_then(made) else { continue };
-            if last.get(&name).is_none_or(|(known, _)| *known <= at) {
-                last.insert(name, (at, caller));
-            }
-        }
-    }
-    Ok(last.into_iter().map(|(name, (_, caller))| (name, caller)).collect())
-}
-
-/// What a call of IAM was about, when, and who made it. The name stands without path; that of a provider is its address.
-fn made(record: &Value) -> Option<(String, Timestamp, String)> {
-    let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str);
-    if record.get("errorCode").is_some() {
-        return None;
-    }
-    let at = text("/eventTime")?.parse().ok()?;
-    let caller = text("/userIdentity/arn")?.to_owned();
-    if let Some(url) = text("/requestParameters/url") {
-        return Some((url.trim_start_matches("https://").to_owned(), at, caller));
-    }
-    let about = ["userName", "roleName", "policyName", "policyArn", "name", "sAMLProviderArn"];
-    let about = about.into_iter().find_map(|name| text(&format!("/requestParameters/{name}")))?;
-    Some((about.rsplit('/').next().unwrap_or(about).to_owned(), at, caller))
-}
-
 /// The user that signed an event.
 fn user(record: &Value) -> Option<String> {
     let signer = record.pointer("/userIdentity/arn").and_then(Value::as_str);

@@ -14,6 +14,22 @@ pub struct AwsOptions {
     /// The region of the caller's own session; the regions to contain are the runbook's business
     #[arg(long, value_name = "REGION", help_heading = "AWS")]
     pub region: Option<String>,
+    /// Assume this role first, and work as it (its ARN)
+    #[arg(long, value_name = "ARN", help_heading = "AWS")]
+    pub work_as: Option<String>,
+    /// The MFA device that this role demands (its serial number); the code is asked for, once
+    #[arg(long, value_name = "SERIAL", requires = "work_as", help_heading = "AWS")]
+    pub mfa: Option<String>,
+    /// The code of that device, where nobody can be asked
+    #[arg(
+        long,
+        value_name = "CODE",
+        requires = "mfa",
+        env = "QUELL_MFA_CODE",
+        hide_env_values = true,
+        help_heading = "AWS"
+    )]
+    pub mfa_code: Option<String>,
     /// Accept that another endpoint than AWS's is configured (AWS_ENDPOINT_URL), without being asked
     #[arg(long, help_heading = "AWS")]
     pub trust_endpoint: bool,

@@ -97,10 +97,14 @@ pub fn policy(runbook: &Runbook, catalog: &Catalog, rollback: Rollback, holder: 
     if let Some(role) = runbook.targets.role.as_ref().filter(|_| holder != Holder::Role) {
         // What a template stands for is not known here.
         let name = if role.name.contains("${{") { "*" } else { role.name.trim_start_matches('/') };
+        let enters = match role.source_identity {
+            Some(_) => json!(["sts:AssumeRole", "sts:SetSourceIdentity"]),
+            None => json!("sts:AssumeRole"),
+        };
         statements.push(json!({
             "Sid": "QuellEntersAccounts",
             "Effect": "Allow",
-            "Action": "sts:AssumeRole",
+            "Action": enters,
             "Resource": format!("arn:aws:iam::*:role/{name}"),
         }));
     }

@@ -20,7 +20,7 @@ pub async fn open(
     screen: &Screen,
 ) -> Result<(Engine, Caller), Failure> {
     let clock: SharedClock = Arc::new(WallClock);
-    let sessions = CloudSessions::new(Options {
+    let mut sessions = CloudSessions::new(Options {
         profile: options.profile.clone(),
         region: options.region.clone(),
         http: None,
@@ -34,6 +34,13 @@ pub async fn open(
     // Before anything is sent: even a signed question tells an endpoint who is asking.
     if let Some(endpoint) = sessions.endpoint() {
         trust(endpoint, options, screen).await?;
+    }
+    if let Some(role) = &options.work_as {
+        let code = match &options.mfa {
+            Some(serial) => Some(code(serial, options, screen).await?),
+            None => None,
+        };
+        sessions.work_as(role, options.mfa.as_deref().zip(code.as_deref())).await?;
     }
     let caller = match next {
         Some(targets) => sessions.caller_with_regions(targets).await,
@@ -59,6 +66,29 @@ fn of_profile(options: &AwsOptions, error: ActionError) -> Failure {
         }
         _ => error.into(),
     }
+}
+
+/// The code of an MFA device: given, or asked for.
+async fn code(serial: &str, options: &AwsOptions, screen: &Screen) -> Result<String, Failure> {
+    if let Some(code) = &options.mfa_code {
+        return Ok(code.clone());
+    }
+    if !screen.is_attended() {
+        let failure =
+            Failure::usage(format!("the MFA device {} has a code, and nobody can be asked for it", shown(serial)));
+        return Err(failure.hint("give it by --mfa-code or QUELL_MFA_CODE"));
+    }
+    let prompt = format!("Code of {}", shown(serial));
+    let read = move || {
+        let is_code = |code: &String| code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit());
+        dialoguer::Input::<String>::new()
+            .with_prompt(prompt)
+            .validate_with(|code: &String| if is_code(code) { Ok(()) } else { Err("a code has six digits") })
+            .interact_text_on(&console::Term::stderr())
+    };
+    let answer =
+        tokio::task::spawn_blocking(read).await.map_err(|_| Failure::failed("the code could not be asked for"))?;
+    answer.map_err(|error| Failure::usage(format!("no code: {error}")))
 }
 
 /// Shows an endpoint that is not AWS's, and asks whether it is meant.

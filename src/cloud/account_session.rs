@@ -30,6 +30,8 @@ pub(super) struct AssumedRole {
     pub session_name: String,
     /// What its trust policy may demand.
     pub external_id: Option<String>,
+    /// What every event of its sessions carries.
+    pub source_identity: Option<String>,
     /// The run's clock.
     pub clock: SharedClock,
     held: Mutex<Held>,
@@ -56,7 +58,13 @@ impl AssumedRole {
         clock: SharedClock,
     ) -> Self {
         let arn = format!("arn:{partition}:iam::{account}:role/{}", role.name.trim_start_matches('/'));
-        Self { sts, arn, session_name, external_id: role.external_id.clone(), clock, held: Mutex::default() }
+        // The session's name holds the run's id.
+        let source_identity = role.source_identity.as_ref().map(|text| match text.as_str() {
+            "case" => session_name.trim_start_matches("quell-").to_owned(),
+            text => text.to_owned(),
+        });
+        let external_id = role.external_id.clone();
+        Self { sts, arn, session_name, external_id, source_identity, clock, held: Mutex::default() }
     }
 
     /// Credentials that are good for a while.
@@ -82,6 +90,7 @@ impl AssumedRole {
 
     async fn assume(&self) -> Result<Credentials, ActionError> {
         let request = self.sts.assume_role().role_arn(&self.arn).role_session_name(&self.session_name);
+        let request = request.set_source_identity(self.source_identity.clone());
         let answer = request.set_external_id(self.external_id.clone()).send().await.map_err(|error| {
             let error = ActionError::from(error);
             ActionError { message: format!("{} could not be assumed: {}", self.arn, error.message), ..error }

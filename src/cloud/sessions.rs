@@ -162,6 +162,29 @@ impl CloudSessions {
         caller.cloned()
     }
 
+    /// Takes a role in the place of the caller's own credentials, and works as it from then on: for a role that demands MFA,
+    /// with the serial number of a device and its code, which AWS takes once. The session lasts an hour, and so do the sessions
+    /// in other accounts that are made from it.
+    pub async fn work_as(&mut self, role: &str, device: Option<(&str, &str)>) -> Result<(), ActionError> {
+        let sts = sts(&self.sdk("caller", self.region(), Access::Read, &self.own), retry::partition_of_caller());
+        let name: String = format!("quell-{}", self.case).chars().take(64).collect();
+        let (serial, code) = device.unzip();
+        let request = sts.assume_role().role_arn(role).role_session_name(name);
+        let request = request.set_serial_number(serial.map(str::to_owned)).set_token_code(code.map(str::to_owned));
+        let answer = request.send().await.map_err(|error| {
+            let error = ActionError::from(error);
+            ActionError { message: format!("{role} could not be assumed: {}", error.message), ..error }
+        })?;
+        let given = answer.credentials.ok_or_else(|| {
+            ActionError::new(ErrorKind::Unsupported, format!("sts:AssumeRole of {role} gave no credentials"))
+        })?;
+        let (key, secret, token) = (given.access_key_id, given.secret_access_key, given.session_token);
+        let expiry = given.expiration.try_into().ok();
+        let session = aws_credential_types::Credentials::new(key, secret, Some(token), expiry, "sts:AssumeRole");
+        self.own = Credentials::new(SharedCredentialsProvider::new(session));
+        Ok(())
+    }
+
     /// The endpoint that replaces AWS's, if one is configured. Known before anything is sent.
     pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()

@@ -178,7 +178,7 @@ mod tests {
 
     fn with_policy(document: &str, holder: PolicyHolder) -> Plan {
         let mut runbook = runbook(r#"[{"id": "lock", "uses": "toy.set"}]"#);
-        runbook.targets.role = Some(Role { name: "ir/IRResponder".into(), external_id: None });
+        runbook.targets.role = Some(Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None });
         runbook.break_glass = vec!["role/BreakGlass".into()];
         let mut change = change("lock", "111122223333");
         change.attaches = Some(AttachedPolicy { document: serde_json::from_str(document).unwrap(), holder });

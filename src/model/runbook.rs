@@ -195,6 +195,10 @@ pub struct Role {
     /// The external id that its trust policy demands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// The source identity that every event of its sessions carries, and that they cannot shed: `case` for the id of the run, or
+    /// a text such as a ticket's number. The role's trust policy must allow `sts:SetSourceIdentity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_identity: Option<String>,
 }
 
 /// A named query.

@@ -29,6 +29,9 @@ pub fn resolve(runbook: &Runbook, inputs: &Map<String, Value>) -> Result<Runbook
         if let Some(external_id) = &mut role.external_id {
             *external_id = fill.text("targets.role", external_id)?;
         }
+        if let Some(source_identity) = &mut role.source_identity {
+            *source_identity = fill.text("targets.role", source_identity)?;
+        }
     }
     resolved.break_glass = fill.texts("break_glass", &runbook.break_glass)?;
     for (name, set) in &mut resolved.sets {

@@ -219,6 +219,12 @@ fn context(world: &World, call: &Call, actor: &Actor) -> Context {
     if let Some(issued) = call.principal.issued {
         context.add("aws:TokenIssueTime", issued.to_string());
     }
+    if let Some(session) = world.sessions.get(&call.access_key) {
+        context.add("aws:MultiFactorAuthPresent", session.mfa.to_string());
+        if let Some(identity) = &session.source_identity {
+            context.add("aws:SourceIdentity", identity);
+        }
+    }
     if let Some(organization) = world.organization.as_ref().filter(|of| of.members.contains_key(&call.account)) {
         context.add("aws:PrincipalOrgID", &organization.id);
     }

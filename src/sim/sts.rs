@@ -72,12 +72,20 @@ struct AssumeRole {
     duration_seconds: Option<i64>,
     external_id: Option<String>,
     source_identity: Option<String>,
+    serial_number: Option<String>,
+    token_code: Option<String>,
 }
 
 const ROLE_CHAINING: SignedDuration = SignedDuration::from_hours(1);
 
 fn assume_role(world: &mut World, call: &Call) -> Reply {
     let asked: AssumeRole = call.params.read()?;
+    let mfa = proves_mfa(world, call, asked.serial_number.as_ref(), asked.token_code.as_ref())?;
+    let held = world.sessions.get(&call.access_key).and_then(|session| session.source_identity.clone());
+    if held.is_some() && asked.source_identity.is_some() && held != asked.source_identity {
+        return Err(Refusal::new(403, "AccessDenied", "The source identity of a session cannot be changed"));
+    }
+    let source_identity = asked.source_identity.clone().or(held);
     let (account, name) = role_of(&asked.role_arn)?;
     let role = world.accounts.get(&account).and_then(|account| account.iam.as_seen(call.now).roles.get(&name));
     // AWS does not tell a role that is missing from one that does not trust the caller.
@@ -87,7 +95,16 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
     if let Some(id) = &asked.external_id {
         permission = permission.with("sts:ExternalId", id);
     }
+    if mfa {
+        permission = permission.with("aws:MultiFactorAuthPresent", "true");
+    }
     authorize::assume_role_allowed(world, call, &account, role, &permission)?;
+    if let Some(identity) = &source_identity {
+        // The trust policy and the caller's own must allow this as well; a session that has one passes it on.
+        let mut set = Permission::new("sts:SetSourceIdentity", &role.arn).with("sts:SourceIdentity", identity);
+        set.context.extend(permission.context.iter().filter(|(key, _)| key != "sts:RoleSessionName").cloned());
+        authorize::assume_role_allowed(world, call, &account, role, &set)?;
+    }
     let chained = call.principal.issued.is_some();
     let longest = if chained { ROLE_CHAINING } else { SignedDuration::from_secs(role.max_session.into()) };
     let duration = SignedDuration::from_secs(asked.duration_seconds.unwrap_or(3600));
@@ -122,13 +139,58 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
         user: None,
         name: session_name,
         policy: asked.policy,
+        mfa,
+        source_identity: source_identity.clone(),
         issued: call.now,
         expires: call.now + duration,
         principal,
     };
     let mut answer = vec![credentials(world, session), Xml::node("AssumedRoleUser", user)];
-    answer.extend(asked.source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
+    answer.extend(source_identity.map(|identity| Xml::text("SourceIdentity", identity)));
     Ok(Body::Xml(answer))
+}
+
+/// Whether a call proves that the user holds an MFA device, by a code that nobody used yet. Any six digits are right.
+fn proves_mfa(world: &mut World, call: &Call, serial: Option<&String>, code: Option<&String>) -> Result<bool, Refusal> {
+    let Some(serial) = serial else { return Ok(false) };
+    let refused = |message: &str| Refusal::new(403, "AccessDenied", message);
+    let name = call.principal.arn.rsplit('/').next().unwrap_or_default();
+    let user = world.account(&call.account).iam.users.get(name).filter(|user| user.arn == call.principal.arn);
+    if call.principal.issued.is_some() || user.is_none_or(|user| !user.credentials.mfa.contains_key(serial)) {
+        return Err(refused(
+            "MultiFactorAuthentication failed, unable to validate MFA code. Please verify your MFA serial number is valid and associated with this user.",
+        ));
+    }
+    let code = code.filter(|code| code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()));
+    let fresh = code.is_some_and(|code| world.used_codes.insert((serial.clone(), code.clone())));
+    if fresh {
+        Ok(true)
+    } else {
+        Err(refused("MultiFactorAuthentication failed with invalid MFA one time pass code. "))
+    }
+}
+
+/// What credentials of GetSessionToken and GetFederationToken are not for, whatever policies say: IAM, unless an MFA device was
+/// used, and most of STS (API reference of both, "Permissions").
+pub fn check_use(world: &World, call: &Call) -> Result<(), Refusal> {
+    let Some(session) = world.sessions.get(&call.access_key).filter(|session| session.role.is_none()) else {
+        return Ok(());
+    };
+    let federated = session.principal.arn.contains(":federated-user/");
+    let for_a_task = session.principal.arn.ends_with(":root") && session.policy.is_some();
+    match call.service.as_str() {
+        "iam" if for_a_task || (session.mfa && !federated) => Ok(()),
+        "iam" => {
+            let message = "The security token included in the request is invalid.";
+            Err(Refusal::new(403, "InvalidClientTokenId", message))
+        }
+        "sts" if call.operation == "GetCallerIdentity" || (call.operation == "AssumeRole" && !federated) => Ok(()),
+        "sts" => {
+            let message = format!("Cannot call {} with session credentials", call.operation);
+            Err(Refusal::new(403, "AccessDenied", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -190,6 +252,8 @@ fn assume_root(world: &mut World, call: &Call) -> Reply {
         user: None,
         name: "root".to_owned(),
         policy: Some(DELETE_ROOT_CREDENTIALS.to_owned()),
+        mfa: false,
+        source_identity: asked.source_identity.clone(),
         issued: call.now,
         expires: call.now + SignedDuration::from_secs(seconds),
         principal,
@@ -203,6 +267,8 @@ fn assume_root(world: &mut World, call: &Call) -> Reply {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct GetSessionToken {
     duration_seconds: Option<i64>,
+    serial_number: Option<String>,
+    token_code: Option<String>,
 }
 
 /// Credentials of the user itself, from 15 minutes to 36 hours, 12 hours unless asked for (API reference).
@@ -211,6 +277,7 @@ fn session_token(world: &mut World, call: &Call) -> Reply {
         return Err(Refusal::new(403, "AccessDenied", "Cannot call GetSessionToken with session credentials"));
     }
     let asked: GetSessionToken = call.params.read()?;
+    let mfa = proves_mfa(world, call, asked.serial_number.as_ref(), asked.token_code.as_ref())?;
     let seconds = asked.duration_seconds.unwrap_or(43_200);
     if !(900..=129_600).contains(&seconds) {
         return Err(invalid("DurationSeconds must be from 900 to 129600"));
@@ -225,6 +292,8 @@ fn session_token(world: &mut World, call: &Call) -> Reply {
         user: is_user.then(|| name.clone()),
         name,
         policy: None,
+        mfa,
+        source_identity: None,
         issued: call.now,
         expires: call.now + SignedDuration::from_secs(seconds),
         principal: Principal { issued: Some(call.now), ..call.principal.clone() },
@@ -281,6 +350,8 @@ fn federation_token(world: &mut World, call: &Call) -> Reply {
         user: is_user.then_some(issuer),
         name: asked.name,
         policy: Some(policy),
+        mfa: false,
+        source_identity: None,
         issued: call.now,
         expires: call.now + SignedDuration::from_secs(seconds),
         principal,

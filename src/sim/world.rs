@@ -19,6 +19,9 @@ pub struct World {
     pub accounts: BTreeMap<AccountId, Account>,
     /// The organisation, if there is one.
     pub organization: Option<organizations::Organization>,
+    /// Codes of MFA devices that were used, with the device: none is taken twice.
+    #[serde(skip)]
+    pub used_codes: std::collections::BTreeSet<(String, String)>,
     /// Temporary credentials, by access key id (`ASIA…`). Looking around makes some, so they are no part of a dump.
     #[serde(skip)]
     pub sessions: BTreeMap<String, Session>,
@@ -119,6 +122,10 @@ pub struct Session {
     pub name: String,
     /// The session policy.
     pub policy: Option<String>,
+    /// Whether an MFA device was used for it.
+    pub mfa: bool,
+    /// What all that is done with it carries, and what sessions that it starts carry on.
+    pub source_identity: Option<String>,
     /// When it was made.
     pub issued: Timestamp,
     /// When it ends.
@@ -223,6 +230,7 @@ impl World {
             partition: "aws".to_owned(),
             accounts: BTreeMap::new(),
             organization: None,
+            used_codes: std::collections::BTreeSet::new(),
             sessions: BTreeMap::new(),
             settings: Settings::default(),
             rng: Rng::seeded(seed),

@@ -67,7 +67,7 @@ async fn lanes_name_every_region_and_what_is_switched_off() {
 #[tokio::test(start_paused = true)]
 async fn an_account_without_the_role_is_denied_everywhere() {
     let lab = Lab::new().await;
-    let role = Some(Role { name: "NoSuchRole".into(), external_id: None });
+    let role = Some(Role { name: "NoSuchRole".into(), external_id: None, source_identity: None });
     let lanes = lab.regions(&Targets { role, ..breached(&lab.facts) }).await;
     assert_eq!(lab.sessions.enter(&lab.global(), Access::Read).await.err().unwrap().kind, ErrorKind::Denied);
     assert!(lanes.len() > 1);

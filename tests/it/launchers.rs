@@ -85,7 +85,7 @@ impl Lab {
             now: self.clock.now(),
         };
         let sessions = CloudSessions::new(options).await.unwrap();
-        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }));
         Engine { sessions: Arc::new(sessions), table: actions::table(), clock: Arc::new(self.clock) }
     }
 

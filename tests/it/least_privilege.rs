@@ -81,7 +81,7 @@ impl Lab {
     /// The same lab, with a session of the role in the breached account as the caller.
     async fn in_role(mut self) -> Self {
         let sessions = self.engine(&case()).await.sessions;
-        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }));
         let cx = sessions.enter(&Target::global(self.facts.breached_account.clone()), Access::Read).await.unwrap();
         let keys = cx.sdk.credentials_provider().unwrap().provide_credentials().await.unwrap();
         self.credentials = SharedCredentialsProvider::new(keys);

@@ -49,6 +49,15 @@ mod drill;
     feature = "iam",
     feature = "organizations"
 ))]
+mod entering;
+#[cfg(all(
+    feature = "account",
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
 mod identity;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod independent;

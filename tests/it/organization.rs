@@ -205,7 +205,7 @@ const ENOUGH: usize = 120;
 #[tokio::test(start_paused = true)]
 async fn a_throttled_account_takes_no_repeat_from_another() {
     let stage = Stage::set().await;
-    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }));
     let throttled = format!("{}/ec2:DescribeInstances=throttle", stage.built.accounts["shop-dev"]);
     stage.fault(&throttled, None);
     for _ in 0..ENOUGH {
@@ -220,7 +220,7 @@ async fn a_throttled_account_takes_no_repeat_from_another() {
 #[tokio::test(start_paused = true)]
 async fn entering_one_account_takes_no_repeat_from_entering_another() {
     let stage = Stage::set().await;
-    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+    stage.sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }));
     stage.fault("sts:AssumeRole=throttle", None);
     for _ in 0..ENOUGH {
         assert!(stage.look("shop-dev").await.is_err());

@@ -164,7 +164,7 @@ impl Hosted {
             now: self.clock.now(),
         };
         let sessions = CloudSessions::new(options).await.unwrap();
-        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None }));
+        sessions.assume(Some(&Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }));
         let target = Target::global(self.facts.breached_account.clone());
         let cx = sessions.enter(&target, Access::Read).await.unwrap();
         cx.sdk.credentials_provider().unwrap().provide_credentials().await.unwrap()

@@ -286,6 +286,13 @@ with check.topic("sessions that outlive their key, in the event history"):
                   Caller(ready["endpoint"], made["GetFederationToken"]["AccessKeyId"],
                          made["GetFederationToken"]["SecretAccessKey"], region=region,
                          session_token=made["GetFederationToken"]["SessionToken"]).client("sts").get_federation_token, Name="again")
+    token = made["GetSessionToken"]
+    session = Caller(ready["endpoint"], token["AccessKeyId"], token["SecretAccessKey"], region=region,
+                     session_token=token["SessionToken"])
+    check.refused("without a device a session is not for IAM", 403, "InvalidClientTokenId", session.client("iam").list_users)
+    check.refused("nor for most of STS", 403, "AccessDenied", session.client("sts").get_access_key_info,
+                  AccessKeyId=token["AccessKeyId"])
+    check.true("but for EC2", "Reservations" in session.client("ec2", region).describe_instances())
     history = ir.client("cloudtrail", region).lookup_events(
         LookupAttributes=[{"AttributeKey": "AccessKeyId", "AttributeValue": ready["credentials"]["attacker"]["access_key_id"]}])
     records = {event["EventName"]: json.loads(event["CloudTrailEvent"]) for event in history["Events"]}

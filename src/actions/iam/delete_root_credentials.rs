@@ -3,6 +3,7 @@
 use aws_credential_types::Credentials;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::config::Builder;
+use aws_sdk_iam::types::FeatureType;
 use aws_sdk_sts::types::PolicyDescriptorType;
 use futures::future::try_join_all;
 use schemars::JsonSchema;
@@ -169,7 +170,7 @@ async fn by_hand(cx: &Ctx) -> Result<Option<String>, ActionError> {
     let answer = Client::from_conf(config.build()).list_organizations_features().send().await;
     match answer.map_err(ActionError::from) {
         Ok(answer) => {
-            let enabled: Vec<&str> = answer.enabled_features().iter().map(|feature| feature.as_str()).collect();
+            let enabled: Vec<&str> = answer.enabled_features().iter().map(FeatureType::as_str).collect();
             let missing =
                 ["RootCredentialsManagement", "RootSessions"].into_iter().find(|name| !enabled.contains(name));
             Ok(missing.map(|missing| format!("the organisation has not enabled {missing}")))

@@ -217,6 +217,7 @@ impl Action for DenyAll {
             Decision::Already => simulated::verdict(found.resource.as_str(), &found.prior.let_through),
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
+            Decision::ByHand(work) => Verdict::Unproven { why: work.what },
         }
     }
 

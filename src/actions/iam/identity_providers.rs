@@ -69,7 +69,11 @@ impl Source for IdentityProviders {
     async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let baseline = Baseline::of(params.baseline.as_deref(), Of::Provider, cx).await?;
-        let events = ["CreateSAMLProvider", "UpdateSAMLProvider", "CreateOpenIDConnectProvider"];
+        let events = [
+            ("CreateSAMLProvider", "name"),
+            ("UpdateSAMLProvider", "sAMLProviderArn"),
+            ("CreateOpenIDConnectProvider", "url"),
+        ];
         let changed_by = Creators::wanted(cx, wanted, "changed_by", &events).await?;
         let (arns, roles) = try_join(Box::pin(arns(&client)), Box::pin(trusting(&client, cx))).await?;
         let found = try_join_all(arns.iter().map(|arn| provider(&client, arn))).await?;

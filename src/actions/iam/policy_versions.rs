@@ -63,7 +63,11 @@ impl Source for PolicyVersions {
 
     async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let baseline = Baseline::of(params.baseline.as_deref(), Of::Policy, cx).await?;
-        let events = ["CreatePolicy", "CreatePolicyVersion", "SetDefaultPolicyVersion"];
+        let events = [
+            ("CreatePolicy", "policyName"),
+            ("CreatePolicyVersion", "policyArn"),
+            ("SetDefaultPolicyVersion", "policyArn"),
+        ];
         let changed_by = Creators::wanted(cx, wanted, "changed_by", &events).await?;
         let request = super::client(cx).get_account_authorization_details().filter(EntityType::LocalManagedPolicy);
         let mut pages = request.into_paginator().send();

@@ -54,7 +54,7 @@ impl Source for Roles {
 
     async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let baseline = Baseline::of(params.baseline.as_deref(), Of::Identity, cx).await?;
-        let creators = Creators::wanted(cx, wanted, "creator", &["CreateRole"]).await?;
+        let creators = Creators::wanted(cx, wanted, "creator", &[("CreateRole", "roleName")]).await?;
         // A list of roles (`ListRoles`) shows neither tags nor the last use.
         let request = super::client(cx).get_account_authorization_details().filter(EntityType::Role);
         let mut pages = request.into_paginator().send();

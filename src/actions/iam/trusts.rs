@@ -65,7 +65,7 @@ impl Source for Trusts {
 
     async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let baseline = Baseline::of(params.baseline.as_deref(), Of::Trust, cx).await?;
-        let events = ["CreateRole", "UpdateAssumeRolePolicy"];
+        let events = [("CreateRole", "roleName"), ("UpdateAssumeRolePolicy", "roleName")];
         let changed_by = Creators::wanted(cx, wanted, "changed_by", &events).await?;
         let request = super::client(cx).get_account_authorization_details().filter(EntityType::Role);
         let mut pages = request.into_paginator().send();

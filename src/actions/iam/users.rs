@@ -59,7 +59,7 @@ impl Source for Users {
     async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = super::client(cx);
         let baseline = Baseline::of(params.baseline.as_deref(), Of::Identity, cx).await?;
-        let creators = Creators::wanted(cx, wanted, "creator", &["CreateUser"]).await?;
+        let creators = Creators::wanted(cx, wanted, "creator", &[("CreateUser", "userName")]).await?;
         let (users, details) = try_join(Box::pin(users(&client)), Box::pin(details(&client))).await?;
         let members = users.iter().filter_map(|user| {
             let detail = details.get(user.arn());

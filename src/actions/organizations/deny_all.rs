@@ -182,11 +182,10 @@ impl Action for DenyAll {
         if let Some(accounts) = &prior.accounts {
             proposal = proposal.noting(format!("closes {} accounts: {}", accounts.len(), accounts.join(", ")));
         }
-        let note = match params.users.is_empty() {
-            true => "every workload of the account that calls AWS stops working; what runs goes on running",
-            false => {
-                "keep it for 12 hours at least, as long as a session may last; then their assignments must be gone"
-            }
+        let note = if params.users.is_empty() {
+            "every workload of the account that calls AWS stops working; what runs goes on running"
+        } else {
+            "keep it for 12 hours at least, as long as a session may last; then their assignments must be gone"
         };
         if !params.users.is_empty() {
             proposal = proposal.leaving(ByHand::new(
@@ -212,6 +211,7 @@ impl Action for DenyAll {
             (Decision::Already, _) => Verdict::Proven,
             (Decision::Change(proposal), _) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             (Decision::Skip(why) | Decision::Refuse(why), _) => Verdict::Unproven { why },
+            (Decision::ByHand(work), _) => Verdict::Unproven { why: work.what },
         }
     }
 

@@ -159,13 +159,16 @@ fn nonempty(node: &Node, length: usize, what: &str, mistakes: &mut Mistakes) {
 
 /// A role is written as `path/NAME` or as a mapping.
 fn role(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Role> {
-    let (name_node, external_id) = if let Data::Mapping(_) = &node.data {
-        let fields = Fields::read(node, "`role`", &["name", "external_id"], mistakes)?;
-        let external = fields.get("external_id");
-        let external = external.and_then(|node| text(node, "an external id", &[InputType::String], scope, mistakes));
-        (fields.required("name", mistakes)?, external)
+    let (name_node, external_id, source_identity) = if let Data::Mapping(_) = &node.data {
+        let fields = Fields::read(node, "`role`", &["name", "external_id", "source_identity"], mistakes)?;
+        let mut told = |key: &str, what: &'static str| {
+            fields.get(key).and_then(|node| text(node, what, &[InputType::String], scope, mistakes))
+        };
+        let (external, identity) =
+            (told("external_id", "an external id"), told("source_identity", "a source identity"));
+        (fields.required("name", mistakes)?, external, identity)
     } else {
-        (node, None)
+        (node, None, None)
     };
     let name = text(name_node, "a role", &[InputType::String], scope, mistakes)?;
     if name.starts_with("arn:") || name.starts_with('/') || name.starts_with("role/") || name.is_empty() {
@@ -176,7 +179,7 @@ fn role(node: &Node, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Role>
             .help(format!("write `{short}`: it is looked for in every account"));
         return None;
     }
-    Some(Role { name, external_id })
+    Some(Role { name, external_id, source_identity })
 }
 
 const TEXTS_AND_LISTS: &[InputType] = &[InputType::Arn, InputType::String, InputType::StringList];

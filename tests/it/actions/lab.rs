@@ -40,7 +40,7 @@ pub fn breached(facts: &Facts) -> Targets {
     Targets {
         accounts: Accounts::OfKey(facts.leaked_key.to_string()),
         regions: Regions::Enabled,
-        role: Some(Role { name: "ir/IRResponder".into(), external_id: None }),
+        role: Some(Role { name: "ir/IRResponder".into(), external_id: None, source_identity: None }),
     }
 }
 
