@@ -1,11 +1,17 @@
 //! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
 
+#[cfg(feature = "amplify")]
+mod amplify;
+#[cfg(feature = "apprunner")]
+mod apprunner;
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
 mod autoscaling;
 #[cfg(feature = "iam")]
 mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod batch;
+#[cfg(feature = "codebuild")]
+mod codebuild;
 #[cfg(all(any(feature = "batch", feature = "iam"), feature = "cloudtrail"))]
 mod creation;
 #[cfg(feature = "iam")]
@@ -113,6 +119,14 @@ pub fn table() -> Table {
         Box::new(batch::stop::Stop),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         Box::new(batch::disable_environments::DisableEnvironments),
+        #[cfg(feature = "amplify")]
+        Box::new(amplify::stop_builds::StopBuilds),
+        #[cfg(feature = "apprunner")]
+        Box::new(apprunner::pause::Pause),
+        #[cfg(feature = "codebuild")]
+        Box::new(codebuild::stop_builds::StopBuilds),
+        #[cfg(feature = "codebuild")]
+        Box::new(codebuild::shrink_fleets::ShrinkFleets),
         #[cfg(feature = "glue")]
         Box::new(glue::stop_jobs::StopJobs),
         #[cfg(feature = "glue")]
@@ -177,6 +191,14 @@ pub fn table() -> Table {
         Box::new(batch::queues::Queues),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
         Box::new(batch::environments::Environments),
+        #[cfg(feature = "amplify")]
+        Box::new(amplify::apps::Apps),
+        #[cfg(feature = "apprunner")]
+        Box::new(apprunner::services::Services),
+        #[cfg(feature = "codebuild")]
+        Box::new(codebuild::projects::Projects),
+        #[cfg(feature = "codebuild")]
+        Box::new(codebuild::fleets::Fleets),
         #[cfg(feature = "glue")]
         Box::new(glue::jobs::Jobs),
         #[cfg(feature = "glue")]

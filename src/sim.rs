@@ -6,6 +6,8 @@
 
 pub mod account;
 pub mod adversary;
+pub mod amplify;
+pub mod apprunner;
 pub mod authenticate;
 pub mod authorize;
 pub mod autoscaling;
@@ -14,6 +16,7 @@ pub mod budget;
 pub mod call;
 pub mod client;
 pub mod cloudtrail;
+pub mod codebuild;
 pub mod connector;
 pub mod documents;
 pub mod ec2;
@@ -296,9 +299,12 @@ impl Service {
     fn of(call: &Call) -> Result<Self, Refusal> {
         Ok(match call.service.as_str() {
             "account" => Self { permissions: account::permissions, handle: account::handle },
+            "amplify" => Self { permissions: amplify::permissions, handle: amplify::handle },
+            "apprunner" => Self { permissions: apprunner::permissions, handle: apprunner::handle },
             "autoscaling" => Self { permissions: autoscaling::permissions, handle: autoscaling::handle },
             "batch" => Self { permissions: batch::permissions, handle: batch::handle },
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
+            "codebuild" => Self { permissions: codebuild::permissions, handle: codebuild::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
             "elasticmapreduce" => Self { permissions: emr::permissions, handle: emr::handle },
             "glue" => Self { permissions: glue::permissions, handle: glue::handle },

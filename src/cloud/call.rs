@@ -79,6 +79,9 @@ fn rest_operation(service: &str, request: &HttpRequest) -> String {
     if service == "lambda" {
         return super::rest::lambda(request.method(), path);
     }
+    if service == "amplify" {
+        return amplify_operation(request.method(), path);
+    }
     let mut parts = path.split(['/', '?']);
     let first = parts.next().unwrap_or_default();
     let first = if first == "v1" { parts.next().unwrap_or_default() } else { first };
@@ -87,6 +90,22 @@ fn rest_operation(service: &str, request: &HttpRequest) -> String {
     }
     let mut letters = first.chars();
     letters.next().map_or_else(String::new, |letter| letter.to_uppercase().chain(letters).collect())
+}
+
+/// The operation of a request to Amplify: what is read by its name, all else by method and path, as no guard lets it pass.
+fn amplify_operation(method: &str, path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_end_matches('/');
+    let parts: Vec<&str> = path.split('/').collect();
+    let read = match (method, &parts[..]) {
+        ("GET", ["apps"]) => "ListApps",
+        ("GET", ["apps", _]) => "GetApp",
+        ("GET", ["apps", _, "branches"]) => "ListBranches",
+        ("GET", ["apps", _, "branches", _]) => "GetBranch",
+        ("GET", ["apps", _, "branches", _, "jobs"]) => "ListJobs",
+        ("GET", ["apps", _, "webhooks"]) => "ListWebhooks",
+        _ => return format!("{method} /{path}"),
+    };
+    read.to_owned()
 }
 
 /// The number in `attempt=2; max=3`.

@@ -78,6 +78,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "NoSuchKey"
         | "ResourceNotFoundException"
         | "EntityNotFoundException"
+        | "NotFoundException"
         | "AccountNotFoundException"
         | "TargetNotFoundException"
         | "PolicyNotFoundException"
@@ -99,6 +100,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "LimitExceededException"
         | "ResourceNumberLimitExceededException"
         | "ConcurrentRunsExceededException"
+        | "AccountLimitExceededException"
+        | "ServiceQuotaExceededException"
         | "SnapshotLimitExceeded"
         | "ConcurrentSnapshotLimitExceeded"
         | "ResourceLimitExceeded"
@@ -131,7 +134,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "ResourceInUseException"
         | "Blocked"
         | "PendingVerification"
-        | "IllegalSessionStateException" => ErrorKind::WrongState,
+        | "IllegalSessionStateException"
+        | "InvalidStateException" => ErrorKind::WrongState,
 
         "InvalidAction"
         | "UnknownOperationException"

@@ -15,9 +15,12 @@ pub(super) struct Refused {
 /// `Get…` calls of theirs hand out credentials.
 const READS: &[(&str, &[&str])] = &[
     ("account", &["ListRegions", "GetRegionOptStatus"]),
+    ("amplify", &["GetApp", "GetBranch", "ListApps", "ListBranches", "ListJobs", "ListWebhooks"]),
+    ("apprunner", &["DescribeService", "ListServices", "ListTagsForResource"]),
     ("autoscaling", &["Describe*"]),
     ("batch", &["DescribeComputeEnvironments", "DescribeJobQueues", "ListJobs"]),
     ("cloudtrail", &["Describe*", "Get*", "List*", "LookupEvents"]),
+    ("codebuild", &["BatchGet*", "List*"]),
     ("ec2", &["Describe*", "Get*", "List*", "Search*"]),
     ("elasticmapreduce", &["DescribeCluster", "ListClusters"]),
     ("glue", &["GetJob*", "GetTags", "GetTrigger*", "ListSessions"]),

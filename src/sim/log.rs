@@ -47,8 +47,8 @@ const HIDDEN: [&str; 9] = [
 ];
 
 /// Beginnings of the names of operations that change nothing.
-const READING: [&str; 10] =
-    ["Describe", "Get", "List", "Lookup", "Simulate", "Search", "Head", "Decode", "Assume", "Generate"];
+const READING: [&str; 11] =
+    ["BatchGet", "Describe", "Get", "List", "Lookup", "Simulate", "Search", "Head", "Decode", "Assume", "Generate"];
 
 /// Whether an operation only reads, as CloudTrail's `readOnly` has it.
 pub fn is_read_only(operation: &str) -> bool {

@@ -1,5 +1,6 @@
 //! AWS's protocols, from the server's side.
 
+mod amplify;
 pub mod chunked;
 pub mod params;
 pub mod protocol;

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Principal;
 use super::documents::Documents;
-use super::{autoscaling, batch, cloudtrail, ec2, ecs, emr, glue, iam, lambda, lightsail, organizations, s3};
+use super::{
+    amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, ec2, ecs, emr, glue, iam, lambda, lightsail,
+    organizations, s3,
+};
 use crate::model::{AccountId, Region};
 
 /// The whole simulated AWS. Serialises to stable JSON, without secrets: the answer of `GET /_sim/world`.
@@ -61,6 +64,12 @@ pub struct RegionState {
     pub autoscaling: autoscaling::AutoScaling,
     /// Batch queues, compute environments and jobs.
     pub batch: batch::Batch,
+    /// Amplify apps.
+    pub amplify: amplify::Amplify,
+    /// App Runner services.
+    pub apprunner: apprunner::AppRunner,
+    /// CodeBuild projects, builds and fleets.
+    pub codebuild: codebuild::CodeBuild,
     /// Glue's jobs, triggers and sessions.
     pub glue: glue::Glue,
     /// Clusters, services and tasks of Amazon ECS.
@@ -245,6 +254,7 @@ impl World {
                 region.ec2.settle(now);
                 region.batch.settle(&mut region.autoscaling, &mut region.ec2, now);
                 region.autoscaling.settle(&mut region.ec2, now);
+                region.codebuild.settle(now);
                 region.glue.settle(now);
                 region.ecs.settle(&region.ec2, &mut self.rng, now);
                 region.lambda.settle(now);
@@ -321,6 +331,9 @@ impl RegionState {
             ec2: ec2::Ec2::default(),
             autoscaling: autoscaling::AutoScaling::default(),
             batch: batch::Batch::default(),
+            amplify: amplify::Amplify::default(),
+            apprunner: apprunner::AppRunner::default(),
+            codebuild: codebuild::CodeBuild::default(),
             glue: glue::Glue::default(),
             ecs: ecs::Ecs::default(),
             lambda: lambda::Lambda::default(),

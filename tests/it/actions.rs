@@ -35,6 +35,12 @@ pub fn stages() -> Vec<Stage> {
         ec2::STAGES,
         #[cfg(feature = "emr")]
         crate::services::emr::STAGES,
+        #[cfg(feature = "amplify")]
+        crate::services::amplify::STAGES,
+        #[cfg(feature = "apprunner")]
+        crate::services::apprunner::STAGES,
+        #[cfg(feature = "codebuild")]
+        crate::services::codebuild::STAGES,
         #[cfg(feature = "glue")]
         crate::services::glue::STAGES,
         #[cfg(feature = "ecs")]

@@ -70,8 +70,11 @@ fn service_sdks_stay_in_cloud_and_actions() {
 }
 
 /// Services of whose features not every build has all.
-const OPTIONAL: [(&str, bool); 7] = [
+const OPTIONAL: [(&str, bool); 10] = [
+    ("amplify", cfg!(feature = "amplify")),
+    ("apprunner", cfg!(feature = "apprunner")),
     ("batch", cfg!(feature = "batch")),
+    ("codebuild", cfg!(feature = "codebuild")),
     ("ecs", cfg!(feature = "ecs")),
     ("emr", cfg!(feature = "emr")),
     ("glue", cfg!(feature = "glue")),

@@ -26,7 +26,7 @@ fn every_action_has_a_stage_and_every_stage_an_action() {
 /// what was running.
 fn is_lost(line: &str) -> bool {
     let path = line.split(" = ").next().unwrap_or_default();
-    let holds = ["/snapshots/", "/batch/jobs/", "/runs/", "/ended", "/stop_asked"];
+    let holds = ["/snapshots/", "/batch/jobs/", "/webhooks/", "/payload_url", "/runs/", "/ended", "/stop_asked"];
     let ends = ["/launch_time", "/public_ip", "/public_dns_name", "/state_transition_reason", "/since", "/updated"];
     // A provider that is made again has another date and another id.
     let again = path.contains("/providers/") && (path.ends_with("/created") || path.ends_with("/uuid"));

@@ -44,6 +44,16 @@ fn boto3_calls_functions_and_shuts_them() {
 }
 
 #[test]
+fn boto3_sees_codebuild_start_the_next_build_of_a_batch() {
+    against_the_simulator("codebuild.py");
+}
+
+#[test]
+fn boto3_uses_app_runner_and_amplify() {
+    against_the_simulator("apprunner_amplify.py");
+}
+
+#[test]
 fn boto3_sees_glue_start_again_what_was_stopped_too_early() {
     against_the_simulator("glue.py");
 }
@@ -69,6 +79,13 @@ fn differences_from_moto_are_explained() {
     let (simulator, moto) = (Simulator::start("cryptojack-small", "0ms"), Moto::start(python));
     let mut script = python.script("differences.py");
     succeed(script.arg(simulator.ready.to_string()).arg(&moto.endpoint).arg(source("tests/differences.md")));
+}
+
+#[test]
+fn quell_stops_glue_in_moto_and_says_what_moto_lacks_of_codebuild() {
+    let Some(python) = Python::ready() else { return };
+    let moto = Moto::start(python);
+    succeed(python.script("contain_moto_builds.py").args([env!("CARGO_BIN_EXE_quell"), &moto.endpoint]));
 }
 
 /// quell contains what boto3 seeded in moto, and boto3 reads the result back.

@@ -295,6 +295,44 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
     ),
     // An isolation group that somebody opened; connections that are to be cut.
     ("ec2.isolate", &["ec2:RevokeSecurityGroupIngress", "ec2:AuthorizeSecurityGroupIngress"]),
+    // Builds, services and apps, of which the scenario has none.
+    (
+        "codebuild.stop-builds",
+        &[
+            "codebuild:BatchGetBuilds",
+            "codebuild:BatchGetProjects",
+            "codebuild:CreateWebhook",
+            "codebuild:DeleteWebhook",
+            "codebuild:ListBuildBatchesForProject",
+            "codebuild:ListBuildsForProject",
+            "codebuild:StopBuild",
+            "codebuild:StopBuildBatch",
+            "codebuild:UpdateWebhook",
+        ],
+    ),
+    ("codebuild.shrink-fleets", &["codebuild:BatchGetFleets", "codebuild:UpdateFleet"]),
+    (
+        "apprunner.pause",
+        &[
+            "apprunner:DescribeService",
+            "apprunner:ListTagsForResource",
+            "apprunner:PauseService",
+            "apprunner:ResumeService",
+        ],
+    ),
+    (
+        "amplify.stop-builds",
+        &[
+            "amplify:CreateWebhook",
+            "amplify:DeleteWebhook",
+            "amplify:ListBranches",
+            "amplify:ListJobs",
+            "amplify:ListWebhooks",
+            "amplify:StopJob",
+            "amplify:UpdateApp",
+            "amplify:UpdateBranch",
+        ],
+    ),
     // Glue's jobs and sessions, of which the scenario has none.
     (
         "glue.stop-jobs",

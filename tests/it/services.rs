@@ -1,7 +1,13 @@
 //! The other services that miners use: found, stopped, proven, taken back; and the wrong order loses.
 
+#[cfg(feature = "amplify")]
+pub mod amplify;
+#[cfg(feature = "apprunner")]
+pub mod apprunner;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 pub mod batch;
+#[cfg(feature = "codebuild")]
+pub mod codebuild;
 #[cfg(feature = "ecs")]
 pub mod ecs;
 #[cfg(feature = "emr")]
@@ -12,7 +18,6 @@ pub mod glue;
 pub mod lambda;
 #[cfg(feature = "lightsail")]
 pub mod lightsail;
-#[cfg(feature = "glue")]
 mod run;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};

@@ -5,10 +5,17 @@ import traceback
 from contextlib import contextmanager
 
 import boto3
+import botocore.model
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ONE_ATTEMPT = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+
+
+def speak_json():
+    """Lets boto3 speak JSON where it would choose CBOR: quell and the simulated AWS do, and AWS understands both."""
+    known = botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS
+    botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = [one for one in known if "cbor" not in one]
 
 
 class Caller:

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from asking import Caller
+from asking import Caller, speak_json
 
 ready, moto_endpoint, table_file = json.loads(sys.argv[1]), *sys.argv[2:4]
 GHOST = "i-0123456789abcdef0"
@@ -901,6 +901,38 @@ def _(p):
     client = ecs(p, "del")
     client.create_service(serviceName="s", desiredCount=1, **on_fargate(p, "del"))
     return client.delete_service(cluster="del", service="s")
+
+
+# CodeBuild
+speak_json()
+
+
+def codebuild(p):
+    return p.inside.client("codebuild", "eu-central-1")
+
+
+def project(p, name):
+    codebuild(p).create_project(
+        name=name, source={"type": "S3", "location": "bucket/source.zip"}, artifacts={"type": "NO_ARTIFACTS"},
+        environment={"type": "LINUX_CONTAINER", "image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL"},
+        serviceRole=f"arn:aws:iam::{p.member}:role/build")
+    return name
+
+
+def build(p, name):
+    return codebuild(p).start_build(projectName=project(p, name))["build"]
+
+
+answer("codebuild.list_projects", lambda p: project(p, "listed") and codebuild(p).list_projects())
+answer("codebuild.create_project twice", lambda p: [project(p, "twice-built") for _ in range(2)])
+answer("codebuild.start_build: its status", lambda p: build(p, "started")["buildStatus"])
+answer("codebuild.start_build of an unknown project", lambda p: codebuild(p).start_build(projectName="nobody"))
+answer("codebuild.batch_get_builds right afterwards: the status", lambda p: codebuild(p).batch_get_builds(
+    ids=[build(p, "asked")["id"]])["builds"][0]["buildStatus"])
+answer("codebuild.stop_build of an unknown id", lambda p: codebuild(p).stop_build(id=f"{project(p, 'stopped')}:0f7c2f8e-0000-4000-8000-000000000000"))
+answer("codebuild.list_builds_for_project of an unknown project", lambda p: codebuild(p).list_builds_for_project(projectName="nobody"))
+answer("codebuild.list_build_batches_for_project", lambda p: codebuild(p).list_build_batches_for_project(projectName=project(p, "batches")))
+answer("codebuild.list_fleets", lambda p: codebuild(p).list_fleets())
 
 
 def outcome(ask, place):

@@ -21,9 +21,10 @@ impl Protocol {
         match service {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
-            "organizations" | "cloudtrail" | "ecs" | "elasticmapreduce" | "glue" | "lightsail" => Some(Self::Json),
+            "organizations" | "apprunner" | "cloudtrail" | "codebuild" | "ecs" | "elasticmapreduce" | "glue"
+            | "lightsail" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
-            "account" | "batch" | "lambda" => Some(Self::RestJson),
+            "account" | "amplify" | "batch" | "lambda" => Some(Self::RestJson),
             _ => None,
         }
     }
@@ -31,7 +32,11 @@ impl Protocol {
 
 /// Whether a service has an endpoint in a region. Where it has none, its name leads nowhere.
 pub fn is_offered(service: &str, region: &str) -> bool {
-    service != "lightsail" || crate::sim::lightsail::REGIONS.contains(&region)
+    match service {
+        "apprunner" => crate::sim::apprunner::REGIONS.contains(&region),
+        "lightsail" => crate::sim::lightsail::REGIONS.contains(&region),
+        _ => true,
+    }
 }
 
 /// Whether a service has one endpoint for all regions, whose events are recorded in us-east-1.

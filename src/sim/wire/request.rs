@@ -5,10 +5,9 @@ use http::{HeaderMap, Method, Request};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::chunked;
 use super::params::{Form, Params};
 use super::protocol::Protocol;
-use super::rest;
+use super::{amplify, chunked, rest};
 use crate::sim::call::{RawRequest, Refusal};
 
 /// What a request asks for.
@@ -129,6 +128,12 @@ const OF_BATCH: [&str; 15] = [
 /// The operations of Account Management and of Batch are paths: `/listRegions`. What is sent to a function of Lambda's when it
 /// is invoked is no parameter.
 fn rest_json(http: &RawRequest) -> Result<(String, Params), Refusal> {
+    if let Some((operation, mut params)) = amplify::read(http) {
+        if let Value::Object(body) = document(&http.body)? {
+            params.extend(body);
+        }
+        return Ok((operation.to_owned(), Params::Json(Value::Object(params))));
+    }
     if let Some((operation, mut params)) = rest::read(http) {
         match document(&http.body) {
             Ok(Value::Object(body)) if operation != "Invoke" => params.extend(body),

@@ -41,6 +41,12 @@ impl Scene {
         Self { target: lab.region(), ..Self::in_account(lab, set) }
     }
 
+    /// The same somewhere else.
+    #[must_use]
+    pub fn at(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+
     /// The account itself.
     pub fn account(lab: &Lab) -> Self {
         Self { target: lab.global(), set: None, with: json!({}) }
