@@ -45,6 +45,8 @@ mod organization_policy;
 mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
+#[cfg(feature = "sagemaker")]
+mod sagemaker;
 #[cfg(feature = "iam")]
 mod simulated;
 #[cfg(feature = "iam")]
@@ -137,6 +139,8 @@ pub fn table() -> Table {
         Box::new(lambda::stop::Stop),
         #[cfg(feature = "lambda")]
         Box::new(lambda::close_policy::ClosePolicy),
+        #[cfg(feature = "sagemaker")]
+        Box::new(sagemaker::stop::Stop),
         #[cfg(feature = "lightsail")]
         Box::new(lightsail::stop::Stop),
         #[cfg(feature = "emr")]
@@ -209,6 +213,8 @@ pub fn table() -> Table {
         Box::new(ecs::tasks::Tasks),
         #[cfg(feature = "lambda")]
         Box::new(lambda::functions::Functions),
+        #[cfg(feature = "sagemaker")]
+        Box::new(sagemaker::workloads::Workloads),
         #[cfg(feature = "lightsail")]
         Box::new(lightsail::instances::Instances),
         #[cfg(feature = "lightsail")]

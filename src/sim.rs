@@ -33,6 +33,7 @@ pub mod log;
 pub mod organizations;
 pub mod pages;
 pub mod s3;
+pub mod sagemaker;
 pub mod scenario;
 pub mod sts;
 pub mod time;
@@ -314,6 +315,7 @@ impl Service {
             "lightsail" => Self { permissions: lightsail::permissions, handle: lightsail::handle },
             "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
             "s3" => Self { permissions: s3::permissions, handle: s3::handle },
+            "sagemaker" => Self { permissions: sagemaker::permissions, handle: sagemaker::handle },
             "sts" => Self { permissions: sts::permissions, handle: sts::handle },
             _ => return Err(call.unknown()),
         })

@@ -30,6 +30,7 @@ const READS: &[(&str, &[&str])] = &[
     ("lightsail", &["GetContainerServices", "GetInstance", "GetInstances", "GetRegions"]),
     ("organizations", &["Describe*", "List*"]),
     ("s3", &["GET", "HEAD"]),
+    ("sagemaker", &["Describe*", "List*"]),
     ("sts", &["AssumeRole", "DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity"]),
 ];
 

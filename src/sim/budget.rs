@@ -121,6 +121,8 @@ const BUDGETS: &[Budget] = &[
     line("lambda", Which::Named(&["GetFunction"]), 100.0, 100.0),
     line("lambda", Which::Named(&["GetPolicy"]), 15.0, 15.0),
     shared("lambda", "control plane of Lambda", Which::Rest, 15.0, 15.0),
+    line("sagemaker", Which::Prefixed(&["Describe", "List"]), 50.0, 20.0),
+    line("sagemaker", Which::Rest, 20.0, 10.0),
     line("ecs", Which::Prefixed(&["Describe", "Get", "List"]), 100.0, 20.0),
     line("ecs", Which::Named(&["RunTask", "StopTask"]), 100.0, 40.0),
     line("ecs", Which::Rest, 50.0, 5.0),

@@ -154,7 +154,7 @@ fn resource_type(service: &str, kind: &str) -> String {
 
 fn request_parameters(call: &Call) -> Value {
     match &call.params {
-        Params::Json(json) if call.service == "lambda" => {
+        Params::Json(json) if matches!(call.service.as_str(), "lambda" | "sagemaker") => {
             let mut parameters = in_lower_camel(json.clone());
             if let Some(shown) = parameters.as_object_mut() {
                 // What may hold secrets is left out.

@@ -9,7 +9,7 @@ use super::call::Principal;
 use super::documents::Documents;
 use super::{
     amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, ec2, ecs, emr, glue, iam, lambda, lightsail,
-    organizations, s3,
+    organizations, s3, sagemaker,
 };
 use crate::model::{AccountId, Region};
 
@@ -76,6 +76,8 @@ pub struct RegionState {
     pub ecs: ecs::Ecs,
     /// Functions of AWS Lambda.
     pub lambda: lambda::Lambda,
+    /// What computes in Amazon SageMaker AI.
+    pub sagemaker: sagemaker::SageMaker,
     /// EMR clusters.
     pub emr: emr::Emr,
     /// Lightsail instances and container services.
@@ -258,6 +260,7 @@ impl World {
                 region.glue.settle(now);
                 region.ecs.settle(&region.ec2, &mut self.rng, now);
                 region.lambda.settle(now);
+                region.sagemaker.settle(&mut self.rng, now);
                 region.emr.settle(&mut region.ec2, now);
                 region.lightsail.settle(now);
             }
@@ -337,6 +340,7 @@ impl RegionState {
             glue: glue::Glue::default(),
             ecs: ecs::Ecs::default(),
             lambda: lambda::Lambda::default(),
+            sagemaker: sagemaker::SageMaker::default(),
             emr: emr::Emr::default(),
             lightsail: lightsail::Lightsail::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),

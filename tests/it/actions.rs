@@ -53,6 +53,8 @@ pub fn stages() -> Vec<Stage> {
         crate::services::lightsail::STAGES,
         network::STAGES,
         organizations::STAGES,
+        #[cfg(feature = "sagemaker")]
+        crate::services::sagemaker::STAGES,
     ]
     .concat()
 }

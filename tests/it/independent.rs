@@ -37,6 +37,12 @@ fn boto3_mines_on_ecs() {
     against_the_simulator("mine_ecs.py");
 }
 
+#[cfg(feature = "sagemaker")]
+#[test]
+fn boto3_trains_on_sagemaker() {
+    against_the_simulator("mine_sagemaker.py");
+}
+
 #[cfg(feature = "lambda")]
 #[test]
 fn boto3_calls_functions_and_shuts_them() {

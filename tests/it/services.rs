@@ -19,6 +19,8 @@ pub mod lambda;
 #[cfg(feature = "lightsail")]
 pub mod lightsail;
 mod run;
+#[cfg(feature = "sagemaker")]
+pub mod sagemaker;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -22,7 +22,7 @@ impl Protocol {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
             "organizations" | "apprunner" | "cloudtrail" | "codebuild" | "ecs" | "elasticmapreduce" | "glue"
-            | "lightsail" => Some(Self::Json),
+            | "lightsail" | "sagemaker" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
             "account" | "amplify" | "batch" | "lambda" => Some(Self::RestJson),
             _ => None,
