@@ -1,7 +1,7 @@
 //! `batch.disable-environments`
 
 use aws_sdk_batch::Client;
-use aws_sdk_batch::types::{CeState, ComputeEnvironmentDetail, ComputeResourceUpdate};
+use aws_sdk_batch::types::{CeState, ComputeEnvironmentDetail, ComputeResource, ComputeResourceUpdate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -136,8 +136,8 @@ fn found(environment: &ComputeEnvironmentDetail) -> Option<Found<Prior>> {
         state: environment.state().map_or("", |state| state.as_str()).to_owned(),
         uuid: environment.uuid().map(str::to_owned),
         managed: compute.is_some(),
-        min: compute.and_then(|compute| compute.minv_cpus()).filter(|_| !on_fargate),
-        desired: compute.and_then(|compute| compute.desiredv_cpus()).unwrap_or_default(),
+        min: compute.and_then(ComputeResource::minv_cpus).filter(|_| !on_fargate),
+        desired: compute.and_then(ComputeResource::desiredv_cpus).unwrap_or_default(),
     };
     Some(Found { member: resource.clone(), resource, prior })
 }

@@ -1,6 +1,6 @@
 //! `batch.environments`: the compute environments of a region.
 
-use aws_sdk_batch::types::ComputeEnvironmentDetail;
+use aws_sdk_batch::types::{ComputeEnvironmentDetail, ComputeResource};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -70,10 +70,10 @@ fn member(cx: &Ctx, environment: &ComputeEnvironmentDetail, made: Option<&Creati
         "status": environment.status().map_or("", |status| status.as_str()),
         "managed": compute.is_some(),
         "type": compute.and_then(|compute| compute.r#type()).map_or("", |kind| kind.as_str()),
-        "min_vcpus": compute.and_then(|compute| compute.minv_cpus()).unwrap_or_default(),
-        "max_vcpus": compute.and_then(|compute| compute.maxv_cpus()).unwrap_or_default(),
-        "desired_vcpus": compute.and_then(|compute| compute.desiredv_cpus()).unwrap_or_default(),
-        "instance_types": compute.map(|compute| compute.instance_types()).unwrap_or_default(),
+        "min_vcpus": compute.and_then(ComputeResource::minv_cpus).unwrap_or_default(),
+        "max_vcpus": compute.and_then(ComputeResource::maxv_cpus).unwrap_or_default(),
+        "desired_vcpus": compute.and_then(ComputeResource::desiredv_cpus).unwrap_or_default(),
+        "instance_types": compute.map(ComputeResource::instance_types).unwrap_or_default(),
         "tags": environment.tags().cloned().unwrap_or_default(),
     });
     resource(cx, KIND.name, name, fields)

@@ -119,18 +119,8 @@ impl Action for Stop {
         for item in items {
             let name = item.resource.as_str();
             switch(&client, name, JqState::Disabled).await?;
-            let mut ended = BTreeSet::new();
-            while params.jobs == Jobs::Terminate && !item.prior.of_sagemaker {
-                // One that was being submitted while the queue closed shows a moment later.
-                let jobs = active(&client, name).await?;
-                let left = jobs.into_iter().filter(|job| !ending(job)).filter_map(|job| job.job_id);
-                let left: Vec<String> = left.filter(|id| !ended.contains(id)).collect();
-                if left.is_empty() {
-                    break;
-                }
-                terminate(cx, &client, &left).await?;
-                ended.extend(left);
-            }
+            let ends = params.jobs == Jobs::Terminate && !item.prior.of_sagemaker;
+            let ended = if ends { terminate_all(cx, &client, name).await? } else { BTreeSet::new() };
             effects.push(json!({ "terminated": ended }));
         }
         Ok(effects)
@@ -205,6 +195,21 @@ async fn in_status(client: &Client, queue: &str, status: JobStatus) -> Result<Ve
         jobs.push(job?);
     }
     Ok(jobs)
+}
+
+/// Terminates the jobs of a queue that takes no more. One that was being submitted while it closed shows a moment later.
+async fn terminate_all(cx: &Ctx, client: &Client, queue: &str) -> Result<BTreeSet<String>, ActionError> {
+    let mut ended = BTreeSet::new();
+    loop {
+        let jobs = active(client, queue).await?;
+        let left = jobs.into_iter().filter(|job| !ending(job)).filter_map(|job| job.job_id);
+        let left: Vec<String> = left.filter(|id| !ended.contains(id)).collect();
+        if left.is_empty() {
+            return Ok(ended);
+        }
+        terminate(cx, client, &left).await?;
+        ended.extend(left);
+    }
 }
 
 async fn terminate(cx: &Ctx, client: &Client, jobs: &[String]) -> Result<(), ActionError> {

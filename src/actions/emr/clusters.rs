@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aws_sdk_emr::types::{Cluster, ClusterState, ClusterSummary};
+use aws_sdk_emr::types::{Cluster, ClusterState, ClusterSummary, Ec2InstanceAttributes};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -78,7 +78,7 @@ fn member(cx: &Ctx, cluster: &ClusterSummary, described: Option<&Cluster>) -> Op
     let id = cluster.id()?;
     let status = cluster.status();
     let created = status.and_then(|status| status.timeline()).and_then(|timeline| timeline.creation_date_time());
-    let tags = described.map(|cluster| cluster.tags()).unwrap_or_default().iter();
+    let tags = described.map(Cluster::tags).unwrap_or_default().iter();
     let tags: BTreeMap<&str, &str> =
         tags.filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default()))).collect();
     let profile = described.and_then(|cluster| cluster.ec2_instance_attributes());
@@ -88,9 +88,9 @@ fn member(cx: &Ctx, cluster: &ClusterSummary, described: Option<&Cluster>) -> Op
         "created": time(created),
         "state": status.and_then(|status| status.state()).map_or("", |state| state.as_str()),
         "hours": cluster.normalized_instance_hours().unwrap_or_default(),
-        "protected": described.and_then(|cluster| cluster.termination_protected()).unwrap_or_default(),
+        "protected": described.and_then(Cluster::termination_protected).unwrap_or_default(),
         "release": described.and_then(|cluster| cluster.release_label()).unwrap_or_default(),
-        "profile": profile.and_then(|attributes| attributes.iam_instance_profile()).unwrap_or_default(),
+        "profile": profile.and_then(Ec2InstanceAttributes::iam_instance_profile).unwrap_or_default(),
         "tags": tags,
     });
     resource(cx, KIND.name, id, fields)

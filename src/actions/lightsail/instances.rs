@@ -1,6 +1,6 @@
 //! `lightsail.instances`: the Lightsail instances of a region.
 
-use aws_sdk_lightsail::types::Instance;
+use aws_sdk_lightsail::types::{Instance, InstanceHardware};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -59,7 +59,7 @@ fn member(cx: &Ctx, instance: &Instance) -> Option<Resource> {
         "state": super::state(instance),
         "blueprint": instance.blueprint_id().unwrap_or_default(),
         "bundle": instance.bundle_id().unwrap_or_default(),
-        "cpus": instance.hardware().and_then(|hardware| hardware.cpu_count()).unwrap_or_default(),
+        "cpus": instance.hardware().and_then(InstanceHardware::cpu_count).unwrap_or_default(),
         "public_ip": instance.public_ip_address().unwrap_or_default(),
         "zone": instance.location().and_then(|place| place.availability_zone()).unwrap_or_default(),
         "tags": super::tags(instance.tags()),

@@ -102,8 +102,8 @@ impl Batch {
         let one = resources.vcpus_of_one();
         let vcpus =
             (f64::from(resources.min).max(self.used(&environment.name) + waiting)).min(f64::from(resources.max));
-        // As many machines as hold it; whole ones, so a number that a loop reaches.
-        let needed = (0_u32..).find(|machines| f64::from(machines * one) >= vcpus).unwrap_or_default();
+        let all = resources.max.div_ceil(one);
+        let needed = (0..all).find(|machines| f64::from(machines * one) >= vcpus).unwrap_or(all);
         let here = u32::try_from(group.in_service()).unwrap_or(u32::MAX);
         let wished = if environment.takes_jobs(now) { needed } else { needed.min(here) };
         let idle: Vec<String> = group.members.keys().filter(|id| !busy.contains_key(id.as_str())).cloned().collect();
