@@ -49,7 +49,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Some(name) => Some(prepare(name, &args.inputs.inputs, &actions, now, screen).await?.runbook),
         None => None,
     };
-    let (engine, caller) = session::open(&args.aws, &new_run(now), None, screen).await?;
+    let (engine, caller) = session::open(&args.aws, (&new_run(now), now), None, screen).await?;
     let targets = runbook.as_ref().map_or_else(Targets::default, |runbook| runbook.targets.clone());
     let lanes = lanes(engine.sessions.as_ref(), &targets).await?;
     let permissions = runbook.as_ref().map(|runbook| permissions(runbook, &actions.catalog())).unwrap_or_default();

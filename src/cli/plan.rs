@@ -49,7 +49,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let now = jiff::Timestamp::now();
     let case = new_run(now);
     let prepared = prepare(&args.runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
-    let (engine, _) = session::open(&args.aws, &case, Some(&prepared.runbook.targets), screen).await?;
+    let (engine, _) = session::open(&args.aws, (&case, now), Some(&prepared.runbook.targets), screen).await?;
     let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
     let plan = planned.plan;
     if let Some(out) = &args.out {

@@ -32,7 +32,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let Some(EventKind::RunStarted { plan, .. }) = events.first().map(|event| &event.kind) else {
         return Err(Failure::usage(format!("run {run} was cut off before it began: there is nothing to go on with")));
     };
-    let (engine, caller) = session::open(&args.aws, &run, None, screen).await?;
+    let (engine, caller) = session::open(&args.aws, (&run, plan.created), None, screen).await?;
     if caller.account != plan.caller.account {
         return Err(Failure::refused(format!(
             "the run belongs to account {}, and the credentials are of account {}",

@@ -41,7 +41,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let now = jiff::Timestamp::now();
     let run = new_run(now);
     // Evidence was tagged with the run that is taken back, and is found by it.
-    let (engine, caller) = session::open(&args.aws, &undone, None, screen).await?;
+    let (engine, caller) = session::open(&args.aws, (&undone, state.plan().created), None, screen).await?;
     if caller.account != state.plan().caller.account {
         return Err(Failure::refused(format!(
             "the run belongs to account {}, and the credentials are of account {}",

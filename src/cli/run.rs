@@ -53,7 +53,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
 /// Takes a plan from its file.
 async fn from_file(path: &Path, aws: &AwsOptions, screen: &Screen) -> Result<(Engine, RunId, Planned), Failure> {
     let file = PlanFile::read(path)?;
-    let (engine, caller) = session::open(aws, &file.run, None, screen).await?;
+    let (engine, caller) = session::open(aws, (&file.run, file.plan.created), None, screen).await?;
     file.check_caller(&caller)?;
     let PlanFile { run, plan, timed, .. } = file;
     Ok((engine, run, Planned { timed, ..Planned::from(plan) }))
@@ -64,7 +64,7 @@ async fn made_now(runbook: &str, args: &Args, screen: &Screen) -> Result<(Engine
     let now = jiff::Timestamp::now();
     let case = new_run(now);
     let prepared = prepare(runbook, &args.inputs.inputs, &crate::actions::table(), now, screen).await?;
-    let (engine, _) = session::open(&args.aws, &case, Some(&prepared.runbook.targets), screen).await?;
+    let (engine, _) = session::open(&args.aws, (&case, now), Some(&prepared.runbook.targets), screen).await?;
     let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
     Ok((engine, case, planned))
 }

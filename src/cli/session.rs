@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::error::Failure;
 use super::options::{AwsOptions, confirm};
 use super::screen::Screen;
@@ -11,11 +13,12 @@ use crate::engine::ports::{Sessions as _, SharedClock, WallClock};
 use crate::model::{ActionError, Caller, ErrorKind, RunId, Targets};
 use crate::report::text::shown;
 
-/// An engine on the real AWS, or on what an endpoint override points to, and who calls. If a runbook is to be planned next,
-/// its targets let the first question of its survey be asked at the same time.
+/// An engine on the real AWS, or on what an endpoint override points to, and who calls. `now` is the `now` of the plan that
+/// is worked on: a run that is taken up or back later is seen as it was meant. If a runbook is to be planned next, its targets
+/// let the first question of its survey be asked at the same time.
 pub async fn open(
     options: &AwsOptions,
-    case: &RunId,
+    (case, now): (&RunId, Timestamp),
     next: Option<&Targets>,
     screen: &Screen,
 ) -> Result<(Engine, Caller), Failure> {
@@ -26,7 +29,7 @@ pub async fn open(
         http: None,
         credentials: None,
         endpoint_url: None,
-        now: clock.now(),
+        now,
         clock: Arc::clone(&clock),
         case: case.clone(),
     })

@@ -263,7 +263,7 @@ pub trait Action: Send + Sync + 'static {
     }
 
     /// Takes one change back. Accepts that it never happened, happened by half, or was taken back before. `effect` is what
-    /// `apply` returned, `null` if the run was cut off before it did.
+    /// `apply` returned, `null` if the run was cut off before it did or it took more than one attempt.
     fn undo(
         &self,
         cx: &Ctx,

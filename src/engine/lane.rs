@@ -47,7 +47,7 @@ pub enum Direction {
 pub struct Assigned {
     /// The change as approved.
     pub change: Change,
-    /// Whether it was attempted before: it may be in force, by half or whole.
+    /// Whether it was attempted before, or its outcome is not known: it may be in force, by half or whole.
     pub attempted: bool,
     /// What it made, when it is taken back.
     pub effect: Effect,
@@ -181,7 +181,13 @@ fn before_apply<'f>(
 ) -> Result<&'f Found<Value>, Outcome> {
     let drifted = |why: String| Outcome::Drifted { why };
     let failed = |error: ActionError| Outcome::Failed { error };
-    let Some(now) = now else { return Err(drifted("it is not there any more".to_owned())) };
+    let Some(now) = now else {
+        return Err(match assigned.attempted {
+            // Gone after an attempt that was cut off: that may have been the change.
+            true => Outcome::Done { effect: Value::Null },
+            false => drifted("it is not there any more".to_owned()),
+        });
+    };
     let decision = action.plan(&cx.view, &shard.step.with, now).map_err(failed)?;
     // What cannot be changed any more may be as contained as it can be: somebody terminated the machine meanwhile.
     let is_reached = match &decision {
@@ -249,10 +255,13 @@ impl<R: Fn(LaneEvent) + Sync> ApplyLane<'_, R> {
     async fn resolve(&self, batch: Vec<Item<Value>>, error: ActionError) {
         let seen = look(self.action, self.cx, self.shard).await;
         for item in batch {
-            let now = seen.as_ref().ok().and_then(|seen| seen.get(&item.resource));
-            let made = now.and_then(|now| match self.action.plan(&self.cx.view, &self.shard.step.with, now) {
-                Ok(Decision::Already) => self.action.made(now).ok(),
-                _ => None,
+            let made = seen.as_ref().ok().and_then(|seen| {
+                // What was there right before is gone: that was the change.
+                let Some(now) = seen.get(&item.resource) else { return Some(Value::Null) };
+                match self.action.plan(&self.cx.view, &self.shard.step.with, now) {
+                    Ok(Decision::Already) => self.action.made(now).ok(),
+                    _ => None,
+                }
             });
             let outcome = match made {
                 Some(effect) => Outcome::Done { effect },
@@ -305,15 +314,26 @@ async fn undo(
     {
         let drift = action.drift(&change.prior, &now.prior);
         match (action.plan(&cx.view, &shard.step.with, now), drift) {
-            (Ok(Decision::Change(_)), Ok(None)) => return Outcome::Already,
             (Ok(Decision::Change(_)), Ok(Some(why))) => return Outcome::Drifted { why },
             (Err(error), _) | (_, Err(error)) => return failed(error),
-            (Ok(Decision::Already | Decision::Skip(_) | Decision::ByHand(_) | Decision::Refuse(_)), Ok(_)) => {}
+            // Not in force any more: an earlier way back may have been cut short, and left something behind.
+            (Ok(Decision::Change(_)), Ok(None))
+            | (Ok(Decision::Already | Decision::Skip(_) | Decision::ByHand(_) | Decision::Refuse(_)), Ok(_)) => {}
         }
     }
     let item = item(change, change.prior.clone());
-    match action.undo(cx, &shard.step.with, &item, &assigned.effect).await {
+    let mut answer = action.undo(cx, &shard.step.with, &item, &assigned.effect).await;
+    if answer.as_ref().is_err_and(|error| may_be_a_repeat(error.kind)) {
+        answer = action.undo(cx, &shard.step.with, &item, &assigned.effect).await;
+    }
+    match answer {
         Ok(()) => Outcome::Done { effect: Value::Null },
         Err(error) => failed(error),
     }
+}
+
+/// Whether a request may have been refused for what it did itself: it was carried out, its answer was lost, and the SDK sent it
+/// once more. Who begins anew sees that.
+fn may_be_a_repeat(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::WrongState | ErrorKind::Already | ErrorKind::Other)
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::state::{Progress, State};
-use crate::model::{Caller, Finding, Newcomers, OnFailure, Outcome, Plan, Runbook, Severity, Step, Tier, Until};
+use crate::model::{
+    Caller, Effect, Finding, Newcomers, OnFailure, Outcome, Plan, Runbook, Severity, Step, Tier, Until,
+};
 
 /// The plan that takes a run back. Changes that were begun count, whether or not they are known to have ended: `prior` was
 /// on disk before the first request. What cannot be taken back becomes a finding.
@@ -15,6 +17,8 @@ pub fn plan(run: &State, caller: Caller, now: Timestamp) -> Plan {
     let mut effects = BTreeMap::new();
     for tracked in run.changes().iter().rev() {
         let effect = match &tracked.progress {
+            // Of several attempts the last tells its own part only.
+            Progress::Ended(Outcome::Done { .. }) if tracked.attempted => Some(Effect::Null),
             Progress::Ended(Outcome::Done { effect }) => Some(effect.clone()),
             Progress::Started | Progress::Ended(Outcome::Failed { .. }) => None,
             Progress::Waiting | Progress::Ended(_) => continue,

@@ -253,9 +253,11 @@ impl<'a> Run<'a> {
         let plan = self.state.plan();
         let assign = |id| {
             let tracked = self.state.change(id).expect("a wave is made of the plan's changes");
+            // A change without a known effect may have been made by half: what is seen of it does not tell.
+            let unsure = plan.undoes.is_some() && !plan.effects.contains_key(id);
             Assigned {
                 change: tracked.change.clone(),
-                attempted: tracked.attempted,
+                attempted: tracked.attempted || unsure,
                 effect: plan.effects.get(id).cloned().unwrap_or_default(),
                 seen: self.foreseen.get(id).filter(|(at, _)| at.elapsed() <= FRESH).map(|(_, found)| found.clone()),
             }

@@ -157,7 +157,12 @@ impl Action for Suspend {
                 resize(&client, name, 0, None).await?;
             }
             for ids in left.chunks(MOVED_AT_ONCE) {
-                take_out(&client, name, params.instances, ids).await?;
+                // A repeat of a request whose answer was lost is refused for what the first one did.
+                if let Err(error) = take_out(&client, name, params.instances, ids).await
+                    && !still_in_service(&client, name, ids).await?.is_empty()
+                {
+                    return Err(error);
+                }
             }
             effects.push(json!(Done { processes, moved }));
         }
@@ -187,7 +192,12 @@ impl Action for Suspend {
         let back = outside(now, params.instances, &done.moved);
         crate::actions::ec2::until_up(cx, &back, "a stopped instance cannot go back into service").await?;
         for ids in back.chunks(MOVED_AT_ONCE) {
-            put_back(&client, &prior.group.name, params.instances, ids).await?;
+            if let Err(error) = put_back(&client, &prior.group.name, params.instances, ids).await {
+                let now = super::described(&client, [prior.group.name.as_str()]).await?;
+                if now.iter().any(|now| !outside(now, params.instances, ids).is_empty()) {
+                    return Err(error);
+                }
+            }
         }
         if !done.moved.is_empty() {
             resize(&client, &prior.group.name, prior.min, Some(prior.desired)).await?;

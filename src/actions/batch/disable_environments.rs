@@ -145,19 +145,28 @@ fn found(environment: &ComputeEnvironmentDetail) -> Option<Found<Prior>> {
 /// Sets state and least vCPUs, when nothing else is being changed. One that is gone, or so already, is left alone.
 async fn set(client: &Client, name: &str, state: CeState, min: Option<i32>) -> Result<(), ActionError> {
     let look = || async { Ok::<_, ActionError>(super::environments(client, Some(vec![name.to_owned()])).await?.pop()) };
-    super::until_changed(name, || async {
-        Ok(look().await?.and_then(|environment| Some(environment.status()?.as_str().to_owned())))
-    })
-    .await?;
-    let Some(now) = look().await? else { return Ok(()) };
-    let min = min.filter(|_| found(&now).is_some_and(|now| now.prior.min != min));
-    if now.state() == Some(&state) && min.is_none() {
-        return Ok(());
+    let mut refused = None;
+    loop {
+        super::until_changed(name, || async {
+            Ok(look().await?.and_then(|environment| Some(environment.status()?.as_str().to_owned())))
+        })
+        .await?;
+        let Some(now) = look().await? else { return Ok(()) };
+        let min = min.filter(|_| found(&now).is_some_and(|now| now.prior.min != min));
+        if now.state() == Some(&state) && min.is_none() {
+            return Ok(());
+        }
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let compute = min.map(|min| ComputeResourceUpdate::builder().minv_cpus(min).build());
+        let request = client.update_compute_environment().compute_environment(name).state(state.clone());
+        match request.set_compute_resources(compute).send().await.map_err(ActionError::from) {
+            // A repeat of a request whose answer was lost is refused while the first one is being carried out.
+            Err(error) if error.is("ClientException") => refused = Some(error),
+            answer => return answer.map(drop),
+        }
     }
-    let compute = min.map(|min| ComputeResourceUpdate::builder().minv_cpus(min).build());
-    let request = client.update_compute_environment().compute_environment(name).state(state);
-    request.set_compute_resources(compute).send().await?;
-    Ok(())
 }
 
 #[cfg(test)]

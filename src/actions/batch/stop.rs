@@ -224,16 +224,25 @@ async fn terminate(cx: &Ctx, client: &Client, jobs: &[String]) -> Result<(), Act
 /// Enables or disables a queue, when nothing else is being changed at it. One that is gone, or so already, is left alone.
 async fn switch(client: &Client, name: &str, state: JqState) -> Result<(), ActionError> {
     let look = || async { Ok::<_, ActionError>(super::queues(client, Some(vec![name.to_owned()])).await?.pop()) };
-    super::until_changed(name, || async {
-        Ok(look().await?.and_then(|queue| Some(queue.status()?.as_str().to_owned())))
-    })
-    .await?;
-    match look().await? {
-        Some(queue) if queue.state() != Some(&state) => {
-            client.update_job_queue().job_queue(name).state(state).send().await?;
-            Ok(())
+    let mut refused = None;
+    loop {
+        super::until_changed(name, || async {
+            Ok(look().await?.and_then(|queue| Some(queue.status()?.as_str().to_owned())))
+        })
+        .await?;
+        match look().await? {
+            Some(queue) if queue.state() != Some(&state) => {}
+            _ => return Ok(()),
         }
-        _ => Ok(()),
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        let request = client.update_job_queue().job_queue(name).state(state.clone());
+        match request.send().await.map_err(ActionError::from) {
+            // A repeat of a request whose answer was lost is refused while the first one is being carried out.
+            Err(error) if error.is("ClientException") => refused = Some(error),
+            answer => return answer.map(drop),
+        }
     }
 }
 

@@ -175,12 +175,8 @@ impl Action for BlockPublicAccess {
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
-        let saved = item.prior.mode.as_str();
-        let client = super::client(cx);
-        if setting(&client).await?.0 == saved {
-            return Ok(());
-        }
-        set(&client, InternetGatewayBlockMode::from(saved)).await
+        // Set in any case: a mode that AWS has just accepted is not shown yet.
+        set(&super::client(cx), InternetGatewayBlockMode::from(item.prior.mode.as_str())).await
     }
 }
 

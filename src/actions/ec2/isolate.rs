@@ -231,7 +231,7 @@ impl Action for Isolate {
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
         let client = super::client(cx);
-        let groups = isolation_groups(&client, item, effect).await?;
+        let groups = isolation_groups(&client, &cx.view.case, item, effect).await?;
         let saved = item.prior.interfaces.iter().filter(|(_, interface)| !interface.managed);
         let moves = saved.map(|(id, interface)| {
             let moved = put(&client, id, interface.groups.clone());
@@ -292,21 +292,29 @@ async fn is_in(client: &Client, id: &str, group: &str) -> Result<bool, ActionErr
     Ok(groups.collect::<Vec<_>>() == [Some(group)])
 }
 
-/// The groups that the run put an instance into: those it reported and, as a run that was cut off reports
-/// nothing, those that the interfaces are in now.
+/// The isolation groups that the run put an instance into: those it reported, and those that the interfaces are in now. As a
+/// run that was cut off reports nothing, also those that it made for the case and may have put nothing into yet.
 async fn isolation_groups(
     client: &Client,
+    case: &RunId,
     item: &Item<Prior>,
     effect: &Effect,
 ) -> Result<BTreeSet<String>, ActionError> {
-    let reported = effect.get("groups").and_then(Value::as_object).into_iter().flatten();
-    let reported = reported.filter_map(|(_, group)| group.as_str()).map(str::to_owned);
+    let reported = match effect.get("groups").and_then(Value::as_object) {
+        Some(groups) => groups.values().filter_map(Value::as_str).map(str::to_owned).collect(),
+        None => {
+            let vpcs: BTreeSet<&String> = item.prior.interfaces.values().map(|interface| &interface.vpc).collect();
+            let name = Purpose::Isolation.name(case);
+            let made = try_join_all(vpcs.into_iter().map(|vpc| groups::named(client, &name, Some(vpc)))).await?;
+            made.into_iter().flatten().filter_map(|group| group.group_id).collect::<Vec<_>>()
+        }
+    };
     let seen = of_instances(client, vec![item.resource.to_string()]).await?;
     let seen = seen.iter().flat_map(NetworkInterface::groups);
     let seen = seen.filter(|group| group.group_name().is_some_and(groups::is_ours));
     let seen = seen.filter_map(|group| group.group_id()).map(str::to_owned);
     let before: BTreeSet<&String> = item.prior.interfaces.values().flat_map(|interface| &interface.groups).collect();
-    Ok(reported.chain(seen).filter(|group| !before.contains(group)).collect())
+    Ok(reported.into_iter().chain(seen).filter(|group| !before.contains(group)).collect())
 }
 
 fn isolation(group: &SecurityGroup) -> Option<(String, Isolation)> {

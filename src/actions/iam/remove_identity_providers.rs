@@ -45,7 +45,7 @@ impl Action for RemoveIdentityProviders {
         take it out of the roles' trust policies instead (iam.close-trust).\n\n\
         AWS pages: *DeleteSAMLProvider*, *DeleteOpenIDConnectProvider*, *Identity providers and federation*.";
     const UNDO: &'static str = "Makes it again, under the same ARN, so that trust policies mean it again. It has a new creation \
-        date. One that somebody made anew since is left alone.";
+        date, and a SAML provider a new UUID. One that somebody made anew since is left alone.";
     const PERMISSIONS: &'static [&'static str] = &[
         "iam:GetSAMLProvider",
         "iam:GetOpenIDConnectProvider",

@@ -123,7 +123,8 @@ async fn of_account(args: &Args, screen: &Screen) -> Result<Explanation, Failure
             shown(&args.principal)
         ))
     })?;
-    let (engine, _) = session::open(&args.aws, &new_run(jiff::Timestamp::now()), None, screen).await?;
+    let now = jiff::Timestamp::now();
+    let (engine, _) = session::open(&args.aws, (&new_run(now), now), None, screen).await?;
     if let Some(name) = &args.role {
         let role: Role = serde_json::from_value(json!({ "name": name })).map_err(Failure::usage)?;
         engine.sessions.assume(Some(&role));
