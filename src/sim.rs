@@ -138,10 +138,14 @@ impl Sim {
             _ => tokio::time::sleep(latency).await,
         }
         let response = self.answer(&arrived, fault.as_ref());
-        if fault.is_some_and(|fault| fault.kind == FaultKind::Reset) {
-            return Err(Transport::Reset);
+        match fault.map(|fault| fault.kind) {
+            Some(FaultKind::Reset) => Err(Transport::Reset),
+            Some(FaultKind::LostAnswer) => {
+                tokio::time::sleep(SILENCE).await;
+                Err(Transport::NoAnswer)
+            }
+            _ => Ok(response),
         }
-        Ok(response)
     }
 
     /// The world as it is now.
@@ -338,7 +342,11 @@ fn service_fault(kind: FaultKind, call: &Call) -> Result<(), Refusal> {
         FaultKind::Http503 => Err(Refusal::new(503, "ServiceUnavailable", "Service Unavailable")),
         FaultKind::Throttle => Err(throttled(&call.service)),
         FaultKind::Deny => Err(call.denied("a fault of the simulated AWS")),
-        FaultKind::NoAnswer | FaultKind::RefuseConnection | FaultKind::Reset | FaultKind::Latency => Ok(()),
+        FaultKind::NoAnswer
+        | FaultKind::RefuseConnection
+        | FaultKind::Reset
+        | FaultKind::LostAnswer
+        | FaultKind::Latency => Ok(()),
     }
 }
 

@@ -67,6 +67,8 @@ pub enum FaultKind {
     RefuseConnection,
     /// The request is carried out, and the connection breaks before the answer.
     Reset,
+    /// The request is carried out, and nothing ever comes back.
+    LostAnswer,
     /// `InternalError`, 500.
     #[serde(rename = "http-500")]
     Http500,
@@ -140,7 +142,7 @@ impl FromStr for Fault {
             None => (what, None),
         };
         let kind: FaultKind = serde_json::from_value(kind.into()).map_err(|_| {
-            let known = "no-answer, refuse-connection, reset, http-500, http-503, throttle, deny, latency";
+            let known = "no-answer, refuse-connection, reset, lost-answer, http-500, http-503, throttle, deny, latency";
             format!("`{kind}` is not a kind of fault; there are {known}")
         })?;
         if (kind == FaultKind::Latency) != delay.is_some() {

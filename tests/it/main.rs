@@ -37,6 +37,14 @@ mod check;
     feature = "organizations"
 ))]
 mod conformance;
+#[cfg(all(
+    feature = "autoscaling",
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
+mod docs;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod drift;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]

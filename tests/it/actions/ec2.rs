@@ -41,8 +41,11 @@ pub const STAGES: &[Stage] = &[
     },
 ];
 
+/// Two of the intruder's machines: enough for a batch.
 async fn machines(lab: &Lab, with: Value) -> Scene {
-    Scene::in_region(lab, ROGUE).with(with)
+    let (_, rogue) = lab.rogue().await;
+    let ids: Vec<&str> = rogue.iter().take(2).map(|machine| machine.id.as_str()).collect();
+    Scene::in_region(lab, format!("{{ from: ec2.instances, where: 'id in {ids:?}' }}")).with(with)
 }
 
 /// Machines whose evidence is complete.

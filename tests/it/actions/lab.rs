@@ -59,18 +59,24 @@ impl Lab {
             Credentials::new(keys.access_key_id.as_str(), keys.secret_access_key.0.clone(), None, None, "scenario")
         };
         let people = (keys("attacker"), keys("responder"));
-        Self::over(built.world, clock, built.facts, people, |sim| sim.http_client()).await
+        Self::over(built.world, (clock, built.begins), built.facts, people, |sim| sim.http_client()).await
     }
 
-    /// A world of this lab at the time it had, with sessions and a table of its own. `door` is what its requests pass.
-    pub async fn again(&self, (world, at): (World, Timestamp), door: impl FnOnce(&Sim) -> SharedHttpClient) -> Self {
+    /// A world of this lab at the time it had, with sessions and a table of its own: a process of its own, which works on a
+    /// plan made at `now`. `door` is what its requests pass.
+    pub async fn again(
+        &self,
+        (world, at): (World, Timestamp),
+        now: Timestamp,
+        door: impl FnOnce(&Sim) -> SharedHttpClient,
+    ) -> Self {
         let people = (self.attacker.clone(), self.responder.clone());
-        Self::over(world, TokioClock::starting_at(at), self.facts.clone(), people, door).await
+        Self::over(world, (TokioClock::starting_at(at), now), self.facts.clone(), people, door).await
     }
 
     async fn over(
         world: World,
-        clock: TokioClock,
+        (clock, now): (TokioClock, Timestamp),
         facts: Facts,
         (attacker, responder): (Credentials, Credentials),
         door: impl FnOnce(&Sim) -> SharedHttpClient,
@@ -84,7 +90,7 @@ impl Lab {
             endpoint_url: None,
             clock: Arc::new(clock),
             case: case(),
-            now: clock.now(),
+            now,
         };
         let sessions = Arc::new(CloudSessions::new(options).await.unwrap());
         sessions.assume(breached(&facts).role.as_ref());

@@ -2,7 +2,7 @@
 
 use aws_sdk_organizations::types::PolicyType;
 use quell::engine::action::Decision;
-use quell::engine::ports::Access;
+use quell::engine::ports::{Access, Sessions as _};
 use quell::sim::organizations;
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
@@ -38,7 +38,9 @@ async fn user(lab: &Lab) -> Scene {
 
 async fn outsiders(lab: &Lab) -> Scene {
     switch_on_resource_control(lab).await;
-    Scene::account(lab)
+    // The lockout guard does not know of which organisation the caller is.
+    let caller = lab.sessions.caller().await.unwrap().account;
+    Scene::account(lab).with(json!({ "keep": [caller] }))
 }
 
 /// Resource control policies are switched off until somebody switches them on.

@@ -1,6 +1,6 @@
 //! One run of one action over a world of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use aws_smithy_runtime_api::client::http::{
@@ -11,16 +11,21 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::Timestamp;
 use quell::approval::Flags;
 use quell::engine::Planned;
-use quell::engine::ports::{Approver, Reporter, Sessions as _};
+use quell::engine::action::Item;
+use quell::engine::lane::Direction;
+use quell::engine::ports::{Access, Approver, Reporter, Sessions as _};
 use quell::engine::rollback;
 use quell::engine::run::Run;
-use quell::engine::state::State;
+use quell::engine::state::{Progress, State};
+use quell::engine::survey::SurveyError;
 use quell::journal::{self, Journal};
-use quell::model::{Event, Plan, RunId, Runbook, Summary, Tier};
+use quell::model::{
+    Change, Event, EventKind, Outcome, Plan, Resource, ResourceId, RunId, Runbook, Summary, Tier, Verdict,
+};
 use quell::sim::Sim;
-use quell::sim::faults::Fault;
+use quell::sim::faults::{Fault, FaultKind};
 use quell::sim::world::World;
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
@@ -38,6 +43,7 @@ pub struct Ready {
     world: World,
     at: Timestamp,
     known: Known,
+    before: Shape,
 }
 
 impl Ready {
@@ -48,7 +54,14 @@ impl Ready {
         let runbook = scene.runbook(&lab, stage.action);
         let (world, at) = (lab.sim.world(), lab.sim.now());
         let known = Known::of(&world);
-        Self { stage, runbook, lab, world, at, known }
+        let before = known.shape(&world);
+        Self { stage, runbook, lab, world, at, known, before }
+    }
+
+    /// The same without a sweep after the run, for what no sweep has a part in.
+    pub fn without_sweeps(mut self) -> Self {
+        self.runbook.until.clean_sweeps = 0;
+        self
     }
 
     /// What is tried on what.
@@ -64,13 +77,8 @@ impl Ready {
     /// A trial that begins with another world of this stage.
     pub async fn trial_from(&self, world: (World, Timestamp)) -> Trial<'_> {
         let tap = Tap::default();
-        let lab = self.lab.again(world, |sim| tap.before(sim)).await;
-        Trial { ready: self, lab, tap, state: tempfile::tempdir().unwrap() }
-    }
-
-    /// The world before anything was done.
-    pub fn before(&self) -> Shape {
-        self.known.shape(&self.world)
+        let lab = self.lab.again(world, self.at, |sim| tap.before(sim)).await;
+        Trial { ready: self, lab, tap, state: in_memory() }
     }
 }
 
@@ -82,12 +90,51 @@ pub struct Trial<'a> {
     state: tempfile::TempDir,
 }
 
+/// A call, as IAM names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Called {
+    pub service: String,
+    pub operation: String,
+}
+
+impl Called {
+    pub fn writes(&self) -> bool {
+        !quell::sim::log::is_read_only(&self.operation)
+    }
+}
+
+impl std::fmt::Display for Called {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.service, self.operation)
+    }
+}
+
+/// A folder for journals, in memory where there is such a place: what a journal waits for the disk is not of interest here.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Where a process could have died.
 pub struct Cut {
     /// What had just happened.
     pub after: String,
     pub events: Vec<Event>,
     pub world: (World, Timestamp),
+    /// How many requests had written by then.
+    writes: usize,
+}
+
+impl Cut {
+    /// What makes a difference to the way back: what the journal knows of changes, and what was sent.
+    pub fn footing(&self) -> (usize, usize) {
+        let told = |event: &&Event| {
+            matches!(
+                event.kind,
+                EventKind::ChangeStarted { .. } | EventKind::ChangeEnded { .. } | EventKind::RunStarted { .. }
+            )
+        };
+        (self.events.iter().filter(told).count(), self.writes)
+    }
 }
 
 pub fn back() -> RunId {
@@ -96,8 +143,12 @@ pub fn back() -> RunId {
 
 impl Trial<'_> {
     pub async fn plan(&self) -> Planned {
+        self.try_plan().await.unwrap()
+    }
+
+    pub async fn try_plan(&self) -> Result<Planned, SurveyError> {
         let (engine, runbook) = (self.lab.engine(), &self.ready.runbook);
-        engine.plan(runbook, &Map::new(), &case(), self.lab.sim.now(), &mut |_| {}).await.unwrap()
+        engine.plan(runbook, &Map::new(), &case(), self.lab.sim.now(), &mut |_| {}).await
     }
 
     /// Plans, and carries the plan out with every approval.
@@ -154,19 +205,113 @@ impl Trial<'_> {
         journal::read(self.state.path(), run).unwrap().events
     }
 
-    /// Every request so far, by service and operation.
-    pub fn asked(&self) -> BTreeSet<(String, String)> {
-        self.lab.sim.log().into_iter().map(|entry| (entry.service, entry.operation)).collect()
+    /// How many requests there were so far.
+    pub fn asked(&self) -> usize {
+        self.lab.sim.log().len()
     }
 
-    pub fn faults(&self, rules: Vec<Fault>) {
-        self.lab.sim.set_faults(rules);
+    /// What was asked since so many requests, and with what outcomes.
+    pub fn calls_since(&self, asked: usize) -> BTreeMap<Called, BTreeSet<String>> {
+        let mut calls: BTreeMap<Called, BTreeSet<String>> = BTreeMap::new();
+        for entry in self.lab.sim.log().split_off(asked) {
+            let called = Called { service: entry.service, operation: entry.operation };
+            calls.entry(called).or_default().insert(entry.outcome);
+        }
+        calls
+    }
+
+    /// From now on something goes wrong with a call: so many times, or always.
+    pub fn spoil(&self, call: &Called, kind: FaultKind, times: Option<u32>) {
+        let (service, operation) = (Some(call.service.clone()), Some(call.operation.clone()));
+        let fault = Fault { kind, service, operation, region: None, account: None, rate: 1.0, times, delay: None };
+        self.lab.sim.set_faults(vec![fault]);
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn mend(&self) {
+        self.lab.sim.set_faults(Vec::new());
+    }
+
+    /// The same world and the same journal of the run once more.
+    pub async fn fork(&self) -> Self {
+        let fork = self.ready.trial_from((self.lab.sim.world(), self.lab.sim.now())).await;
+        fork.remember(&self.events(&case()), &case());
+        fork
+    }
+
+    /// What a run says that it made and saw, and what a look that nothing disturbs does not see.
+    pub async fn false_claims(&self, run: &RunId) -> Vec<String> {
+        let state = self.state_of(run);
+        let mut wrong = Vec::new();
+        for tracked in state.changes().iter().filter(|tracked| tracked.verdict == Some(Verdict::Proven)) {
+            let change = &tracked.change;
+            let step = state.plan().runbook.step(&change.step).unwrap();
+            let action = self.lab.table.action(change.action.as_str()).unwrap();
+            let cx = self.lab.enter(&change.target, Access::Read).await;
+            let found = action.discover(&cx, &step.with, &members(change)).await.unwrap();
+            let Some(now) = found.iter().find(|found| found.resource == change.resource) else { continue };
+            let verdict = match state.plan().undoes {
+                None => action.verify(&cx.view, &step.with, now).unwrap(),
+                Some(_) => action.restored(&change.prior, &now.prior).unwrap(),
+            };
+            if let Verdict::Unproven { why } = verdict {
+                wrong.push(format!("{} is said to be proven, and {why}", change.resource));
+            }
+        }
+        wrong
+    }
+
+    /// Makes every change of the run once more, or takes it back once more, whatever was done before.
+    pub async fn once_more(&self, direction: Direction) -> Result<(), String> {
+        let state = self.state_of(&case());
+        for tracked in state.changes() {
+            let change = tracked.change.clone();
+            let step = state.plan().runbook.step(&change.step).unwrap();
+            let action = self.lab.table.action(change.action.as_str()).unwrap();
+            let cx = self.lab.enter(&change.target, Access::Write).await;
+            let effect = match &tracked.progress {
+                Progress::Ended(Outcome::Done { effect }) => effect,
+                _ => &Value::Null,
+            };
+            let look = action.discover(&cx, &step.with, &members(&change)).await;
+            let seen = look.unwrap().into_iter().find(|found| found.resource == change.resource);
+            // A change is made with the state as just read, and taken back with the one from before.
+            let prior = match (direction, seen) {
+                (Direction::Apply, Some(now)) => now.prior,
+                (Direction::Apply, None) => continue,
+                (Direction::Undo, _) => change.prior,
+            };
+            let item = Item { change: change.id, member: change.member, resource: change.resource, prior };
+            let done = match direction {
+                Direction::Apply => action.apply(&cx, &step.with, std::slice::from_ref(&item)).await.map(drop),
+                Direction::Undo => action.undo(&cx, &step.with, &item, effect).await,
+            };
+            done.map_err(|error| format!("{}: {error}", item.resource))?;
+        }
+        Ok(())
+    }
+
+    /// All that a run says of itself beside its changes: outcomes, verdicts, coverage, findings.
+    pub fn told(&self, run: &RunId) -> String {
+        let events = self.events(run);
+        let (plan, later) = (self.state_of(run).plan().clone(), &events[1..]);
+        json!([later, plan.findings, plan.coverage, plan.skipped]).to_string()
     }
 
     /// The world, when everything has happened.
     pub async fn shape(&self) -> Shape {
         sleep(SETTLED).await;
         self.ready.known.shape(&self.lab.sim.world())
+    }
+
+    /// What is tried on what.
+    pub fn name(&self) -> String {
+        self.ready.name()
+    }
+
+    /// The world before anything was done.
+    pub fn before(&self) -> &Shape {
+        &self.ready.before
     }
 
     /// Everywhere where the process could have died so far.
@@ -178,6 +323,15 @@ impl Trial<'_> {
     pub fn watch(&self) {
         self.tap.0.lock().unwrap().watching = true;
     }
+}
+
+/// The members for which a change is made. Their fields are not known here.
+fn members(change: &Change) -> Vec<Resource> {
+    let member = |id: &ResourceId| {
+        let (kind, target) = (change.kind.clone(), change.target.clone());
+        Resource { kind, id: id.clone(), target, fields: Map::new() }
+    };
+    change.members().map(member).collect()
 }
 
 fn approver() -> Arc<dyn Approver> {
@@ -193,6 +347,7 @@ struct Tap(Arc<Mutex<Tapped>>);
 struct Tapped {
     watching: bool,
     events: Vec<Event>,
+    writes: usize,
     cuts: Vec<Cut>,
 }
 
@@ -209,7 +364,8 @@ impl Tap {
     fn note(&self, sim: &Sim, after: impl FnOnce() -> String) {
         let mut tapped = self.0.lock().unwrap();
         if tapped.watching && !tapped.events.is_empty() {
-            let cut = Cut { after: after(), events: tapped.events.clone(), world: (sim.world(), sim.now()) };
+            let (events, writes) = (tapped.events.clone(), tapped.writes);
+            let cut = Cut { after: after(), events, world: (sim.world(), sim.now()), writes };
             tapped.cuts.push(cut);
         }
     }
@@ -263,6 +419,7 @@ impl HttpConnector for Connection {
             let answer = inner.call(request).await;
             let last = door.sim.log().pop();
             if let Some(last) = last.filter(|last| !quell::sim::log::is_read_only(&last.operation)) {
+                door.tap.0.lock().unwrap().writes += 1;
                 door.tap.note(&door.sim, || format!("{}:{}", last.service, last.operation));
             }
             answer
