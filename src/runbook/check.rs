@@ -220,16 +220,17 @@ mod tests {
 
     #[test]
     fn work_for_a_person() {
-        finds("by_hand: [{ what: Call the owner, steps: [Look up the number, Call] }]", &[]);
+        let finds = |work: &str, expected: &[&str]| finds(&format!("{STEP}by_hand: [{work}]"), expected);
+        finds("{ what: Call the owner, steps: [Look up the number, Call] }", &[]);
         finds(
-            "by_hand: [{ what: Call, stops: [] }]",
+            "{ what: Call, stops: [] }",
             &[
                 "stops | work by hand has no `stops` | did you mean `steps`?",
                 "{ what: Call, stops: [] } | work by hand needs `steps` | -",
             ],
         );
         finds(
-            "by_hand: [{ what: Call, steps: [] }]",
+            "{ what: Call, steps: [] }",
             &["[] | work by hand without a step tells nobody how | name at least one step"],
         );
     }
