@@ -79,7 +79,6 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "ResourceNotFound"
         | "ResourceNotFoundException"
         | "EntityNotFoundException"
-        | "NotFoundException"
         | "AccountNotFoundException"
         | "TargetNotFoundException"
         | "PolicyNotFoundException"

@@ -17,7 +17,7 @@ use groups::{Groups, Purpose};
 use super::filter;
 use crate::actions::network;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
-use crate::model::{ActionError, Effect, Finding, Resource, Tier, Undo, Verdict};
+use crate::model::{ActionError, Effect, Finding, Resource, RunId, Tier, Undo, Verdict};
 
 /// For how long an interface stays open before it is closed: until its connections are not tracked any more.
 const OPEN_FOR: Duration = Duration::from_secs(5);

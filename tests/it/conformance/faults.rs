@@ -7,7 +7,7 @@ use quell::sim::faults::FaultKind;
 
 use super::shape::Shape;
 use super::trial::{Called, Ready, Trial, back};
-use super::{go_back, report, tried};
+use super::{go_back, report, tried_stages};
 use crate::actions::case;
 
 /// A run with which nothing went wrong.
@@ -45,7 +45,7 @@ impl Clean {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_throttled_is_made_again() {
     let (mut wrong, mut tried) = (Vec::new(), BTreeSet::new());
-    for stage in tried() {
+    for stage in tried_stages() {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in &clean.calls(&mut tried) {
@@ -65,7 +65,7 @@ async fn a_call_that_is_throttled_is_made_again() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_refused_is_named_and_what_is_done_is_known() {
     let mut wrong = Vec::new();
-    for stage in tried() {
+    for stage in tried_stages() {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in &clean.carrying_out {
@@ -85,7 +85,7 @@ async fn a_call_that_is_refused_is_named_and_what_is_done_is_known() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_refused_from_the_start_leaves_no_false_end() {
     let (mut wrong, mut tried) = (Vec::new(), BTreeSet::new());
-    for stage in tried() {
+    for stage in tried_stages() {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in &clean.calls(&mut tried) {
@@ -120,7 +120,7 @@ async fn a_call_that_is_refused_from_the_start_leaves_no_false_end() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_is_found_out_by_looking() {
     let mut wrong = Vec::new();
-    for stage in tried() {
+    for stage in tried_stages() {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in clean.carrying_out.iter().filter(|call| call.writes()) {
@@ -152,7 +152,7 @@ async fn an_answer_that_is_lost_is_found_out_by_looking() {
 #[tokio::test(start_paused = true)]
 async fn a_way_back_that_is_refused_or_unanswered_is_gone_again() {
     let mut wrong = Vec::new();
-    for stage in tried() {
+    for stage in tried_stages() {
         let ready = Ready::new(stage).await.without_sweeps();
         let done = ready.trial().await;
         done.run().await;
