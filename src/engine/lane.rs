@@ -182,10 +182,10 @@ fn before_apply<'f>(
     let drifted = |why: String| Outcome::Drifted { why };
     let failed = |error: ActionError| Outcome::Failed { error };
     let Some(now) = now else {
-        return Err(match assigned.attempted {
-            // Gone after an attempt that was cut off: that may have been the change.
-            true => Outcome::Done { effect: Value::Null },
-            false => drifted("it is not there any more".to_owned()),
+        return Err(if assigned.attempted {
+            Outcome::Done { effect: Value::Null }
+        } else {
+            drifted("it is not there any more".to_owned())
         });
     };
     let decision = action.plan(&cx.view, &shard.step.with, now).map_err(failed)?;

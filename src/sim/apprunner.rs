@@ -233,7 +233,7 @@ fn delete(state: &mut AppRunner, call: &Call, id: &str) -> Result<Value, Refusal
     let Named { service_arn } = read(call)?;
     let service = find(state, &service_arn)?;
     match service.status(call.now) {
-        "OPERATION_IN_PROGRESS" => return Err(wrong_state("OPERATION_IN_PROGRESS")),
+        "OPERATION_IN_PROGRESS" => Err(wrong_state("OPERATION_IN_PROGRESS")),
         _ => {
             let mut shown = shown(service, call);
             shown["Status"] = json!("DELETED");

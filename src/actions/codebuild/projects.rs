@@ -70,7 +70,7 @@ fn member(cx: &Ctx, project: &Project) -> Option<Resource> {
         "image": environment.map_or("", |environment| environment.image()),
         "compute_type": environment.map_or("", |environment| environment.compute_type().as_str()),
         "environment": environment.map_or("", |environment| environment.r#type().as_str()),
-        "privileged": environment.and_then(|environment| environment.privileged_mode()).unwrap_or_default(),
+        "privileged": environment.and_then(aws_sdk_codebuild::types::ProjectEnvironment::privileged_mode).unwrap_or_default(),
         "fleet": environment.and_then(|environment| environment.fleet()?.fleet_arn()).unwrap_or_default(),
         "webhook": project.webhook().is_some(),
         "tags": super::tags(project.tags()),

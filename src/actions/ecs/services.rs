@@ -60,7 +60,10 @@ impl Source for Services {
 
 fn member(cx: &Ctx, cluster: &str, service: &Service) -> Option<Resource> {
     let name = service.service_name()?;
-    let provider = service.capacity_provider_strategy().first().map(|item| item.capacity_provider());
+    let provider = service
+        .capacity_provider_strategy()
+        .first()
+        .map(aws_sdk_ecs::types::CapacityProviderStrategyItem::capacity_provider);
     let fields = json!({
         "name": name,
         "cluster": super::short(cluster),
@@ -70,7 +73,7 @@ fn member(cx: &Ctx, cluster: &str, service: &Service) -> Option<Resource> {
         "strategy": service.scheduling_strategy().map_or("REPLICA", |strategy| strategy.as_str()),
         "desired": service.desired_count(),
         "running": service.running_count(),
-        "launch_type": service.launch_type().map(|kind| kind.as_str()).or(provider).unwrap_or_default(),
+        "launch_type": service.launch_type().map(aws_sdk_ecs::types::LaunchType::as_str).or(provider).unwrap_or_default(),
         "task_definition": super::short(service.task_definition().unwrap_or_default()),
         "tags": super::tags(service.tags()),
     });

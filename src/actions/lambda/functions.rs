@@ -105,7 +105,7 @@ struct Details {
 async fn details(client: &Client, name: &str) -> Result<Details, ActionError> {
     let answer = client.get_function().function_name(name).send().await;
     let Some(answer) = super::if_any(answer.map_err(ActionError::from))? else { return Ok(Details::default()) };
-    let concurrency = answer.concurrency().and_then(|concurrency| concurrency.reserved_concurrent_executions());
+    let concurrency = answer.concurrency().and_then(aws_sdk_lambda::types::Concurrency::reserved_concurrent_executions);
     Ok(Details { tags: answer.tags.unwrap_or_default().into_iter().collect(), concurrency })
 }
 

@@ -265,10 +265,8 @@ async fn found(cx: &Ctx, params: &Params, account: &ResourceId) -> Result<Found<
     };
     let (management, standing) = futures::try_join!(Box::pin(management), Box::pin(wished.standing(&client, target)))?;
     let is_closed = standing.policy.as_ref().is_some_and(|policy| policy.attached);
-    let simulated = match is_closed && params.unit.is_none() && params.users.is_empty() {
-        true => as_somebody(cx).await,
-        false => None,
-    };
+    let to_everybody = params.unit.is_none() && params.users.is_empty();
+    let simulated = if is_closed && to_everybody { as_somebody(cx).await } else { None };
     Ok(Found { member: account.clone(), resource, prior: Prior { management, standing, accounts, simulated } })
 }
 

@@ -342,7 +342,7 @@ async fn app(client: &Client, name: &str) -> Result<Option<Prior>, ActionError> 
     let answer = request.set_user_profile_name(app.user()).set_space_name(app.space()).send().await;
     let Some(answer) = if_any(answer.map_err(ActionError::from))? else { return Ok(None) };
     let spec = answer.resource_spec().map(|spec| {
-        let instance = spec.instance_type().map(|kind| kind.as_str());
+        let instance = spec.instance_type().map(aws_sdk_sagemaker::types::AppInstanceType::as_str);
         let image = (spec.sage_maker_image_arn(), spec.sage_maker_image_version_arn());
         [instance, image.0, image.1, spec.sage_maker_image_version_alias(), spec.lifecycle_config_arn()]
     });

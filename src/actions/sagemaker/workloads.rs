@@ -186,7 +186,7 @@ async fn parents(client: &Client) -> Result<Vec<Listed>, ActionError> {
         Ok::<_, ActionError>(all!(client.list_hyper_parameter_tuning_jobs().status_equals(running), job => listed(
             Type::TuningJob,
             (job.hyper_parameter_tuning_job_name(), job.hyper_parameter_tuning_job_arn()),
-            job.hyper_parameter_tuning_job_status().map(|status| status.as_str()),
+            job.hyper_parameter_tuning_job_status().map(aws_sdk_sagemaker::types::HyperParameterTuningJobStatus::as_str),
             (job.creation_time(), job.last_modified_time()),
         )))
     };
@@ -194,7 +194,7 @@ async fn parents(client: &Client) -> Result<Vec<Listed>, ActionError> {
         Ok::<_, ActionError>(all!(client.list_auto_ml_jobs().status_equals(AutoMlJobStatus::InProgress), job => listed(
             Type::AutomlJob,
             (job.auto_ml_job_name(), job.auto_ml_job_arn()),
-            job.auto_ml_job_status().map(|status| status.as_str()),
+            job.auto_ml_job_status().map(aws_sdk_sagemaker::types::AutoMlJobStatus::as_str),
             (job.creation_time(), job.last_modified_time()),
         )))
     };
@@ -209,7 +209,7 @@ async fn children(client: &Client) -> Result<Vec<Listed>, ActionError> {
             all!(client.list_training_jobs().status_equals(TrainingJobStatus::InProgress), job => listed(
                 Type::TrainingJob,
                 (job.training_job_name(), job.training_job_arn()),
-                job.training_job_status().map(|status| status.as_str()),
+                job.training_job_status().map(aws_sdk_sagemaker::types::TrainingJobStatus::as_str),
                 (job.creation_time(), job.last_modified_time()),
             )),
         )
@@ -219,7 +219,7 @@ async fn children(client: &Client) -> Result<Vec<Listed>, ActionError> {
             all!(client.list_processing_jobs().status_equals(ProcessingJobStatus::InProgress), job => listed(
                 Type::ProcessingJob,
                 (job.processing_job_name(), job.processing_job_arn()),
-                job.processing_job_status().map(|status| status.as_str()),
+                job.processing_job_status().map(aws_sdk_sagemaker::types::ProcessingJobStatus::as_str),
                 (job.creation_time(), job.last_modified_time()),
             )),
         )
@@ -229,7 +229,7 @@ async fn children(client: &Client) -> Result<Vec<Listed>, ActionError> {
             all!(client.list_transform_jobs().status_equals(TransformJobStatus::InProgress), job => listed(
                 Type::TransformJob,
                 (job.transform_job_name(), job.transform_job_arn()),
-                job.transform_job_status().map(|status| status.as_str()),
+                job.transform_job_status().map(aws_sdk_sagemaker::types::TransformJobStatus::as_str),
                 (job.creation_time(), job.last_modified_time()),
             )),
         )
@@ -246,7 +246,7 @@ async fn others(client: &Client) -> Result<Vec<Listed>, ActionError> {
             ..listed(
                 Type::NotebookInstance,
                 (notebook.notebook_instance_name(), notebook.notebook_instance_arn()),
-                notebook.notebook_instance_status().map(|status| status.as_str()),
+                notebook.notebook_instance_status().map(aws_sdk_sagemaker::types::NotebookInstanceStatus::as_str),
                 (notebook.creation_time(), notebook.last_modified_time()),
             )
         }))
@@ -255,7 +255,7 @@ async fn others(client: &Client) -> Result<Vec<Listed>, ActionError> {
         Ok::<_, ActionError>(all!(client.list_endpoints(), endpoint => listed(
             Type::Endpoint,
             (endpoint.endpoint_name(), endpoint.endpoint_arn()),
-            endpoint.endpoint_status().map(|status| status.as_str()),
+            endpoint.endpoint_status().map(aws_sdk_sagemaker::types::EndpointStatus::as_str),
             (endpoint.creation_time(), endpoint.last_modified_time()),
         )))
     };
@@ -285,7 +285,7 @@ fn app(app: &AppDetails) -> Option<Listed> {
         ..listed(
             Type::App,
             (app.app_name(), None),
-            app.status().map(|status| status.as_str()),
+            app.status().map(aws_sdk_sagemaker::types::AppStatus::as_str),
             (app.creation_time(), None),
         )
     })

@@ -220,7 +220,7 @@ struct Filter {
 }
 
 /// The newest first, unless they are asked for in ascending order.
-fn ids<'a>(mut ids: Vec<&'a String>, asked: &List) -> Result<Value, Refusal> {
+fn ids(mut ids: Vec<&String>, asked: &List) -> Result<Value, Refusal> {
     if asked.sort_order.as_deref() != Some("ASCENDING") {
         ids.reverse();
     }

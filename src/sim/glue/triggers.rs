@@ -105,7 +105,9 @@ impl Glue {
         let before = at - SignedDuration::from_secs(1);
         let due = self.triggers.values().filter(|trigger| trigger.next_tick(before) == Some(at));
         let due: Vec<String> = due.map(|trigger| trigger.name.clone()).collect();
-        due.iter().for_each(|name| self.fire(name, at));
+        for name in &due {
+            self.fire(name, at);
+        }
     }
 
     /// Fires what waited for a job to end so.
@@ -124,7 +126,9 @@ impl Glue {
                 due.push(trigger.name.clone());
             }
         }
-        due.iter().for_each(|name| self.fire(name, at));
+        for name in &due {
+            self.fire(name, at);
+        }
     }
 
     /// Starts what a trigger starts. A job of which enough runs are in progress is passed over.

@@ -137,12 +137,12 @@ fn settled<'a>(lambda: &'a mut Lambda, uuid: &str, now: Timestamp) -> Result<&'a
 pub(super) fn update(lambda: &mut Lambda, call: &Call) -> Result<Value, Refusal> {
     let asked: Update = read(call)?;
     let mapping = settled(lambda, &asked.uuid, call.now)?;
-    mapping.doing = match asked.enabled {
+    let doing = match asked.enabled {
         Some(true) if !mapping.enabled => "Enabling",
         Some(false) if mapping.enabled => "Disabling",
         _ => "Updating",
-    }
-    .to_owned();
+    };
+    doing.clone_into(&mut mapping.doing);
     mapping.enabled = asked.enabled.unwrap_or(mapping.enabled);
     mapping.batch = asked.batch_size.unwrap_or(mapping.batch);
     mapping.since = call.now;

@@ -16,43 +16,55 @@ use super::stage::{Scene, Stage};
 pub const ADMINISTRATOR: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 pub const STAGES: &[Stage] = &[
-    Stage { action: "iam.deactivate-access-keys", on: "a user", set_up: |lab| Box::pin(owner(lab)) },
-    Stage { action: "iam.deny-all", on: "a user", set_up: |lab| Box::pin(owner(lab)) },
-    Stage { action: "iam.deny-all", on: "a role", set_up: |lab| Box::pin(backdoor(lab, "iam.roles")) },
-    Stage { action: "iam.revoke-sessions", on: "a user", set_up: |lab| Box::pin(owner(lab)) },
-    Stage { action: "iam.revoke-sessions", on: "a role", set_up: |lab| Box::pin(backdoor(lab, "iam.roles")) },
-    Stage { action: "iam.remove-login-profile", on: "a user", set_up: |lab| Box::pin(owner(lab)) },
+    Stage { action: "iam.deactivate-access-keys", on: "a user", set_up: |lab| Box::pin(async move { owner(lab) }) },
+    Stage { action: "iam.deny-all", on: "a user", set_up: |lab| Box::pin(async move { owner(lab) }) },
+    Stage { action: "iam.deny-all", on: "a role", set_up: |lab| Box::pin(async move { backdoor(lab, "iam.roles") }) },
+    Stage { action: "iam.revoke-sessions", on: "a user", set_up: |lab| Box::pin(async move { owner(lab) }) },
+    Stage {
+        action: "iam.revoke-sessions",
+        on: "a role",
+        set_up: |lab| Box::pin(async move { backdoor(lab, "iam.roles") }),
+    },
+    Stage { action: "iam.remove-login-profile", on: "a user", set_up: |lab| Box::pin(async move { owner(lab) }) },
     Stage { action: "iam.deactivate-signing-certificates", on: "a user", set_up: |lab| Box::pin(well_equipped(lab)) },
     Stage { action: "iam.deactivate-ssh-keys", on: "a user", set_up: |lab| Box::pin(well_equipped(lab)) },
     Stage { action: "iam.deactivate-service-credentials", on: "a user", set_up: |lab| Box::pin(well_equipped(lab)) },
     Stage { action: "iam.deactivate-mfa-devices", on: "a user", set_up: |lab| Box::pin(second_factor(lab)) },
-    Stage { action: "iam.close-trust", on: "a role", set_up: |lab| Box::pin(backdoor(lab, "iam.trusts")) },
+    Stage {
+        action: "iam.close-trust",
+        on: "a role",
+        set_up: |lab| Box::pin(async move { backdoor(lab, "iam.trusts") }),
+    },
     Stage { action: "iam.remove-identity-providers", on: "SAML", set_up: |lab| Box::pin(provider(lab, "saml")) },
     Stage {
         action: "iam.remove-identity-providers",
         on: "OpenID Connect",
         set_up: |lab| Box::pin(provider(lab, "oidc")),
     },
-    Stage { action: "iam.delete-root-credentials", on: "a root user", set_up: |lab| Box::pin(root(lab)) },
+    Stage {
+        action: "iam.delete-root-credentials",
+        on: "a root user",
+        set_up: |lab| Box::pin(async move { root(lab) }),
+    },
     Stage { action: "iam.restore-policy-version", on: "a policy", set_up: |lab| Box::pin(wider(lab)) },
 ];
 
 /// The user whose key leaked.
-async fn owner(lab: &Lab) -> Scene {
+fn owner(lab: &Lab) -> Scene {
     Scene::in_account(lab, format!("{{ from: iam.owner-of-key, with: {{ key: {} }} }}", lab.facts.leaked_key))
 }
 
 /// The same, with whatever else one can sign in with.
 async fn well_equipped(lab: &Lab) -> Scene {
     lab.other_credentials().await;
-    owner(lab).await
+    owner(lab)
 }
 
 async fn second_factor(lab: &Lab) -> Scene {
     let since = lab.sim.now().to_string();
     sleep(Duration::from_secs(1)).await;
     lab.enable_mfa("intruder").await;
-    owner(lab).await.with(json!({ "since": since }))
+    owner(lab).with(json!({ "since": since }))
 }
 
 async fn provider(lab: &Lab, kind: &str) -> Scene {
@@ -61,7 +73,7 @@ async fn provider(lab: &Lab, kind: &str) -> Scene {
 }
 
 /// A root user with an access key, in an organisation that may delete it.
-async fn root(lab: &Lab) -> Scene {
+fn root(lab: &Lab) -> Scene {
     lab.add_root_key();
     lab.may_enter_roots();
     Scene::in_account(lab, "{ from: iam.root-credentials, where: keys_now }")
@@ -75,7 +87,7 @@ async fn wider(lab: &Lab) -> Scene {
 }
 
 /// A role that an account of the intruder's may assume.
-async fn backdoor(lab: &Lab, source: &str) -> Scene {
+fn backdoor(lab: &Lab, source: &str) -> Scene {
     lab.add_role("backup", "arn:aws:iam::999988887777:root");
     Scene::in_account(lab, format!("{{ from: {source}, where: name == \"backup\" }}"))
 }

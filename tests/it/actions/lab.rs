@@ -59,7 +59,7 @@ impl Lab {
             Credentials::new(keys.access_key_id.as_str(), keys.secret_access_key.0.clone(), None, None, "scenario")
         };
         let people = (keys("attacker"), keys("responder"));
-        Self::over(built.world, (clock, built.begins), built.facts, people, |sim| sim.http_client()).await
+        Self::over(built.world, (clock, built.begins), built.facts, people, quell::sim::Sim::http_client).await
     }
 
     /// A world of this lab at the time it had, with sessions and a table of its own: a process of its own, which works on a

@@ -11,21 +11,29 @@ use super::lab::Lab;
 use super::stage::{Scene, Stage};
 
 pub const STAGES: &[Stage] = &[
-    Stage { action: "ec2.cut-subnet", on: "the subnets of machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
-    Stage { action: "ec2.cut-subnet", on: "subnets", set_up: |lab| Box::pin(every(lab, "ec2.subnets")) },
+    Stage {
+        action: "ec2.cut-subnet",
+        on: "the subnets of machines",
+        set_up: |lab| Box::pin(async move { machines(lab, json!({})) }),
+    },
+    Stage { action: "ec2.cut-subnet", on: "subnets", set_up: |lab| Box::pin(async move { every(lab, "ec2.subnets") }) },
     Stage {
         action: "ec2.block-public-access",
         on: "the region of machines",
-        set_up: |lab| Box::pin(machines(lab, json!({ "mode": "block-ingress" }))),
+        set_up: |lab| Box::pin(async move { machines(lab, json!({ "mode": "block-ingress" })) }),
     },
-    Stage { action: "ec2.block-public-access", on: "VPCs", set_up: |lab| Box::pin(every(lab, "ec2.vpcs")) },
+    Stage {
+        action: "ec2.block-public-access",
+        on: "VPCs",
+        set_up: |lab| Box::pin(async move { every(lab, "ec2.vpcs") }),
+    },
 ];
 
-async fn machines(lab: &Lab, with: Value) -> Scene {
+fn machines(lab: &Lab, with: Value) -> Scene {
     Scene::in_region(lab, super::ec2::ROGUE).with(with)
 }
 
-async fn every(lab: &Lab, source: &str) -> Scene {
+fn every(lab: &Lab, source: &str) -> Scene {
     Scene::in_region(lab, format!("{{ from: {source} }}"))
 }
 

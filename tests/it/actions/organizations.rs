@@ -12,27 +12,31 @@ use super::lab::Lab;
 use super::stage::{Scene, Stage};
 
 pub const STAGES: &[Stage] = &[
-    Stage { action: "organizations.deny-all", on: "an account", set_up: |lab| Box::pin(closed(lab)) },
-    Stage { action: "organizations.deny-all", on: "a unit", set_up: |lab| Box::pin(whole_unit(lab)) },
-    Stage { action: "organizations.deny-all", on: "a user of Identity Center", set_up: |lab| Box::pin(user(lab)) },
+    Stage { action: "organizations.deny-all", on: "an account", set_up: |lab| Box::pin(async move { closed(lab) }) },
+    Stage { action: "organizations.deny-all", on: "a unit", set_up: |lab| Box::pin(async move { whole_unit(lab) }) },
+    Stage {
+        action: "organizations.deny-all",
+        on: "a user of Identity Center",
+        set_up: |lab| Box::pin(async move { user(lab) }),
+    },
     Stage { action: "organizations.deny-outsiders", on: "an account", set_up: |lab| Box::pin(outsiders(lab)) },
-    Stage { action: "organizations.move-account", on: "an account", set_up: |lab| Box::pin(moved(lab)) },
+    Stage { action: "organizations.move-account", on: "an account", set_up: |lab| Box::pin(async move { moved(lab) }) },
 ];
 
-async fn closed(lab: &Lab) -> Scene {
+fn closed(lab: &Lab) -> Scene {
     Scene::account(lab).with(json!({ "exempt": ["role/ir/IRResponder"] }))
 }
 
-async fn whole_unit(lab: &Lab) -> Scene {
+fn whole_unit(lab: &Lab) -> Scene {
     let unit = unit(lab, None);
     lab.sim.change(|world| {
         let members = &mut world.organization.as_mut().unwrap().members;
-        members.get_mut(&lab.facts.breached_account).unwrap().parent = unit.clone();
+        members.get_mut(&lab.facts.breached_account).unwrap().parent.clone_from(&unit);
     });
     Scene::account(lab).with(json!({ "exempt": ["role/ir/IRResponder"], "unit": unit }))
 }
 
-async fn user(lab: &Lab) -> Scene {
+fn user(lab: &Lab) -> Scene {
     Scene::account(lab).with(json!({ "exempt": ["role/ir/IRResponder"], "users": ["9067a1b2c3-4d5e"] }))
 }
 
@@ -52,7 +56,7 @@ async fn switch_on_resource_control(lab: &Lab) {
     request.policy_type(PolicyType::ResourceControlPolicy).send().await.unwrap();
 }
 
-async fn moved(lab: &Lab) -> Scene {
+fn moved(lab: &Lab) -> Scene {
     let closed = unit(lab, Some(&quell::policy::deny_all_except_roles(&["arn:aws:iam::*:role/ir/IRResponder"])));
     Scene::account(lab).with(json!({ "to": closed }))
 }
@@ -125,7 +129,7 @@ async fn a_whole_unit_is_closed_by_one_call_and_opened_again() {
     let unit = unit(&lab, None);
     lab.sim.change(|world| {
         let members = &mut world.organization.as_mut().unwrap().members;
-        members.get_mut(&lab.facts.breached_account).unwrap().parent = unit.clone();
+        members.get_mut(&lab.facts.breached_account).unwrap().parent.clone_from(&unit);
     });
     let with = json!({ "exempt": ["role/ir/IRResponder"], "unit": unit });
     let drive = Drive::new(&lab, "organizations.deny-all", with, &lab.global(), &[lab.account()]);
