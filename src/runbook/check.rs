@@ -223,7 +223,7 @@ mod tests {
         let finds = |work: &str, expected: &[&str]| finds(&format!("{STEP}by_hand: [{work}]"), expected);
         finds("{ what: Call the owner, steps: [Look up the number, Call] }", &[]);
         finds("{ what: Call, stops: [] }", &["stops | work by hand has no `stops` | did you mean `steps`?"]);
-        finds("{ what: Call }", &["{ what: Call } | work by hand needs `steps` | -"]);
+        finds("{ what: Call }", &["what | work by hand needs `steps` | -"]);
         finds(
             "{ what: Call, steps: [] }",
             &["[] | work by hand without a step tells nobody how | name at least one step"],
