@@ -146,7 +146,7 @@ impl Adversary {
     }
 
     /// Fights until `over` says so, round after round. A round that was begun is ended. After one that brought nothing it
-    /// waits twice as long, up to [`LONGEST`].
+    /// waits twice as long, a minute at the most.
     pub async fn fight(mut self, over: watch::Receiver<bool>) -> Vec<Attempt> {
         let mut pause = self.intruder.every;
         while !*over.borrow() {
