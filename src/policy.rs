@@ -15,7 +15,7 @@ mod principal;
 mod truth;
 
 pub use build::{
-    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions,
+    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions, until,
     size_without_white_space,
 };
 pub use case::{BadCase, Case};

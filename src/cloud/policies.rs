@@ -1,4 +1,4 @@
-//! The policies that bind a principal, read from its account and its organisation.
+//! The policies that have a say in what a principal does, read from its account and its organisation.
 
 use aws_sdk_iam::types::AttachedPolicy;
 use aws_sdk_organizations::types::PolicyType;
@@ -19,9 +19,33 @@ pub struct Policies {
     pub unread: Vec<String>,
 }
 
-/// Reads the identity policies and the boundary of a user or role (for a session: of its role), and the service control
-/// policies of its account, where the caller may.
-pub async fn of_principal(cx: &Ctx, principal: &str) -> Result<Policies, ActionError> {
+/// The services whose resources are bound by resource control policies (Organizations User Guide, "Resource control policies
+/// (RCPs)": services that support them). AWS adds to them.
+const RESOURCE_CONTROLLED: [&str; 15] = [
+    "aoss",
+    "autoscaling",
+    "codebuild",
+    "cognito-identity",
+    "cognito-idp",
+    "cognito-sync",
+    "dynamodb",
+    "ecr",
+    "kms",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "signin",
+    "sqs",
+    "sts",
+];
+
+/// Reads the identity policies and the boundary of a user or role (for a session: of its role), the service control policies
+/// of its account and the resource control policies of the resource's account, where the caller may, and for a role to be
+/// assumed in the same account its trust policy.
+///
+/// # Errors
+/// Where IAM does not answer, or the principal is of no kind that has policies.
+pub async fn of_request(cx: &Ctx, principal: &str, action: &str, asked: &str) -> Result<Policies, ActionError> {
     let resource = principal.splitn(6, ':').nth(5).unwrap_or_default();
     let mut parts = resource.split('/');
     let iam = Iam::new(cx);
@@ -35,9 +59,25 @@ pub async fn of_principal(cx: &Ctx, principal: &str) -> Result<Policies, ActionE
         }
     };
     let mut policies = Policies { arn, layers: Layers { boundary, identity, ..Layers::default() }, unread: Vec::new() };
-    match levels(cx).await {
+    let account = cx.target.account.as_str();
+    match levels(cx, account, Kind::ServiceControl).await {
         Ok(levels) => policies.layers.scps = levels,
         Err(error) => policies.unread.push(format!("the service control policies could not be read: {error}")),
+    }
+    // An ARN without an account, such as that of a bucket, and `*` are taken for the principal's own.
+    let owner = asked.split(':').nth(4).filter(|owner| !owner.is_empty()).unwrap_or(account);
+    let service = action.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    if RESOURCE_CONTROLLED.contains(&service.as_str()) {
+        match levels(cx, owner, Kind::ResourceControl).await {
+            Ok(levels) => policies.layers.rcps = levels,
+            Err(error) => policies.unread.push(format!("the resource control policies could not be read: {error}")),
+        }
+    }
+    if service == "sts" && asked.contains(":role/") {
+        match asked.rsplit('/').next().filter(|_| owner == account) {
+            Some(role) => policies.layers.resource = Some(iam.trust(role).await?),
+            None => policies.unread.push(format!("the trust policy of {asked} is in another account")),
+        }
     }
     Ok(policies)
 }
@@ -114,6 +154,12 @@ impl Iam {
         Ok((role.arn.clone(), documents, self.boundary(boundary).await?))
     }
 
+    async fn trust(&self, role: &str) -> Result<Document, ActionError> {
+        let role = self.0.get_role().role_name(role).send().await?.role;
+        let text = role.and_then(|role| role.assume_role_policy_document).unwrap_or_default();
+        read("trust policy", &decoded(&text), Kind::Trust)
+    }
+
     async fn attached(&self, policy: &AttachedPolicy) -> Result<Option<Document>, ActionError> {
         match policy.policy_arn() {
             Some(arn) => self.managed(arn).await.map(Some),
@@ -138,9 +184,9 @@ impl Iam {
     }
 }
 
-/// The service control policies of the context's account, level by level from the root. None bind the management account,
-/// nor an account without an organisation.
-async fn levels(cx: &Ctx) -> Result<Vec<Vec<Document>>, ActionError> {
+/// The policies of a kind that bind an account of the organisation, level by level from the root. None bind the management
+/// account, an account without an organisation, or one whose organisation has switched the kind off.
+async fn levels(cx: &Ctx, account: &str, kind: Kind) -> Result<Vec<Vec<Document>>, ActionError> {
     let caller = Target::global(cx.view.caller.account.clone());
     let config = aws_sdk_organizations::config::Builder::from(&cx.home).retry_partition(retry::partition(&caller));
     let client = aws_sdk_organizations::Client::from_conf(config.build());
@@ -149,7 +195,6 @@ async fn levels(cx: &Ctx) -> Result<Vec<Vec<Document>>, ActionError> {
         Err(error) if error.code.as_deref() == Some("AWSOrganizationsNotInUseException") => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let account = cx.target.account.as_str();
     if organization.as_ref().and_then(|organization| organization.master_account_id()) == Some(account) {
         return Ok(Vec::new());
     }
@@ -160,19 +205,25 @@ async fn levels(cx: &Ctx) -> Result<Vec<Vec<Document>>, ActionError> {
     let mut levels = Vec::new();
     for target in path.iter().rev() {
         let mut level = Vec::new();
-        let request = client.list_policies_for_target().target_id(target).filter(PolicyType::ServiceControlPolicy);
+        let policy_type = match kind {
+            Kind::ResourceControl => PolicyType::ResourceControlPolicy,
+            _ => PolicyType::ServiceControlPolicy,
+        };
+        let request = client.list_policies_for_target().target_id(target).filter(policy_type);
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             for policy in page?.policies.unwrap_or_default() {
                 let id = policy.id.unwrap_or_default();
                 let content = client.describe_policy().policy_id(&id).send().await?.policy.and_then(|of| of.content);
                 let name = policy.name.unwrap_or(id);
-                level.push(read(&name, &content.unwrap_or_default(), Kind::ServiceControl)?);
+                level.push(read(&name, &content.unwrap_or_default(), kind)?);
             }
         }
         levels.push(level);
     }
-    Ok(levels)
+    // AWS's own full-access policy is on every level of a kind that is switched on.
+    let is_off = levels.iter().all(Vec::is_empty);
+    Ok(if is_off { Vec::new() } else { levels })
 }
 
 /// The organisational unit or root above; none above the root.

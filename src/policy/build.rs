@@ -1,7 +1,7 @@
 //! The documents that quell attaches, and how AWS measures documents.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Document, Kind};
 
@@ -66,6 +66,15 @@ pub fn deny_outsiders(actions: &[impl AsRef<str>], organization: &str, accounts:
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
+/// The same document, whose statements apply until `end` and then no more: a deny that ends by itself.
+pub fn until(document: &str, end: Timestamp) -> String {
+    let mut document: Value = serde_json::from_str(document).expect("a document of this file");
+    for statement in document["Statement"].as_array_mut().into_iter().flatten() {
+        statement["Condition"]["DateLessThan"]["aws:CurrentTime"] = json!(end.to_string());
+    }
+    document.to_string()
+}
+
 /// The text of a policy for a role that denies everything to sessions issued before `before`. Sessions issued later, and
 /// long-term keys, which have no issue time, go on.
 pub fn revoke_older_sessions(before: Timestamp) -> String {
@@ -96,6 +105,9 @@ mod tests {
         );
         Document::parse("scp", &scp, Kind::ServiceControl).unwrap();
         Document::parse("scp", &deny_all_of_users(&["9067"], &["*"]), Kind::ServiceControl).unwrap();
+        let ending = until(&scp, "2026-11-24T03:00:00Z".parse().unwrap());
+        assert!(ending.contains(r#""DateLessThan":{"aws:CurrentTime":"2026-11-24T03:00:00Z"}"#), "{ending}");
+        Document::parse("scp", &ending, Kind::ServiceControl).unwrap();
         let rcp = deny_outsiders(&["sts:AssumeRole"], "o-1", &["111122223333"]);
         Document::parse("rcp", &rcp, Kind::ResourceControl).unwrap();
     }

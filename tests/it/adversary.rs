@@ -41,6 +41,8 @@ fn assert_locked_out(drill: &Value) {
         "iam:UpdateAccessKey",
         "ecs:RunTask",
         "lambda:Invoke",
+        "sagemaker:CreateNotebookInstance",
+        "sagemaker:CreateHyperParameterTuningJob",
         "iam:CreateAccessKey",
         "iam:UpdateAssumeRolePolicy",
     ] {
@@ -120,6 +122,10 @@ fn a_bad_runbook_loses_and_the_drill_says_what_is_left_to_the_intruder() {
         "role OrganizationAuditRole in",
         "Auto Scaling group win-cache",
         "ec2-fleet",
+        "ECS service batch/worker",
+        "Lambda function report-generator",
+        "SageMaker AI hyper-parameter-tuning-job/forecast",
+        "SageMaker AI notebook-instance/forecast",
         "machines run",
     ] {
         assert!(named(foothold), "{foothold} is not in {left:#?}");

@@ -2,6 +2,7 @@
 
 use aws_sdk_organizations::types::PolicyType;
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::model::{
     AccountId, ActionError, AttachedPolicy, ByHand, Digest, Effect, ErrorKind, PolicyHolder, Resource, ResourceId,
     Tier, Undo, Verdict,
 };
-use crate::policy::{deny_all_except_roles, deny_all_of_users};
+use crate::policy::{deny_all_except_roles, deny_all_of_users, until};
 
 /// Denies everything in an account, by a service control policy.
 pub struct DenyAll;
@@ -29,6 +30,10 @@ pub struct Params {
     /// Ids of IAM Identity Center users (`identitystore:userId`): only these are denied, whichever permission set they use.
     #[serde(default)]
     pub users: Vec<String>,
+    /// When the deny ends by itself; without it, it holds until it is taken back. Takes a time, or an input of type timestamp.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub expires: Option<Timestamp>,
     /// The name of the policy; by default one made from its content.
     #[serde(default)]
     pub name: Option<String>,
@@ -44,6 +49,11 @@ impl Params {
         let (what, document) = match self.users.as_slice() {
             [] => ("all", deny_all_except_roles(&exempt)),
             users => ("users", deny_all_of_users(users, &exempt)),
+        };
+        let document = match self.expires {
+            // Whole seconds: IAM's dates.
+            Some(end) => until(&document, Timestamp::from_second(end.as_second()).unwrap_or(end)),
+            None => document,
         };
         let name = self.name.clone().unwrap_or_else(|| format!("quell-deny-{what}-{}", Digest::of(&document).short()));
         let about = "denies everything except to responder roles";
@@ -100,6 +110,8 @@ impl Action for DenyAll {
         wherever the policy is attached. Afterwards, in this order: remove their account assignments and group memberships, \
         disable them at the identity provider, end their portal sessions in the console (no API does that), and disable the \
         users last, because the portal sessions of a disabled user cannot be ended.\n\n\
+        With `expires` the deny ends by itself at that time (a condition on `aws:CurrentTime`); otherwise it holds until a \
+        person takes it back.\n\n\
         AWS pages: *Service control policies (SCPs)*, *SCP syntax*, *Quotas and service limits for AWS Organizations*, \
         *Revoke active IAM role sessions created by permission sets*.";
     const UNDO: &'static str =
@@ -135,6 +147,9 @@ impl Action for DenyAll {
         let (target, prior) = (&found.resource, &found.prior);
         if params.exempt.iter().all(|role| role.trim().is_empty()) {
             return Decision::Refuse("no role is exempt: nobody could work in the account; set with.exempt".to_owned());
+        }
+        if let Some(end) = params.expires.filter(|end| *end <= view.now) {
+            return Decision::Refuse(format!("the deny would end at {end}, which is past: set another with.expires"));
         }
         if prior.management {
             return Decision::Refuse(format!("{target} is the management account: no SCP binds it; use iam.deny-all"));
@@ -179,6 +194,9 @@ impl Action for DenyAll {
         let after = format!("{} attached, exempt: {}", wished.name, params.exempt.join(", "));
         let mut proposal =
             Proposal::new(params.summary(target.as_str()), "no deny", after, Undo::by("detach the policy"));
+        if let Some(end) = params.expires {
+            proposal = proposal.noting(format!("ends by itself at {end}: whoever is not locked out by then is back"));
+        }
         if let Some(accounts) = &prior.accounts {
             proposal = proposal.noting(format!("closes {} accounts: {}", accounts.len(), accounts.join(", ")));
         }
@@ -301,7 +319,7 @@ mod tests {
 
     fn params(exempt: &[&str]) -> Params {
         let exempt = exempt.iter().map(ToString::to_string).collect();
-        Params { exempt, unit: None, users: Vec::new(), name: None }
+        Params { exempt, unit: None, users: Vec::new(), expires: None, name: None }
     }
 
     fn prior() -> Prior {
@@ -360,6 +378,19 @@ mod tests {
         assert_eq!(proposal.attaches.unwrap().holder, PolicyHolder::Account(own));
         assert!(proposal.notes[0].contains("closes 2 accounts"), "{:?}", proposal.notes);
         assert!(matches!(plan(&unit, prior()), Decision::Refuse(why) if why.contains("has no unit")));
+    }
+
+    #[test]
+    fn it_ends_by_itself_only_where_the_runbook_says_so() {
+        let exempt = params(&["role/ir/IRResponder"]);
+        assert!(!exempt.wished("aws").document.contains("CurrentTime"));
+        let at = |end: &str| Params { expires: Some(end.parse().unwrap()), ..params(&["role/ir/IRResponder"]) };
+        let Decision::Change(proposal) = plan(&at("2026-11-24T03:00:00Z"), prior()) else { panic!("no change") };
+        let condition = &proposal.attaches.unwrap().document["Statement"][0]["Condition"];
+        assert_eq!(condition["DateLessThan"]["aws:CurrentTime"], "2026-11-24T03:00:00Z");
+        assert!(condition["ArnNotLike"].is_object(), "the exempt stay exempt");
+        assert!(proposal.notes.iter().any(|note| note.contains("ends by itself")), "{:?}", proposal.notes);
+        assert!(matches!(plan(&at("2026-11-23T14:43:00Z"), prior()), Decision::Refuse(why) if why.contains("is past")));
     }
 
     #[test]

@@ -19,8 +19,9 @@ use crate::report::text::shown;
 /// Explain, statement by statement, whether a principal may do something
 ///
 /// Without --policy the account is asked, by reading calls: for the policies of the user and its groups or of the role, its
-/// boundary, and the service control policies of the account, where the caller may read them; what could not be read makes
-/// the answer unknown. Session policies, the resource's policy and resource control policies are not looked at.
+/// boundary, the service control policies of the account, the resource control policies of the resource's account for the
+/// services that they bind, and the trust policy of a role that is to be assumed; what could not be read makes the answer
+/// unknown. Session policies and the policies of other resources are not looked at: give them by --policy.
 ///
 /// With --policy no account is asked: give every policy that has a say by --policy KIND=FILE. The kinds are identity, boundary, session, resource (for
 /// sts:AssumeRole the role's trust policy), scp and rcp. Policies of an organisation belong to a level, counted from the root:
@@ -130,7 +131,7 @@ async fn of_account(args: &Args, screen: &Screen) -> Result<Explanation, Failure
         engine.sessions.assume(Some(&role));
     }
     let cx = engine.sessions.enter(&Target::global(account), Access::Read).await?;
-    let policies = crate::cloud::policies::of_principal(&cx, &args.principal).await?;
+    let policies = crate::cloud::policies::of_request(&cx, &args.principal, &args.action, &args.resource).await?;
     let mut case = case(args)?;
     if !case.context.keys().any(|key| key.eq_ignore_ascii_case("aws:PrincipalArn")) {
         case.context.insert("aws:PrincipalArn".to_owned(), json!(policies.arn));

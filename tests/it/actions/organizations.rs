@@ -178,6 +178,23 @@ async fn outsiders_no_longer_enter_a_role_that_trusts_them() {
     drive.apply(&items).await;
     sleep(Duration::from_mins(1)).await;
     assert!(!enters().await, "whatever the trust policy says");
+    let verdict = async |action: &str| {
+        let cx = lab.enter(&lab.global(), Access::Read).await;
+        let (of, role) = (cx.view.caller.arn.clone(), lab.role_arn("backup"));
+        let known = quell::cloud::policies::of_request(&cx, &lab.role_arn("ir/IRResponder"), action, &role).await.unwrap();
+        assert_eq!(known.unread, [""; 0]);
+        let context = quell::policy::Context::of("arn:aws:iam::999988887777:user/thief");
+        let context = context.with("aws:PrincipalOrgID", "o-elsewhere").with("aws:PrincipalAccount", "999988887777");
+        let context = context.with("aws:PrincipalIsAWSService", "false");
+        let principal = if action.starts_with("sts:") { "arn:aws:iam::999988887777:user/thief".to_owned() } else { of };
+        let request = quell::policy::Request { principal, action: action.to_owned(), resource: role, context };
+        let layers = quell::policy::Layers { scps: Vec::new(), ..known.layers };
+        quell::policy::explain(&request, &layers).because.join("; ")
+    };
+    let because = verdict("sts:AssumeRole").await;
+    assert!(because.contains("IRDenyOutsiders"), "what is read of the organisation explains it: {because}");
+    let because = verdict("iam:GetRole").await;
+    assert!(!because.contains("resource control policy"), "IAM is none of the services that they bind: {because}");
     lab.enter(&lab.global(), Access::Write).await;
 
     let kept = json!({ "keep": ["999988887777"] });
@@ -187,6 +204,27 @@ async fn outsiders_no_longer_enter_a_role_that_trusts_them() {
     drive.apply(&items).await;
     sleep(Duration::from_mins(1)).await;
     assert!(enters().await, "whom the runbook keeps stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deny_ends_by_itself_only_where_it_was_told_to() {
+    let lab = Lab::new().await;
+    let exempt = json!(["role/ir/IRResponder"]);
+    let lets_in = async || lab.sts(&lab.attacker, "us-east-1").get_session_token().send().await.is_ok();
+    let end = lab.sim.now() + jiff::SignedDuration::from_hours(2);
+    let ending = json!({ "exempt": exempt, "expires": end.to_string() });
+    for (with, after) in [(ending, true), (json!({ "exempt": exempt }), false)] {
+        let drive = Drive::new(&lab, "organizations.deny-all", with, &lab.global(), &[lab.account()]);
+        let items = drive.items().await;
+        drive.apply(&items).await;
+        sleep(Duration::from_mins(5)).await;
+        assert!(!lets_in().await, "it denies at once");
+        sleep(Duration::from_hours(2)).await;
+        assert_eq!(lets_in().await, after, "two hours later");
+        drive.undo(&items, &[Value::Null]).await;
+        sleep(Duration::from_mins(5)).await;
+        assert!(lets_in().await, "taken back");
+    }
 }
 
 #[tokio::test(start_paused = true)]

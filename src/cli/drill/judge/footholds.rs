@@ -69,6 +69,8 @@ fn launchers(state: &Value) -> impl Iterator<Item = String> {
     let tasks = clusters().flat_map(|(cluster, it)| items(&it["tasks"]).map(move |of_it| (cluster, of_it)));
     let alone = tasks.filter(|(_, (_, it))| it["service"].is_null() && it["ending"].is_null());
     let functions = items(&state["lambda"]["functions"]).filter(|(_, it)| it["reserved"].as_u64() != Some(0));
+    let training = items(&state["sagemaker"]["workloads"]);
+    let training = training.filter(|(_, it)| it["ending"].is_null() && it["parent"].is_null());
     let found: BTreeSet<String> = groups
         .map(|(name, _)| format!("Auto Scaling group {name}"))
         .chain(fleets.map(|(id, fleet)| format!("{} {id}", text(&fleet["dialect"]))))
@@ -76,6 +78,7 @@ fn launchers(state: &Value) -> impl Iterator<Item = String> {
         .chain(services.map(|(cluster, (name, _))| format!("ECS service {cluster}/{name}")))
         .chain(alone.map(|(cluster, _)| format!("ECS tasks of cluster {cluster}")))
         .chain(functions.map(|(name, _)| format!("Lambda function {name}")))
+        .chain(training.map(|(id, _)| format!("SageMaker AI {id}")))
         .collect();
     found.into_iter()
 }
