@@ -13,6 +13,7 @@ mod plan_file;
 pub mod policy;
 mod prepare;
 mod recorded;
+mod rehearsal;
 mod report;
 mod resume;
 mod rollback;
@@ -20,6 +21,7 @@ mod run;
 mod runs;
 pub mod schema;
 mod screen;
+pub mod selftest;
 mod session;
 mod show;
 mod sim;
@@ -108,6 +110,7 @@ enum Command {
     Policy(policy::Args),
     Schema(schema::Args),
     Sim(sim::Args),
+    Selftest(selftest::Args),
     Completions(completions::Args),
 }
 
@@ -174,6 +177,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Schema(args) => Ok(schema::run(args, &catalog(), &mut screen.stdout())?),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
+        Command::Selftest(args) => selftest::run(args, screen),
         Command::Completions(args) => completions::run(args, screen),
     }
 }
@@ -249,6 +253,7 @@ mod tests {
             "drill",
             "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
             "drill --latency 80ms --seed 7 --output json --input since=now",
+            "selftest --runs 500 --seed 7 --runbook cryptojack --at-most 10m --output json",
             "sim --scenario cryptojack --port 4010 --latency 0ms --clock real --seed 1",
         ] {
             parse(arguments).unwrap_or_else(|error| panic!("{arguments}: {error}"));

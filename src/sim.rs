@@ -166,6 +166,16 @@ impl Sim {
         self.state().log.clone()
     }
 
+    /// The newest of them.
+    pub fn last_request(&self) -> Option<Entry> {
+        self.state().log.last().cloned()
+    }
+
+    /// How many requests something went wrong with, by the faults that were set.
+    pub fn struck(&self) -> u64 {
+        self.state().faults.struck()
+    }
+
     /// Sets how long every request takes. 80 ms unless set.
     pub fn set_latency(&self, latency: Duration) {
         self.state().faults.latency = latency;

@@ -3,27 +3,19 @@
 mod fight;
 mod judge;
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::carry_out::{Ended, approver, check_guards, new_run, show_plan, show_survey, start};
 use super::error::Failure;
 use super::options::{ApprovalOptions, InputOptions};
 use super::prepare::{load, prepare};
+use super::rehearsal::{self, Rehearsal};
 use super::screen::{Output, Screen};
-use crate::cloud::{CloudSessions, Options};
-use crate::engine::Engine;
-use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
-use crate::engine::table::Table;
-use crate::model::{RunId, RunOutcome, Span};
+use crate::model::{RunOutcome, Span};
 use crate::report::chain;
 use crate::report::drill::{Intruder, document, render, score};
 use crate::report::summary;
 use crate::report::text::shown;
-use crate::sim::Sim;
 use crate::sim::faults::Fault;
 use crate::sim::scenario::{Built, Facts, Scenario};
 use fight::Fight;
@@ -33,7 +25,7 @@ use fight::Fight;
 /// Needs no AWS account and no credentials: the simulated AWS lives in this process. Everything else is real: the plan, the
 /// questions, the requests, the journal. At the end stands what was contained, how long it took, what it cost per hour, and
 /// whether anything legitimate was touched; and where the intruder fights back, what it tried and what it got. Scenarios:
-/// cryptojack, cryptojack-small, live, organization, persistent.
+/// cryptojack, cryptojack-small, live, organization, persistent, smallest.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -117,20 +109,21 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
     let intruder = built.adversary.clone();
     let stage = Stage::set(args, built);
-    let fight = intruder.map(|intruder| Fight::of(&stage.sim, intruder));
+    let sim = stage.rehearsal.sim.clone();
+    let fight = intruder.map(|intruder| Fight::of(&sim, intruder));
     let table = crate::actions::table();
-    let now = stage.clock.now();
+    let now = stage.rehearsal.clock.now();
     let case = new_run(now);
-    let given = inputs(args, &table, &stage.facts, screen)?;
+    let given = rehearsal::inputs(&load(&args.runbook, &table, screen)?, &stage.facts, &args.inputs.inputs);
     let prepared = prepare(&args.runbook, &given, &table, now, screen).await?;
-    let engine = stage.engine(table, &case).await?;
+    let engine = stage.rehearsal.engine(table, (&case, now), sim.http_client()).await?;
     let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
     show_plan(&planned.plan, screen)?;
     check_guards(&planned.plan)?;
     let approver = approver(&args.approval.approve, screen);
     let ended = start(engine, &screen.state()?, case, planned, approver, screen).await?;
     let fought = match fight {
-        Some(fight) => Some(fight.go_on(&stage.sim, args.aftermath()).await),
+        Some(fight) => Some(fight.go_on(&sim, args.aftermath()).await),
         None => None,
     };
     report(&stage, &ended, fought, screen)
@@ -149,33 +142,10 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
     Scenario::load(&text).map_err(Failure::usage)
 }
 
-/// What was given, and for the inputs that have no default what the scenario knows: in a drill nobody has to look for the
-/// key that leaked.
-fn inputs(args: &Args, table: &Table, facts: &Facts, screen: &Screen) -> Result<Vec<(String, String)>, Failure> {
-    let runbook = load(&args.runbook, table, screen)?;
-    let rogue = facts.machines.get("rogue").into_iter().flatten().map(|machine| machine.id.as_str());
-    let mut known = vec![
-        ("leaked_key", facts.leaked_key.to_string()),
-        ("account", facts.breached_account.to_string()),
-        ("instances", rogue.collect::<Vec<_>>().join(",")),
-    ];
-    known.extend(facts.accounts.iter().map(|accounts| ("accounts", accounts.clone())));
-    let mut given = args.inputs.inputs.clone();
-    for (name, value) in known {
-        let is_given = args.inputs.inputs.iter().any(|(given, _)| given == name);
-        if runbook.inputs.contains_key(name) && !is_given {
-            given.push((name.to_owned(), value));
-        }
-    }
-    Ok(given)
-}
-
 /// A simulated AWS in which a drill takes place.
 struct Stage {
-    sim: Sim,
-    clock: SharedClock,
+    rehearsal: Rehearsal,
     facts: Facts,
-    responder: Credentials,
     latency: Span,
     /// The world before anything was done.
     before: serde_json::Value,
@@ -183,36 +153,17 @@ struct Stage {
 
 impl Stage {
     fn set(args: &Args, built: Built) -> Self {
-        let clock = Arc::new(TokioClock::starting_at(built.begins));
-        let time = Arc::clone(&clock);
-        let sim = Sim::new(built.world, move || time.now());
-        sim.set_latency(args.latency.into());
-        sim.set_faults(args.faults.clone());
-        let responder = &built.credentials["responder"];
-        let key = responder.access_key_id.as_str();
-        let responder = Credentials::new(key, &responder.secret_access_key.0, None, None, "drill");
-        let before = serde_json::json!(sim.world());
-        Self { sim, clock, facts: built.facts, responder, latency: args.latency.into(), before }
-    }
-
-    async fn engine(&self, table: Table, case: &RunId) -> Result<Engine, Failure> {
-        let sessions = CloudSessions::new(Options {
-            profile: None,
-            region: Some("us-east-1".to_owned()),
-            http: Some(self.sim.http_client()),
-            credentials: Some(SharedCredentialsProvider::new(self.responder.clone())),
-            endpoint_url: None,
-            clock: Arc::clone(&self.clock),
-            case: case.clone(),
-            now: self.clock.now(),
-        })
-        .await?;
-        Ok(Engine { sessions: Arc::new(sessions), table, clock: Arc::clone(&self.clock) })
+        let responder = rehearsal::responder(&built);
+        let rehearsal = Rehearsal::begin(built.world, built.begins, responder);
+        rehearsal.sim.set_latency(args.latency.into());
+        rehearsal.sim.set_faults(args.faults.clone());
+        let before = serde_json::json!(rehearsal.sim.world());
+        Self { rehearsal, facts: built.facts, latency: args.latency.into(), before }
     }
 }
 
 fn report(stage: &Stage, ended: &Ended, fought: Option<Intruder>, screen: &Screen) -> Result<u8, Failure> {
-    let after = serde_json::json!(stage.sim.world());
+    let after = serde_json::json!(stage.rehearsal.sim.world());
     let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
     facts.longest_chain = chain::longest(&ended.record, stage.latency);
     facts.intruder = fought;

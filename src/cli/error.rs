@@ -26,6 +26,12 @@ pub enum FailureKind {
     OutputClosed,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
 impl Failure {
     /// Used wrongly.
     pub fn usage(message: impl fmt::Display) -> Self {

@@ -16,11 +16,12 @@ pub struct Faults {
     /// What goes wrong, the first fitting line deciding.
     pub rules: Vec<Fault>,
     rng: Rng,
+    struck: u64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { latency: Duration::from_millis(80), rules: Vec::new(), rng: Rng::seeded(0) }
+        Self { latency: Duration::from_millis(80), rules: Vec::new(), rng: Rng::seeded(0), struck: 0 }
     }
 }
 
@@ -107,7 +108,13 @@ impl Faults {
         if let Some(times) = &mut rule.times {
             *times -= 1;
         }
+        self.struck += 1;
         Some(rule.clone())
+    }
+
+    /// How many requests something went wrong with.
+    pub fn struck(&self) -> u64 {
+        self.struck
     }
 }
 

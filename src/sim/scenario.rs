@@ -19,12 +19,13 @@ use crate::model::{AccessKeyId, AccountId, Region};
 use story::Story;
 
 /// The scenarios in the binary: name and text.
-const SHIPPED: [(&str, &str); 5] = [
+const SHIPPED: [(&str, &str); 6] = [
     ("cryptojack", include_str!("../../scenarios/cryptojack.yaml")),
     ("cryptojack-small", include_str!("../../scenarios/cryptojack-small.yaml")),
     ("live", include_str!("../../scenarios/live.yaml")),
     ("organization", include_str!("../../scenarios/organization.yaml")),
     ("persistent", include_str!("../../scenarios/persistent.yaml")),
+    ("smallest", include_str!("../../scenarios/smallest.yaml")),
 ];
 
 /// A scenario, read and checked for form.

@@ -91,6 +91,8 @@ mod python;
 mod runbooks;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod secrets;
+#[cfg(feature = "aws")]
+mod selftest;
 #[cfg(all(
     feature = "account",
     feature = "autoscaling",

@@ -261,7 +261,16 @@ impl Isolate {
             None => self.groups.of(client, cx, &interface.vpc, Purpose::Isolation).await?,
         };
         match params.connections {
-            Connections::Keep => put(client, id, vec![closed.clone()]).await?,
+            Connections::Keep => match put(client, id, vec![closed.clone()]).await {
+                // Somebody deleted it before a machine was in it: it is made anew.
+                Err(error) if error.is("InvalidGroup.NotFound") => {
+                    self.groups.forget(&closed);
+                    let closed = self.groups.of(client, cx, &interface.vpc, Purpose::Isolation).await?;
+                    put(client, id, vec![closed.clone()]).await?;
+                    return Ok((interface.vpc.clone(), closed));
+                }
+                answer => answer?,
+            },
             // An earlier attempt may have closed it: then it is not opened again.
             Connections::Cut if is_in(client, id, &closed).await? => {}
             Connections::Cut => {

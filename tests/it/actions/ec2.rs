@@ -110,6 +110,26 @@ async fn machines_are_protected_tagged_isolated_and_stopped_and_all_of_it_goes_b
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_isolation_group_that_somebody_deletes_is_made_anew() {
+    let lab = Lab::new().await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.isolate", json!({}), &target, &rogue);
+    let items = drive.items().await;
+    drive.apply(&items).await;
+    lab.sim.change(|world| {
+        let ec2 = &mut world.accounts.get_mut(&target.account).unwrap().regions.get_mut(&target.region).unwrap().ec2;
+        let ours = |name: &str| name.starts_with("quell-isolation-");
+        for interface in ec2.network_interfaces.values_mut() {
+            let other = ec2.security_groups.values().find(|group| group.vpc_id == interface.vpc_id && !ours(&group.name));
+            interface.groups = vec![other.unwrap().id.clone()];
+        }
+        ec2.security_groups.retain(|_, group| !ours(&group.name));
+    });
+    drive.apply(&items).await;
+    drive.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_profile_goes_and_comes_back() {
     let lab = Lab::new().await;
     let (target, rogue) = lab.rogue().await;

@@ -210,7 +210,11 @@ async fn outsiders_no_longer_enter_a_role_that_trusts_them() {
 async fn a_deny_ends_by_itself_only_where_it_was_told_to() {
     let lab = Lab::new().await;
     let exempt = json!(["role/ir/IRResponder"]);
-    let lets_in = async || lab.sts(&lab.attacker, "us-east-1").get_session_token().send().await.is_ok();
+    lab.add_role("own", &format!("arn:aws:iam::{}:root", lab.facts.breached_account));
+    let lets_in = async || {
+        let request = lab.sts(&lab.attacker, "us-east-1").assume_role().role_arn(lab.role_arn("own"));
+        request.role_session_name("x").send().await.is_ok()
+    };
     let end = lab.sim.now() + jiff::SignedDuration::from_hours(2);
     let ending = json!({ "exempt": exempt, "expires": end.to_string() });
     for (with, after) in [(ending, true), (json!({ "exempt": exempt }), false)] {

@@ -103,9 +103,14 @@ impl Groups {
             Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+        self.forget(group);
+        Ok(true)
+    }
+
+    /// Knows nothing of a group any more that is gone.
+    pub fn forget(&self, group: &str) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, cell| cell.get().is_none_or(|known| known != group));
-        Ok(true)
     }
 }
 
