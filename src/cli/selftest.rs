@@ -2,6 +2,7 @@
 
 pub mod disturb;
 pub mod judge;
+pub mod kill;
 pub mod shape;
 pub mod stage;
 pub mod tap;
@@ -38,6 +39,7 @@ const SHOWN: usize = 20;
 #[command(after_long_help = "\
 Examples:
   quell selftest
+  quell selftest --kills 200
   quell selftest --runs 500 --seed 7 --runbook cryptojack --output json")]
 pub struct Args {
     /// How many disturbed runs
@@ -49,6 +51,9 @@ pub struct Args {
     /// Only this runbook
     #[arg(long, value_name = "RUNBOOK")]
     runbook: Option<String>,
+    /// Kill so many real processes instead, at moments that are drawn, each beside a simulated AWS in a process of its own
+    #[arg(long, value_name = "N")]
+    kills: Option<usize>,
     /// No run is begun any more after so long
     #[arg(long, value_name = "TIME", default_value = "30m")]
     at_most: Span,
@@ -63,6 +68,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         return Err(Failure::usage(format!("there is no shipped runbook `{name}`")));
     }
     let begun = Instant::now();
+    if let Some(kills) = args.kills {
+        let killing = kill::Killing::prepare(std::env::current_exe()?)?;
+        return show(&killing.kill(kills, args.seed, begun + args.at_most.std())?, begun, screen);
+    }
     let grounds = names.iter().map(|name| Ground::of(name, args.seed)).collect::<Result<Vec<_>, _>>()?;
     let mut jobs: Vec<Job> = grounds.iter().flat_map(Ground::deaths).collect();
     jobs.truncate(args.runs);
@@ -75,6 +84,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
             remark.write(&format!("{done} of {} runs", jobs.len()));
         }
     })?;
+    show(&figures, begun, screen)
+}
+
+fn show(figures: &Figures, begun: Instant, screen: &Screen) -> Result<u8, Failure> {
     match screen.output {
         Output::Text => screen.print(&figures.text(begun.elapsed()))?,
         Output::Json | Output::Jsonl => screen.document(&figures.document(begun.elapsed()))?,

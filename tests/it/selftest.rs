@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use quell::cli::selftest::disturb::{Disturbance, MayDie};
+use quell::cli::selftest::kill::Killing;
 use quell::cli::selftest::{Figures, Ground, Job, carry_out, faults};
 
 fn grounds(names: &[&str]) -> Vec<Ground> {
@@ -29,6 +30,14 @@ fn shipped() -> Vec<&'static str> {
 fn a_shipped_runbook_that_dies_anywhere_is_taken_up_and_back() {
     let grounds = grounds(&shipped());
     nothing_is_wrong(&grounds.iter().flat_map(Ground::deaths).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_real_process_that_is_killed_is_taken_up_by_another() {
+    let killing = Killing::prepare(env!("CARGO_BIN_EXE_quell").into()).unwrap_or_else(|error| panic!("{error}"));
+    let figures = killing.kill(4, 1, Instant::now() + Duration::from_mins(5)).unwrap_or_else(|error| panic!("{error}"));
+    assert!(figures.deaths > 0, "some were still there to be killed");
+    assert!(figures.wrong.is_empty(), "{:#?}", figures.wrong);
 }
 
 #[test]

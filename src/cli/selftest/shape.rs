@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-
-use crate::sim::world::World;
+use serde_json::Value;
 
 /// What looking and doing leave behind, and how long things take.
 const TRACES: [&str; 5] = ["activities", "events", "last_used", "role_last_used", "settings"];
@@ -20,9 +18,9 @@ pub struct Shape(Vec<String>);
 pub struct Known(BTreeSet<String>);
 
 impl Known {
-    /// The ids and times of a world.
-    pub fn of(world: &World) -> Self {
-        let text = json!(world).to_string();
+    /// The ids and times of a world, given as its dump.
+    pub fn of(world: &Value) -> Self {
+        let text = world.to_string();
         let mut known = BTreeSet::new();
         let mut keep = |token: &str| {
             if !REMADE.iter().any(|remade| token.starts_with(remade)) {
@@ -35,9 +33,9 @@ impl Known {
     }
 
     /// What another state of that world looks like.
-    pub fn shape(&self, world: &World) -> Shape {
+    pub fn shape(&self, world: &Value) -> Shape {
         let mut lines = Vec::new();
-        self.flatten(String::new(), &json!(world), &mut lines);
+        self.flatten(String::new(), world, &mut lines);
         lines.sort_unstable();
         Shape(lines)
     }

@@ -2,7 +2,7 @@
 
 use aws_credential_types::Credentials;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::shape::{Known, Shape};
 use super::trial::Trial;
@@ -49,8 +49,9 @@ impl Stage {
         let inputs = runbook::inputs::read(&loaded, &given, built.begins).map_err(Failure::usage)?;
         let runbook = runbook::resolve(&loaded, &inputs).map_err(Failure::usage)?;
         let responder = rehearsal::responder(&built);
-        let known = Known::of(&built.world);
-        let before = known.shape(&built.world);
+        let dump = json!(built.world);
+        let known = Known::of(&dump);
+        let before = known.shape(&dump);
         let account = built.facts.breached_account;
         let (world, at) = (built.world, built.begins);
         Ok(Self { name: name.to_owned(), runbook, inputs, account, world, at, responder, known, before })
@@ -80,6 +81,6 @@ impl Stage {
 
     /// What a state of the world looks like.
     pub fn shape(&self, world: &World) -> Shape {
-        self.known.shape(world)
+        self.known.shape(&json!(world))
     }
 }

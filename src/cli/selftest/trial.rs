@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 use jiff::Timestamp;
-use serde_json::Map;
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
@@ -164,19 +164,9 @@ impl<'a> Trial<'a> {
         Ok(wrong)
     }
 
-    /// What there is twice of what a run makes once: snapshots of a volume, by the run that took them.
+    /// What there is twice of what a run makes once.
     pub fn duplicates(&self) -> Vec<String> {
-        let world = self.rehearsal.sim.world();
-        let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
-        for region in world.accounts.values().flat_map(|account| account.regions.values()) {
-            for snapshot in region.ec2.snapshots.values() {
-                if let Some(case) = snapshot.tags.get("quell:case") {
-                    *taken.entry((snapshot.volume_id.to_string(), case.clone())).or_default() += 1;
-                }
-            }
-        }
-        let twice = taken.into_iter().filter(|(_, count)| *count > 1);
-        twice.map(|((volume, case), count)| format!("{count} snapshots of {volume} by {case}")).collect()
+        snapshots_taken_twice(&json!(self.rehearsal.sim.world()))
     }
 
     /// Why the responder could not work in the account any more, if that is so.
@@ -198,6 +188,20 @@ impl<'a> Trial<'a> {
         let wanted = crate::engine::action::Wanted { fields: Vec::new(), known: Vec::new() };
         users.list(&cx, &Map::new(), &wanted).await.err().map(|error| error.to_string())
     }
+}
+
+/// The snapshots in the dump of a world of which a run took several of one volume.
+pub fn snapshots_taken_twice(world: &Value) -> Vec<String> {
+    let items = |value: &Value| value.as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect::<Vec<_>>();
+    let regions = items(&world["accounts"]).into_iter().flat_map(|account| items(&account["regions"]));
+    let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for snapshot in regions.flat_map(|region| items(&region["ec2"]["snapshots"])) {
+        if let (Some(volume), Some(case)) = (snapshot["volume_id"].as_str(), snapshot["tags"]["quell:case"].as_str()) {
+            *taken.entry((volume.to_owned(), case.to_owned())).or_default() += 1;
+        }
+    }
+    let twice = taken.into_iter().filter(|(_, count)| *count > 1);
+    twice.map(|((volume, case), count)| format!("{count} snapshots of {volume} by {case}")).collect()
 }
 
 /// The members for which a change is made. Their fields are not known here.
