@@ -14,6 +14,11 @@ use super::call::Call;
 /// The most pages of a list: with 1,000 resources each, a million.
 const MOST: u32 = 1_000;
 
+/// The most pages in a row that hold next to nothing: AWS sends such pages where a filter leaves little.
+const MOST_THIN: u32 = 100;
+/// A page below this size, in bytes, holds next to nothing.
+const THIN: usize = 1_024;
+
 /// What the token of a page is called in requests.
 const ASKED: [&str; 5] = ["NextToken", "nextToken", "Marker", "marker", "pageToken"];
 /// What the token of the next page is called in answers.
@@ -26,16 +31,16 @@ pub(super) enum Endless {
     #[error("the list of {0} does not go on: the answer to a page's token is the same token")]
     Repeats(String),
     /// There is always one more.
-    #[error("the list of {0} has not ended after {MOST} pages")]
+    #[error("the list of {0} has not ended after {MOST} pages, or {MOST_THIN} empty ones")]
     Goes(String),
 }
 
 /// Where a page stands: account, region, call, and the token that leads there.
 type Place = (Arc<str>, String, String, String);
 
-/// How many pages came before those that are known to follow.
+/// How many pages came before those that are known to follow, and how many of the last ones were thin.
 #[derive(Debug, Default)]
-pub(super) struct Pages(Mutex<HashMap<Place, u32>>);
+pub(super) struct Pages(Mutex<HashMap<Place, (u32, u32)>>);
 
 impl Pages {
     /// Takes note of the page that an answer leads to.
@@ -43,7 +48,8 @@ impl Pages {
         if call.service == "s3" || !answer.status().is_success() {
             return Ok(());
         }
-        let next = answer.body().bytes().and_then(given);
+        let body = answer.body().bytes().unwrap_or_default();
+        let next = given(body);
         if call.page.is_none() && next.is_none() {
             return Ok(());
         }
@@ -52,12 +58,13 @@ impl Pages {
         }
         let place = |token: String| (account.clone(), call.region.clone(), call.name(), token);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = call.page.clone().and_then(|page| known.remove(&place(page))).unwrap_or(0);
+        let (pages, thin) = call.page.clone().and_then(|page| known.remove(&place(page))).unwrap_or_default();
         let Some(next) = next else { return Ok(()) };
-        if before + 1 >= MOST {
+        let (pages, thin) = (pages + 1, if body.len() < THIN { thin + 1 } else { 0 });
+        if pages >= MOST || thin >= MOST_THIN {
             return Err(Endless::Goes(call.name()));
         }
-        known.insert(place(next), before + 1);
+        known.insert(place(next), (pages, thin));
         Ok(())
     }
 }
@@ -108,10 +115,15 @@ mod tests {
     use super::*;
 
     fn ask(pages: &Pages, token: Option<&str>, next: Option<&str>) -> Result<(), Endless> {
+        page(pages, token, next, THIN)
+    }
+
+    fn page(pages: &Pages, token: Option<&str>, next: Option<&str>, size: usize) -> Result<(), Endless> {
         let token = token.map(|token| format!("&NextToken={token}")).unwrap_or_default();
         let call = Call::read(&form("ec2", &format!("Action=DescribeInstances{token}")));
         let next = next.map(|next| format!("<nextToken>{next}</nextToken>")).unwrap_or_default();
-        let body = SdkBody::from(format!("<DescribeInstancesResponse>{next}</DescribeInstancesResponse>"));
+        let items = "x".repeat(size);
+        let body = SdkBody::from(format!("<DescribeInstancesResponse>{items}{next}</DescribeInstancesResponse>"));
         pages.follow(&"111122223333".into(), &call, &HttpResponse::new(StatusCode::try_from(200).unwrap(), body))
     }
 
@@ -142,6 +154,9 @@ mod tests {
         ask(&pages, None, Some("0")).unwrap();
         let on = |n: u32| ask(&pages, Some(&n.to_string()), Some(&(n + 1).to_string()));
         assert_eq!((0..2_000).find(|n| on(*n).is_err()), Some(998));
+        page(&pages, None, Some("0"), 0).unwrap();
+        let on = |n: u32| page(&pages, Some(&n.to_string()), Some(&(n + 1).to_string()), 0);
+        assert_eq!((0..2_000).find(|n| on(*n).is_err()), Some(98));
     }
 
     #[test]

@@ -90,8 +90,8 @@ async fn a_list_without_end_is_given_up() {
     stage.fault("ec2=empty-page");
     let begun = Instant::now();
     let error = stage.look("ec2.instances").await.unwrap_err();
-    assert!(error.message.contains("has not ended after 1000 pages"), "{error}");
-    assert!(begun.elapsed() < Duration::from_mins(10), "{:?}", begun.elapsed());
+    assert!(error.message.contains("has not ended after"), "{error}");
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
     stage.fault("{ kind: empty-page, service: ec2, times: 3 }");
     assert!(stage.look("ec2.instances").await.unwrap() > 0, "some empty pages are nothing to be afraid of");
 }
