@@ -103,13 +103,13 @@ async fn what_is_lost_on_the_way_was_carried_out_or_not_as_its_kind_says() {
         ("no-answer", "lost", false),
         ("lost-answer", "lost", true),
         ("half-answer", "unreadable", true),
-        // The SDK reads nothing out of this answer, so it does not notice.
+        // The SDK reads nothing out of this answer, so it does not notice; nor does it with a web page below.
         ("garbage", "ok", true),
         ("http-500", "InternalError", false),
         ("http-502", "no code", false),
         ("http-503", "ServiceUnavailable", false),
         ("http-504", "no code", true),
-        ("html-200", "unreadable", false),
+        ("html-200", "ok", false),
         ("html-503", "no code", false),
         ("throttle", "RequestLimitExceeded", false),
         ("deny", "UnauthorizedOperation", false),
