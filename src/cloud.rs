@@ -8,6 +8,7 @@ mod budget;
 mod call;
 mod classify;
 mod limits;
+mod pages;
 #[cfg(all(feature = "iam", feature = "organizations"))]
 pub mod policies;
 #[cfg(feature = "iam")]

@@ -15,8 +15,8 @@ mod principal;
 mod truth;
 
 pub use build::{
-    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions, until,
-    size_without_white_space,
+    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions,
+    size_without_white_space, until,
 };
 pub use case::{BadCase, Case};
 pub use context::{Context, Others};

@@ -40,6 +40,7 @@ pub mod time;
 pub mod wire;
 pub mod world;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,7 +54,7 @@ use crate::model::AccessKeyId;
 use authenticate::{Identity, Signature};
 use budget::{Budgets, throttled};
 use call::{Call, Permission, Refusal, Reply};
-use faults::{Fault, FaultKind, Faults, Route};
+use faults::{Fault, FaultKind, FaultPlan, Faults, Route, Struck};
 use log::Entry;
 use wire::protocol::{Protocol, is_offered};
 use wire::request::Asked;
@@ -75,6 +76,8 @@ struct State {
     world: World,
     budgets: Budgets,
     faults: Faults,
+    /// The responder's access key, if somebody said.
+    responder: Option<AccessKeyId>,
     log: Vec<Entry>,
 }
 
@@ -87,6 +90,9 @@ pub enum Transport {
     /// No connection was made.
     #[error("the simulated AWS refused the connection")]
     Refused,
+    /// The TLS handshake failed.
+    #[error("the simulated AWS broke off the TLS handshake")]
+    Tls,
     /// The connection broke before the answer.
     #[error("the simulated AWS broke the connection")]
     Reset,
@@ -110,7 +116,7 @@ impl Sim {
     /// A simulated AWS that holds `world` and reads the time from `clock`. Waiting is tokio's `sleep`, so on a paused
     /// runtime the clock has to go with tokio's.
     pub fn new(world: World, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let state = State { world, budgets: Budgets::default(), faults: Faults::default(), log: Vec::new() };
+        let state = State::new(world);
         Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -124,8 +130,8 @@ impl Sim {
             self.log_lost(&arrived, "no-endpoint");
             return Err(Transport::Refused);
         }
-        let (latency, fault) = self.faults_of(&arrived);
-        match fault.as_ref().map(|fault| fault.kind) {
+        let (latency, struck) = self.strike(&arrived);
+        match struck.kind {
             Some(FaultKind::NoAnswer) => {
                 self.log_lost(&arrived, "no-answer");
                 tokio::time::sleep(SILENCE).await;
@@ -137,14 +143,32 @@ impl Sim {
             }
             _ => tokio::time::sleep(latency).await,
         }
-        let response = self.answer(&arrived, fault.as_ref());
-        match fault.map(|fault| fault.kind) {
+        match struck.kind {
+            Some(FaultKind::TlsError) => {
+                self.log_lost(&arrived, "tls-error");
+                return Err(Transport::Tls);
+            }
+            Some(FaultKind::ResetBefore) => {
+                self.log_lost(&arrived, "reset-before");
+                return Err(Transport::Reset);
+            }
+            Some(kind) => {
+                if let Some(page) = faults::page(kind) {
+                    self.log_lost(&arrived, &kind.name());
+                    return Ok(page);
+                }
+            }
+            None => {}
+        }
+        let response = self.answer(&arrived, &struck);
+        match struck.kind {
             Some(FaultKind::Reset) => Err(Transport::Reset),
             Some(FaultKind::LostAnswer) => {
                 tokio::time::sleep(SILENCE).await;
                 Err(Transport::NoAnswer)
             }
-            _ => Ok(response),
+            Some(kind) => Ok(faults::spoil(kind, response)),
+            None => Ok(response),
         }
     }
 
@@ -171,11 +195,6 @@ impl Sim {
         self.state().log.last().cloned()
     }
 
-    /// How many requests something went wrong with, by the faults that were set.
-    pub fn struck(&self) -> u64 {
-        self.state().faults.struck()
-    }
-
     /// Sets how long every request takes. 80 ms unless set.
     pub fn set_latency(&self, latency: Duration) {
         self.state().faults.latency = latency;
@@ -183,7 +202,23 @@ impl Sim {
 
     /// Replaces what goes wrong.
     pub fn set_faults(&self, rules: Vec<Fault>) {
-        self.state().faults.rules = rules;
+        self.set_fault_plan(FaultPlan { seed: 0, rules });
+    }
+
+    /// Replaces what goes wrong. The windows of time of the plan are counted from now.
+    pub fn set_fault_plan(&self, plan: FaultPlan) {
+        let now = self.now();
+        self.state().faults.set(plan, now);
+    }
+
+    /// How often each kind of fault struck since the plan was set.
+    pub fn struck(&self) -> BTreeMap<FaultKind, u64> {
+        self.state().faults.struck().clone()
+    }
+
+    /// Says whose key the responder's is, for rules that are about the one side only.
+    pub fn introduce_responder(&self, key: AccessKeyId) {
+        self.state().responder = Some(key);
     }
 
     /// The time.
@@ -195,11 +230,12 @@ impl Sim {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn faults_of(&self, arrived: &Arrived) -> (Duration, Option<Fault>) {
+    fn strike(&self, arrived: &Arrived) -> (Duration, Struck) {
+        let now = self.now();
         let mut state = self.state();
-        let fault = arrived.route(&state.world).and_then(|route| state.faults.strike(&route));
-        let delay = fault.as_ref().and_then(|fault| fault.delay).map_or(Duration::ZERO, crate::model::Span::std);
-        (state.faults.latency + delay, fault)
+        let route = if state.faults.are_set() { arrived.route(&state) } else { None };
+        let struck = route.map(|route| state.faults.strike(&route, now)).unwrap_or_default();
+        (state.faults.latency + struck.delay, struck)
     }
 
     fn log_lost(&self, arrived: &Arrived, outcome: &str) {
@@ -209,21 +245,23 @@ impl Sim {
         state.log.push(entry);
     }
 
-    fn answer(&self, arrived: &Arrived, fault: Option<&Fault>) -> Response<Bytes> {
+    fn answer(&self, arrived: &Arrived, struck: &Struck) -> Response<Bytes> {
         let now = self.now();
+        // What the service takes for the time.
+        let shown = now.saturating_add(struck.skew).unwrap_or(now);
         let mut state = self.state();
         if let Some(host) = lambda::url::host(&arrived.request) {
             return lambda::url::visit(&mut state.world, host, now);
         }
         let request_id = state.world.uuid();
-        let (reply, entry) = match state.authenticate(arrived, now, &request_id) {
+        let (reply, entry) = match state.authenticate(arrived, (now, shown), &request_id, struck) {
             Err(refusal) => {
                 let entry = arrived.entry(&state.world, now, &refusal.code);
                 (Err(refusal), entry)
             }
             Ok(call) => {
                 state.note_use(&call);
-                let reply = state.carry_out(&call, fault);
+                let reply = state.carry_out(&call, struck);
                 let entry = Entry::of(&call, &reply);
                 (reply, entry)
             }
@@ -231,7 +269,7 @@ impl Sim {
         state.log.push(entry);
         let service = arrived.signature.as_ref().map_or("", |signature| signature.service.as_str());
         let operation = arrived.operation();
-        let envelope = Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now };
+        let envelope = Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now: shown };
         let mut response = response::write(envelope, &reply);
         if arrived.request.method() == http::Method::HEAD {
             // Not even the code of an error: clients go by the status.
@@ -242,10 +280,22 @@ impl Sim {
 }
 
 impl State {
-    /// The call that a request is, once its signature has been found right.
-    fn authenticate(&self, arrived: &Arrived, now: Timestamp, request_id: &str) -> Result<Call, Refusal> {
+    fn new(world: World) -> Self {
+        let (budgets, faults) = (Budgets::default(), Faults::default());
+        Self { world, budgets, faults, responder: None, log: Vec::new() }
+    }
+
+    /// The call that a request is, once its signature has been found right: by the time that the service shows.
+    fn authenticate(
+        &self,
+        arrived: &Arrived,
+        (now, shown): (Timestamp, Timestamp),
+        request_id: &str,
+        struck: &Struck,
+    ) -> Result<Call, Refusal> {
         let signature = arrived.signature.as_ref().ok_or_else(|| authenticate::unsigned(arrived.protocol))?;
-        let identity = signature.verify(&self.world, &arrived.request, now);
+        let identity = signature.verify(&self.world, &arrived.request, shown);
+        let identity = struck.denial().map_or(identity, Err);
         let Identity { account, region, principal } =
             identity.map_err(|denial| denial.refusal(&signature.service, arrived.protocol))?;
         let Asked { operation, params, http } = arrived.asked.clone()?;
@@ -275,13 +325,13 @@ impl State {
     }
 
     /// Authorises, charges, carries out and records a call. What the simulator does not know is in no event history.
-    fn carry_out(&mut self, call: &Call, fault: Option<&Fault>) -> Reply {
+    fn carry_out(&mut self, call: &Call, struck: &Struck) -> Reply {
         let service = Service::of(call)?;
         ec2::prepare(&mut self.world, call);
         let usable = sts::check_use(&self.world, call);
         let permissions = usable.and_then(|()| (service.permissions)(&self.world, call));
         let reply = match &permissions {
-            Ok(permissions) => self.decide(&service, call, permissions, fault),
+            Ok(permissions) => self.decide(&service, call, permissions, struck),
             Err(refusal) => Err(refusal.clone()),
         };
         if !reply.as_ref().is_err_and(Refusal::is_of_unknown_operation) {
@@ -290,9 +340,9 @@ impl State {
         reply
     }
 
-    fn decide(&mut self, service: &Service, call: &Call, permissions: &[Permission], fault: Option<&Fault>) -> Reply {
+    fn decide(&mut self, service: &Service, call: &Call, permissions: &[Permission], struck: &Struck) -> Reply {
         authorize::authorize(&self.world, call, permissions)?;
-        fault.map_or(Ok(()), |fault| service_fault(fault.kind, call))?;
+        struck.kind.map_or(Ok(()), |kind| service_fault(kind, call))?;
         self.budgets.charge_call(call)?;
         if is_dry_run(call) {
             ec2::check_named(&self.world, call)?;
@@ -300,7 +350,7 @@ impl State {
             return Err(Refusal::new(412, "DryRunOperation", message));
         }
         self.budgets.charge_instances(call)?;
-        (service.handle)(&mut self.world, call)
+        self.faults.carry_out(&mut self.world, call, struck, service.handle)
     }
 }
 
@@ -352,11 +402,8 @@ fn service_fault(kind: FaultKind, call: &Call) -> Result<(), Refusal> {
         FaultKind::Http503 => Err(Refusal::new(503, "ServiceUnavailable", "Service Unavailable")),
         FaultKind::Throttle => Err(throttled(&call.service)),
         FaultKind::Deny => Err(call.denied("a fault of the simulated AWS")),
-        FaultKind::NoAnswer
-        | FaultKind::RefuseConnection
-        | FaultKind::Reset
-        | FaultKind::LostAnswer
-        | FaultKind::Latency => Ok(()),
+        // What happens on the way, and what answers are made of.
+        _ => Ok(()),
     }
 }
 
@@ -378,13 +425,18 @@ impl Arrived {
         self.asked.as_ref().map_or("", |asked| asked.operation.as_str())
     }
 
-    fn route(&self, world: &World) -> Option<Route> {
+    fn route(&self, state: &State) -> Option<Route> {
         let signature = self.signature.as_ref()?;
+        let world = &state.world;
+        let key = signature.access_key.as_str();
         Some(Route {
             service: signature.service.clone(),
             operation: self.operation().to_owned(),
             region: signature.region.clone(),
-            account: authenticate::account_of(world, &signature.access_key),
+            account: authenticate::account_of(world, key),
+            principal: authenticate::principal_of(world, key),
+            issued: world.sessions.get(key).map(|session| session.issued),
+            is_responder: state.responder.as_ref().is_none_or(|own| authenticate::came_of(world, key, own.as_str())),
         })
     }
 

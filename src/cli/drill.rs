@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::carry_out::{Ended, approver, check_guards, new_run, show_plan, show_survey, start};
 use super::error::Failure;
-use super::options::{ApprovalOptions, InputOptions};
+use super::options::{ApprovalOptions, FaultOptions, InputOptions};
 use super::prepare::{load, prepare};
 use super::rehearsal::{self, Rehearsal};
 use super::screen::{Output, Screen};
@@ -16,7 +16,7 @@ use crate::report::chain;
 use crate::report::drill::{Intruder, document, render, score};
 use crate::report::summary;
 use crate::report::text::shown;
-use crate::sim::faults::Fault;
+use crate::sim::faults::FaultPlan;
 use crate::sim::scenario::{Built, Facts, Scenario};
 use fight::Fight;
 
@@ -31,7 +31,17 @@ use fight::Fight;
 Examples:
   quell drill
   quell drill cryptojack --approve reversible,disruptive --clock real
-  quell drill --fault eu-west-3=no-answer --fault 'us-east-1/ec2:StopInstances=throttle@0.5'")]
+  quell drill --fault eu-west-3=no-answer --fault 'us-east-1/ec2:StopInstances=throttle@0.5'
+  quell drill --faults bad-network.yaml
+
+A file of faults holds `rules`, each with a kind, and says where, when and how often:
+  seed: 7
+  rules:
+    - eu-west-3=no-answer
+    - { kind: no-answer, region: eu-west-1, from: 10s, until: 2m }
+    - { kind: throttle, service: ec2, who: responder, until: 30s, recovers: 1m, rate: 0.8 }
+    - { kind: latency, delay: { median: 200ms, p99: 8s } }
+docs/faults.md describes all of them.")]
 pub struct Args {
     /// The name of a shipped scenario, or a file
     #[arg(default_value = "cryptojack")]
@@ -43,9 +53,8 @@ pub struct Args {
     inputs: InputOptions,
     #[command(flatten)]
     approval: ApprovalOptions,
-    /// What goes wrong, as WHERE=WHAT: eu-west-3=no-answer, ec2:StopInstances=throttle@0.2, iam=latency:2s
-    #[arg(long = "fault", value_name = "WHERE=WHAT")]
-    faults: Vec<Fault>,
+    #[command(flatten)]
+    faults: FaultOptions,
     /// Whether waiting takes time: `virtual` skips it, `real` rehearses at the pace of the day
     #[arg(long, value_enum, default_value_t)]
     pub clock: Clock,
@@ -108,7 +117,7 @@ impl From<Latency> for std::time::Duration {
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
     let intruder = built.adversary.clone();
-    let stage = Stage::set(args, built);
+    let stage = Stage::set(args, built, args.faults.plan()?);
     let sim = stage.rehearsal.sim.clone();
     let fight = intruder.map(|intruder| Fight::of(&sim, intruder));
     let table = crate::actions::table();
@@ -152,11 +161,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn set(args: &Args, built: Built) -> Self {
+    fn set(args: &Args, built: Built, plan: FaultPlan) -> Self {
         let responder = rehearsal::responder(&built);
         let rehearsal = Rehearsal::begin(built.world, built.begins, responder);
         rehearsal.sim.set_latency(args.latency.into());
-        rehearsal.sim.set_faults(args.faults.clone());
+        rehearsal.sim.set_fault_plan(plan);
         let before = serde_json::json!(rehearsal.sim.world());
         Self { rehearsal, facts: built.facts, latency: args.latency.into(), before }
     }

@@ -1,9 +1,13 @@
 //! Options that several commands share.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::error::Failure;
 use crate::model::Tier;
+use crate::report::text::shown;
+use crate::sim::faults::{Fault, FaultPlan};
 
 /// Which credentials to use, and where to send requests.
 #[derive(Debug, Clone, Default, Args)]
@@ -49,6 +53,37 @@ pub struct ApprovalOptions {
     /// Tiers that are approved without a question: reversible, disruptive, destructive
     #[arg(long, value_name = "TIER,...", value_delimiter = ',', value_parser = tier)]
     pub approve: Vec<Tier>,
+}
+
+/// What goes wrong in a simulated AWS.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FaultOptions {
+    /// What goes wrong, as WHERE=WHAT: eu-west-3=no-answer, ec2:StopInstances=throttle@0.2, iam=latency:2s
+    #[arg(long = "fault", value_name = "WHERE=WHAT")]
+    pub one_by_one: Vec<Fault>,
+    /// What goes wrong, as a file of rules: where, when, how often
+    #[arg(long = "faults", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl FaultOptions {
+    /// All of it: the rules given one by one come first.
+    pub fn plan(&self) -> Result<FaultPlan, Failure> {
+        let mut plan = match &self.file {
+            None => FaultPlan::default(),
+            Some(path) => {
+                let name = shown(&path.display().to_string());
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| Failure::usage(format!("cannot read the faults `{name}`: {error}")))?;
+                FaultPlan::load(&text, &name).map_err(|error| {
+                    Failure::usage(error)
+                        .hint("docs/faults.md describes the form, `quell drill --help` shows an example")
+                })?
+            }
+        };
+        plan.rules.splice(0..0, self.one_by_one.iter().cloned());
+        Ok(plan)
+    }
 }
 
 /// Splits `NAME=VALUE`.

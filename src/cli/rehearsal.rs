@@ -12,7 +12,7 @@ use crate::cloud::{CloudSessions, Options};
 use crate::engine::Engine;
 use crate::engine::ports::{SharedClock, TokioClock};
 use crate::engine::table::Table;
-use crate::model::{RunId, Runbook};
+use crate::model::{AccessKeyId, RunId, Runbook};
 use crate::sim::Sim;
 use crate::sim::scenario::{Built, Facts};
 use crate::sim::world::World;
@@ -33,6 +33,9 @@ impl Rehearsal {
         let clock = Arc::new(TokioClock::starting_at(at));
         let time: SharedClock = Arc::clone(&clock) as SharedClock;
         let sim = Sim::new(world, move || time.now());
+        if let Ok(key) = AccessKeyId::new(responder.access_key_id()) {
+            sim.introduce_responder(key);
+        }
         Self { sim, clock, responder }
     }
 

@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::drill::{Latency, scenario};
 use super::error::Failure;
+use super::options::FaultOptions;
 use super::screen::Screen;
 use crate::engine::ports::{Clock as _, WallClock};
 use crate::sim::Sim;
@@ -11,7 +12,7 @@ use crate::sim::listener::Listener;
 ///
 /// Any AWS client can speak to it: set AWS_ENDPOINT_URL and the credentials from the one line that is printed when it is
 /// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, and POST /_sim/faults takes
-/// a list of faults. It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
+/// a plan of faults as --faults does (docs/faults.md). It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,6 +31,8 @@ pub struct Args {
     /// What ids and secrets are made from: the same seed gives the same ones
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    faults: FaultOptions,
     /// The clock; a listener has to go with the real one
     #[arg(long, value_enum, default_value_t)]
     clock: ListenerClock,
@@ -50,6 +53,10 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     // Not the story's time: other programs sign with the time of the day, and signatures are good for 15 minutes only.
     let sim = Sim::new(built.world, || WallClock.now());
     sim.set_latency(args.latency.into());
+    if let Some(responder) = built.credentials.get("responder") {
+        sim.introduce_responder(responder.access_key_id.clone());
+    }
+    sim.set_fault_plan(args.faults.plan()?);
     let listener = Listener::bind(sim, args.port).await.map_err(|error| {
         Failure::usage(format!("cannot listen on port {}: {error}", args.port)).hint("--port 0 takes one that is free")
     })?;

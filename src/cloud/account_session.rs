@@ -88,6 +88,14 @@ impl AssumedRole {
         answer
     }
 
+    /// Lets go of credentials that AWS does not take any more, by their session token: the next request gets new ones.
+    pub async fn forget(&self, token: &str) {
+        let mut held = self.held.lock().await;
+        if matches!(&*held, Held::Credentials(credentials) if credentials.session_token() == Some(token)) {
+            *held = Held::Nothing;
+        }
+    }
+
     async fn assume(&self) -> Result<Credentials, ActionError> {
         let request = self.sts.assume_role().role_arn(&self.arn).role_session_name(&self.session_name);
         let request = request.set_source_identity(self.source_identity.clone());

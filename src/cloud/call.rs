@@ -15,6 +15,8 @@ pub(super) struct Call {
     pub form: Vec<(String, String)>,
     /// 1, or more when the SDK sends it again.
     pub attempt: u32,
+    /// The token of the page that is asked for.
+    pub page: Option<String>,
 }
 
 impl Call {
@@ -41,7 +43,8 @@ impl Call {
             .or_else(|| Some(headers.get("x-amz-target")?.rsplit('.').next()?.to_owned()))
             .unwrap_or_else(|| rest_operation(&service, request));
         let attempt = headers.get("amz-sdk-request").and_then(attempt).unwrap_or(1);
-        Self { service, operation, region, form, attempt }
+        let page = super::pages::asked(&form, request);
+        Self { service, operation, region, form, attempt, page }
     }
 
     /// A parameter of the form.

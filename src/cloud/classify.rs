@@ -8,6 +8,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
+use super::pages::Endless;
 use super::read_only::Refused;
 use super::wire::NoAnswer;
 use crate::model::{ActionError, ErrorKind};
@@ -173,6 +174,21 @@ pub(super) fn is_throttle(code: &str) -> bool {
     )
 }
 
+/// Whether a code says that credentials are not taken any more. EC2 says the same of a clock that is off.
+pub(super) fn is_spent(code: &str) -> bool {
+    matches!(
+        code,
+        "ExpiredToken"
+            | "ExpiredTokenException"
+            | "RequestExpired"
+            | "TokenRefreshRequired"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "InvalidAccessKeyId"
+            | "AuthFailure"
+    )
+}
+
 /// The code of an answer that is an error, from its body: `<Code>` in XML, `__type` or a header in JSON.
 pub(super) fn code_in(answer: &HttpResponse) -> Option<String> {
     if !answer.status().is_client_error() && !answer.status().is_server_error() {
@@ -197,7 +213,10 @@ fn unreadable(answer: &HttpResponse) -> ActionError {
     let body = answer.body().bytes().unwrap_or_default();
     let html = answer.headers().get("content-type").is_some_and(|form| form.contains("html"))
         || body.trim_ascii_start().starts_with(b"<!") && !body.trim_ascii_start().starts_with(b"<!--");
-    let kind = if html || status == 404 || status == 501 { ErrorKind::Unsupported } else { ErrorKind::Unreachable };
+    // What stands between quell and AWS sends pages, too: of a gateway nobody knows what it let through.
+    let is_of_gateway = matches!(status, 200..=299 | 502 | 503 | 504);
+    let unknown_here = (html && !is_of_gateway) || status == 404 || status == 501;
+    let kind = if unknown_here { ErrorKind::Unsupported } else { ErrorKind::Unreachable };
     let what = if html { "a web page" } else { "something that is not an answer of this API" };
     ActionError::new(kind, format!("the endpoint answered with {what} (HTTP {status})"))
 }
@@ -210,6 +229,9 @@ fn unsent(error: &(dyn Error + 'static)) -> ActionError {
     }
     if let Some(refused) = chain().find_map(|error| error.downcast_ref::<Refused>()) {
         return ActionError::new(ErrorKind::Refused, refused.to_string());
+    }
+    if let Some(endless) = chain().find_map(|error| error.downcast_ref::<Endless>()) {
+        return ActionError::new(ErrorKind::Unsupported, endless.to_string());
     }
     if let Some(silence) = chain().find_map(|error| error.downcast_ref::<NoAnswer>()) {
         return ActionError::new(ErrorKind::Unreachable, silence.to_string());
@@ -282,6 +304,13 @@ mod tests {
         let error = answered(500, None, "<!doctype html><title>500 Internal Server Error</title>");
         assert_eq!(error.kind, ErrorKind::Unsupported);
         assert_eq!(error.to_string(), "the endpoint answered with a web page (HTTP 500) (request r-1)");
+    }
+
+    #[test]
+    fn what_a_gateway_let_through_is_unknown() {
+        for status in [200, 502, 503, 504] {
+            assert_eq!(answered(status, None, "<!DOCTYPE html><title>x</title>").kind, ErrorKind::Unreachable);
+        }
     }
 
     #[test]

@@ -43,7 +43,8 @@ pub(super) fn check(access: Access, call: &Call) -> Result<(), Refused> {
     }
 }
 
-fn reads(call: &Call) -> bool {
+/// Whether a request is on the read list.
+pub(super) fn reads(call: &Call) -> bool {
     let names = READS.iter().find(|(service, _)| *service == call.service).map_or(&[][..], |(_, names)| names);
     names.iter().any(|name| match name.strip_suffix('*') {
         Some(prefix) => call.operation.starts_with(prefix),

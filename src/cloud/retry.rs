@@ -2,6 +2,7 @@
 
 use aws_smithy_runtime::client::retries::RetryPartition;
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction, RetryClassifierPriority};
 use aws_smithy_types::retry::{ErrorKind, RetryConfig};
 
@@ -25,13 +26,25 @@ pub(super) fn partition_of_caller() -> RetryPartition {
     RetryPartition::new("quell caller")
 }
 
-/// Sends again what the SDK does not: answers that say "somebody else is changing this right now".
+/// Marks an answer after which the same request may well succeed.
+const AGAIN: &str = "x-quell-again";
+
+/// Marks an answer as one after which the request is to be sent again.
+pub(super) fn ask_again(answer: &mut HttpResponse) {
+    answer.headers_mut().insert(AGAIN, "true");
+}
+
+/// Sends again what the SDK does not: answers that say "somebody else is changing this right now", and those after which
+/// credentials or the clock have been set right.
 #[derive(Debug, Clone, Copy)]
 pub struct WhenBusy;
 
 impl ClassifyRetry for WhenBusy {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let code = context.response().and_then(classify::code_in);
+        if context.response().is_some_and(|answer| answer.headers().get(AGAIN).is_some()) {
+            return RetryAction::retryable_error(ErrorKind::TransientError);
+        }
         match code.as_deref() {
             Some(
                 "ConcurrentModification"

@@ -83,11 +83,19 @@ pub struct CloudSessions {
 struct Credentials {
     provider: SharedCredentialsProvider,
     cache: SharedIdentityCache,
+    /// The role that they are of, if quell assumed it.
+    role: Option<Arc<AssumedRole>>,
 }
 
 impl Credentials {
     fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, cache: IdentityCache::lazy().load_timeout(LOAD_CREDENTIALS).build() }
+        Self { provider, cache: IdentityCache::lazy().load_timeout(LOAD_CREDENTIALS).build(), role: None }
+    }
+
+    /// The role keeps its credentials itself, and lets them go when AWS does not take them any more.
+    fn of(role: Arc<AssumedRole>) -> Self {
+        let provider: Arc<dyn ProvideCredentials> = role.clone();
+        Self { provider: SharedCredentialsProvider::new(provider), cache: IdentityCache::no_cache(), role: Some(role) }
     }
 }
 
@@ -219,8 +227,8 @@ impl CloudSessions {
 
     /// A configuration for one account and region.
     fn sdk(&self, account: &str, region: &str, access: Access, credentials: &Credentials) -> SdkConfig {
-        let client =
-            wire::Client { inner: self.http.clone(), wire: self.wire.clone(), account: account.into(), access };
+        let (inner, wire, role) = (self.http.clone(), self.wire.clone(), credentials.role.clone());
+        let client = wire::Client { inner, wire, account: account.into(), access, role };
         self.base
             .to_builder()
             .region(aws_types::region::Region::new(region.to_owned()))
@@ -264,8 +272,7 @@ impl CloudSessions {
             let clock = self.clock.clone();
             let role = AssumedRole::new(sts, caller.partition(), account.as_str(), &role, name, clock);
             let role = Arc::new(role);
-            let provider: Arc<dyn ProvideCredentials> = role.clone();
-            Entered { credentials: Credentials::new(SharedCredentialsProvider::new(provider)), role }
+            Entered { credentials: Credentials::of(role.clone()), role }
         });
         Ok(known.clone())
     }

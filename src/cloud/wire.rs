@@ -14,11 +14,14 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Duration, Instant, timeout};
 
+use super::account_session::AssumedRole;
 use super::budget::Budgets;
 use super::call::Call;
-use super::{classify, read_only};
+use super::pages::Pages;
+use super::{classify, read_only, retry};
 use crate::engine::ports::{Access, Traffic};
 
 /// How long one attempt may take, from the moment it leaves: waiting for the budget does not count.
@@ -34,6 +37,20 @@ pub(super) struct NoAnswer {
     pub seconds: u64,
 }
 
+/// An answer that cannot be AWS's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum NotAws {
+    /// A page for people: of a proxy, or of a network that wants a person to sign in.
+    #[error("{0} was answered with a web page: does this network want somebody to sign in?")]
+    WebPage(String),
+    /// Nothing.
+    #[error("{0} was answered with nothing")]
+    Nothing(String),
+}
+
+/// How far the clocks may be apart until a refusal may be due to that. (The SDK's own measure.)
+const FAR: SignedDuration = SignedDuration::from_mins(4);
+
 /// What all sessions of a process share.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -41,6 +58,7 @@ pub(super) struct Wire {
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,
+    pages: Pages,
     /// When each account and region last answered.
     heard: Mutex<HashMap<(Arc<str>, String), Instant>>,
 }
@@ -76,21 +94,57 @@ impl Wire {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
 
+        let signed_at = request.headers().get("x-amz-date").and_then(amz_time);
         let exchange = async { whole(&call, inner.call(request).await?).await };
-        let answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
+        let mut answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
         })??;
         let place = (account.clone(), call.region.clone());
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Instant::now());
 
-        if classify::code_in(&answer).is_some_and(|code| classify::is_throttle(&code)) {
+        let code = classify::code_in(&answer);
+        if code.as_deref().is_some_and(classify::is_throttle) {
             self.throttled.fetch_add(1, Ordering::Relaxed);
             drawn.throttled();
         } else {
             drawn.passed();
         }
+        if code.as_deref() == Some("RequestExpired") && is_far(signed_at, &answer) {
+            // The SDK has learned the time from this answer; EC2's code alone does not tell it to send again.
+            retry::ask_again(&mut answer);
+        }
+        check(&call, &answer)?;
+        self.pages.follow(account, &call, &answer).map_err(|endless| ConnectorError::user(endless.into()))?;
         Ok(answer)
     }
+}
+
+/// Refuses an answer that cannot be AWS's, though its status is that of a success: what is not read for its content would
+/// count as done, and an empty list as clean. Whether the request was carried out is unknown then.
+fn check(call: &Call, answer: &HttpResponse) -> Result<(), ConnectorError> {
+    if call.service == "s3" || !answer.status().is_success() {
+        return Ok(());
+    }
+    let is_empty = answer.body().bytes().is_some_and(<[u8]>::is_empty);
+    let wrong = if answer.headers().get("content-type").is_some_and(|form| form.contains("html")) {
+        NotAws::WebPage(call.name())
+    } else if is_empty && read_only::reads(call) {
+        NotAws::Nothing(call.name())
+    } else {
+        return Ok(());
+    };
+    Err(ConnectorError::io(wrong.into()))
+}
+
+/// Whether an answer's time is minutes away from that of the request's signature.
+fn is_far(signed_at: Option<Timestamp>, answer: &HttpResponse) -> bool {
+    let date = answer.headers().get("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    date.zip(signed_at).is_some_and(|(date, signed)| date.timestamp().duration_since(signed).abs() > FAR)
+}
+
+fn amz_time(text: &str) -> Option<Timestamp> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(time).ok()
 }
 
 /// Reads an answer to its end, so that the time limit covers all of it. What S3 sends may be large and stays a stream.
@@ -115,6 +169,8 @@ pub(super) struct Client {
     pub account: Arc<str>,
     /// What it may send.
     pub access: Access,
+    /// The role whose credentials it signs with, if it is one that quell assumed.
+    pub role: Option<Arc<AssumedRole>>,
 }
 
 impl HttpClient for Client {
@@ -142,9 +198,20 @@ struct Connector {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let Client { wire, account, access, .. } = self.client.clone();
+        let Client { wire, account, access, role, .. } = self.client.clone();
         let inner = self.inner.clone();
-        HttpConnectorFuture::new(async move { wire.send(&account, access, inner, request).await })
+        HttpConnectorFuture::new(async move {
+            let token = request.headers().get("x-amz-security-token").map(str::to_owned);
+            let mut answer = wire.send(&account, access, inner, request).await?;
+            if let (Some(role), Some(token)) = (role, token)
+                && classify::code_in(&answer).is_some_and(|code| classify::is_spent(&code))
+            {
+                // Ended before its time, or revoked: a new one may be good.
+                role.forget(&token).await;
+                retry::ask_again(&mut answer);
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -229,7 +296,8 @@ mod tests {
     #[test]
     fn a_client_is_made_without_asking_what_connects() {
         let inner = SharedHttpClient::new(Costly);
-        let http = Client { inner, wire: Arc::default(), account: "111122223333".into(), access: Access::Read };
+        let http =
+            Client { inner, wire: Arc::default(), account: "111122223333".into(), access: Access::Read, role: None };
         let behavior = aws_config::BehaviorVersion::v2026_01_12();
         let config = aws_sdk_sts::Config::builder().behavior_version(behavior).http_client(http).build();
         assert!(aws_sdk_sts::Client::from_conf(config).config().region().is_none());

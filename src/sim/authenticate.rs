@@ -230,6 +230,22 @@ pub fn account_of(world: &World, access_key: &str) -> Option<AccountId> {
     held.map(|account| account.id.clone())
 }
 
+/// The ARN of who an access key stands for, whether or not the key is good.
+pub fn principal_of(world: &World, access_key: &str) -> Option<String> {
+    if let Some(session) = world.sessions.get(access_key) {
+        return Some(session.principal.arn.clone());
+    }
+    let account = world.accounts.values().find(|account| account.iam.access_keys.contains_key(access_key))?;
+    let user = account.iam.access_keys.get(access_key)?.user.as_deref();
+    Some(account.iam.principal(&world.partition, &account.id, user)?.arn)
+}
+
+/// Whether an access key is `own`, or was got with it, from session to session.
+pub fn came_of(world: &World, access_key: &str, own: &str) -> bool {
+    let before = |key: &&str| world.sessions.get(*key).map(|session| session.asked_with.as_str());
+    std::iter::successors(Some(access_key), before).any(|key| key == own)
+}
+
 /// The refusal of a request without a signature.
 pub fn unsigned(protocol: Protocol) -> Refusal {
     match protocol {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Sim;
 use super::authenticate::sign::{AccessKey, sign};
+use super::faults::CutOff;
 use super::wire::protocol::Protocol;
 use super::wire::rest;
 
@@ -58,7 +59,9 @@ impl Answer {
 pub async fn call(sim: &Sim, key: &AccessKey, ask: Ask<'_>) -> Result<Answer, Refused> {
     let mut request = request(ask);
     sign(&mut request, key, (ask.region, ask.service), sim.now());
-    let Ok(response) = sim.request(request).await else { return Err(Refused { code: "no-answer".to_owned() }) };
+    let answer = sim.request(request).await.ok();
+    let whole = answer.filter(|response| response.extensions().get::<CutOff>().is_none());
+    let response = whole.ok_or_else(|| Refused { code: "no-answer".to_owned() })?;
     let texts = match Protocol::of(ask.service) {
         Some(Protocol::Json | Protocol::RestJson) => json_texts(response.body()),
         _ => xml_texts(response.body()),

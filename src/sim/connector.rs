@@ -1,5 +1,6 @@
 //! The door for the AWS SDK in the same process: an HTTP client that has no network behind it.
 
+use std::io;
 use std::time::SystemTime;
 
 use aws_smithy_async::time::{SharedTimeSource, TimeSource};
@@ -11,8 +12,11 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use futures::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Body, Frame};
 
+use super::faults::CutOff;
 use super::{Sim, Transport};
 
 /// Carries requests of the SDK to a [`Sim`].
@@ -66,14 +70,22 @@ async fn exchange(sim: &Sim, request: HttpRequest) -> Result<HttpResponse, Conne
     let (parts, body) = request.into_parts();
     let body: Bytes = body.collect().await.map_err(ConnectorError::user)?.to_bytes();
     let response = sim.request(http::Request::from_parts(parts, body)).await?;
-    HttpResponse::try_from(response.map(SdkBody::from)).map_err(|error| ConnectorError::user(error.into()))
+    let is_cut_off = response.extensions().get::<CutOff>().is_some();
+    let body = |bytes| if is_cut_off { SdkBody::from_body_1_x(cut_off(bytes)) } else { SdkBody::from(bytes) };
+    HttpResponse::try_from(response.map(body)).map_err(|error| ConnectorError::user(error.into()))
+}
+
+/// A body that breaks off after these bytes.
+pub(super) fn cut_off(bytes: Bytes) -> impl Body<Data = Bytes, Error = io::Error> + Send + Sync {
+    let broken = io::Error::new(io::ErrorKind::UnexpectedEof, "the connection broke in the middle of the answer");
+    StreamBody::new(stream::iter([Ok(Frame::data(bytes)), Err(broken)]))
 }
 
 impl From<Transport> for ConnectorError {
     fn from(failure: Transport) -> Self {
         match failure {
             Transport::NoAnswer => Self::timeout(failure.into()),
-            Transport::Refused => Self::io(failure.into()).never_connected(),
+            Transport::Refused | Transport::Tls => Self::io(failure.into()).never_connected(),
             Transport::Reset => Self::io(failure.into()),
         }
     }

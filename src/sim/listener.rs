@@ -1,14 +1,15 @@
 //! The door for any other client: HTTP on the loopback interface.
 //!
 //! Whatever host a client thinks it speaks to, the signature says which service is meant. Beside AWS's protocols the
-//! listener answers `GET /_sim/world` and `GET /_sim/log`, and takes `POST /_sim/faults`: a JSON list of rules (see
-//! [`Fault`]), which replaces the one before.
+//! listener answers `GET /_sim/world` and `GET /_sim/log`, and takes `POST /_sim/faults`: a [`FaultPlan`], which replaces the
+//! one before.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -17,7 +18,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::faults::Fault;
+use super::connector::cut_off;
+use super::faults::{CutOff, FaultPlan};
 use super::{Sim, Transport};
 
 /// A listener that is bound, and not yet serving.
@@ -69,7 +71,7 @@ async fn serve_connection(sim: Sim, stream: TcpStream) {
 }
 
 /// An error here makes hyper drop the connection, which is how a client sees each [`Transport`] failure.
-async fn respond(sim: &Sim, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Transport> {
+async fn respond(sim: &Sim, request: Request<Incoming>) -> Result<Response<Answer>, Transport> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Transport::Reset)?.to_bytes();
     let request = Request::from_parts(parts, body);
@@ -77,28 +79,40 @@ async fn respond(sim: &Sim, request: Request<Incoming>) -> Result<Response<Full<
         Some(topic) => look_behind(sim, topic, &request),
         None => sim.request(request).await?,
     };
-    Ok(response.map(Full::new))
+    let is_cut_off = response.extensions().get::<CutOff>().is_some();
+    Ok(response.map(|bytes| if is_cut_off { cut_off(bytes).boxed() } else { whole(bytes) }))
+}
+
+/// The body of an answer, which may break off.
+type Answer = BoxBody<Bytes, io::Error>;
+
+fn whole(bytes: Bytes) -> Answer {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 fn look_behind(sim: &Sim, topic: &str, request: &Request<Bytes>) -> Response<Bytes> {
     match (request.method(), topic) {
         (&Method::GET, "world") => json(StatusCode::OK, &sim.world()),
         (&Method::GET, "log") => json(StatusCode::OK, &sim.log()),
-        (&Method::POST, "faults") => match serde_json::from_slice::<Vec<Fault>>(request.body()) {
-            Ok(rules) => {
-                sim.set_faults(rules.clone());
-                json(StatusCode::OK, &rules)
+        (&Method::POST, "faults") => {
+            match std::str::from_utf8(request.body()).map(|text| FaultPlan::load(text, "body")) {
+                Ok(Ok(plan)) => {
+                    sim.set_fault_plan(plan.clone());
+                    json(StatusCode::OK, &serde_json::json!({ "seed": plan.seed, "rules": plan.rules }))
+                }
+                Ok(Err(error)) => mistake(&error.to_string()),
+                Err(_) => mistake("the body is not text"),
             }
-            Err(error) => {
-                let error = format!("the body is not a list of faults: {error}");
-                json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error }))
-            }
-        },
+        }
         _ => {
             let error = "there are GET /_sim/world, GET /_sim/log and POST /_sim/faults";
             json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": error }))
         }
     }
+}
+
+fn mistake(error: &str) -> Response<Bytes> {
+    json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error }))
 }
 
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Bytes> {

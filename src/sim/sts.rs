@@ -134,6 +134,7 @@ fn assume_role(world: &mut World, call: &Call) -> Reply {
     let session = Session {
         secret: Secret(world.secret()),
         token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        asked_with: call.access_key.clone(),
         account,
         role: Some(name),
         user: None,
@@ -247,6 +248,7 @@ fn assume_root(world: &mut World, call: &Call) -> Reply {
     let session = Session {
         secret: Secret(world.secret()),
         token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        asked_with: call.access_key.clone(),
         account,
         role: None,
         user: None,
@@ -287,6 +289,7 @@ fn session_token(world: &mut World, call: &Call) -> Reply {
     let session = Session {
         secret: Secret(world.secret()),
         token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        asked_with: call.access_key.clone(),
         account: call.account.clone(),
         role: None,
         user: is_user.then(|| name.clone()),
@@ -345,6 +348,7 @@ fn federation_token(world: &mut World, call: &Call) -> Reply {
     let session = Session {
         secret: Secret(world.secret()),
         token: Secret(world.rng.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", 180)),
+        asked_with: call.access_key.clone(),
         account: call.account.clone(),
         role: None,
         user: is_user.then_some(issuer),

@@ -125,6 +125,8 @@ pub struct Session {
     pub token: Secret,
     /// The account in which it works.
     pub account: AccountId,
+    /// The access key that it was asked for with.
+    pub asked_with: String,
     /// The name of the role that was assumed.
     pub role: Option<String>,
     /// The name of the user for whom it was made (`GetSessionToken`).

@@ -58,3 +58,14 @@ fn every_action_and_set_that_a_pitfall_names_is_in_the_table() {
 fn the_readme_leads_to_the_pitfalls() {
     assert!(text("README.md").contains("(docs/pitfalls.md)"));
 }
+
+#[test]
+fn the_page_on_faults_has_every_kind_and_an_example_that_is_read() {
+    let page = text("docs/faults.md");
+    let (_, example) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(quell::sim::faults::FaultPlan::load(example, "docs/faults.md").unwrap().rules.len(), 7);
+    for kind in quell::sim::faults::FaultKind::ALL {
+        assert!(page.contains(&format!("| `{kind}`")) || page.contains(&format!(", `{kind}` |")), "{kind}");
+    }
+}

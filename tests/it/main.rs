@@ -60,6 +60,15 @@ mod drill;
 mod entering;
 #[cfg(all(
     feature = "account",
+    feature = "ec2",
+    feature = "ecs",
+    feature = "iam",
+    feature = "lambda",
+    feature = "organizations"
+))]
+mod faults;
+#[cfg(all(
+    feature = "account",
     feature = "autoscaling",
     feature = "cloudtrail",
     feature = "ec2",
@@ -106,6 +115,15 @@ mod services;
 mod sim_core;
 #[cfg(all(feature = "ec2", feature = "autoscaling"))]
 mod sim_ec2;
+#[cfg(all(
+    feature = "ec2",
+    feature = "ecs",
+    feature = "iam",
+    feature = "lambda",
+    feature = "organizations",
+    feature = "s3"
+))]
+mod sim_faults;
 #[cfg(all(feature = "iam", feature = "organizations"))]
 mod sim_iam;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]

@@ -12,6 +12,7 @@ use super::trial::{Trial, back, case};
 use crate::cli::error::Failure;
 use crate::engine::state::{Progress, State};
 use crate::model::{ChangeId, Plan, RunOutcome, Severity, Summary};
+use crate::sim::faults::FaultPlan;
 
 /// After so long, by the clock of the run, a part of it counts as hanging.
 const HANGS: Duration = Duration::from_hours(3);
@@ -179,7 +180,7 @@ async fn gone_wrong(
         // Nothing could be planned, and nothing was done.
         Ok(Err(_)) => {
             judged.struck = first.struck();
-            first.disturb(&[]);
+            first.disturb(&FaultPlan::default());
             let differences = stage.before().differences(&first.shape().await, |_| false);
             judged.note_all(Wrong::Lost, "not planned, and yet changed", differences);
             return Ok(());
@@ -213,7 +214,7 @@ async fn gone_wrong(
         }
         (_, ended) => (first, ended),
     };
-    trial.disturb(&[]);
+    trial.disturb(&FaultPlan::default());
     let Some(ended) = ended else { return Ok(()) };
     judged.added = Some(ended.seconds.total - clean.seconds);
     let state = trial.state_of(&case())?;

@@ -21,7 +21,7 @@ use crate::engine::state::State;
 use crate::engine::{Engine, Planned, rollback};
 use crate::journal::{self, Journal};
 use crate::model::{Change, Event, Plan, Resource, ResourceId, RunId, Summary, Target, Tier, Verdict};
-use crate::sim::faults::Fault;
+use crate::sim::faults::FaultPlan;
 use crate::sim::world::World;
 
 /// Until everything that takes its time has happened: IAM, machines, snapshots.
@@ -117,13 +117,13 @@ impl<'a> Trial<'a> {
     }
 
     /// From now on this goes wrong, and nothing else.
-    pub fn disturb(&self, faults: &[Fault]) {
-        self.rehearsal.sim.set_faults(faults.to_vec());
+    pub fn disturb(&self, faults: &FaultPlan) {
+        self.rehearsal.sim.set_fault_plan(faults.clone());
     }
 
-    /// How many requests something went wrong with.
+    /// How many requests something went wrong with, since it was said what.
     pub fn struck(&self) -> u64 {
-        self.rehearsal.sim.struck()
+        self.rehearsal.sim.struck().values().sum()
     }
 
     /// Notes from now on where the process could have died.

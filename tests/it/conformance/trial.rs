@@ -223,7 +223,7 @@ impl Trial<'_> {
     /// From now on something goes wrong with a call: so many times, or always.
     pub fn spoil(&self, call: &Called, kind: FaultKind, times: Option<u32>) {
         let (service, operation) = (Some(call.service.clone()), Some(call.operation.clone()));
-        let fault = Fault { kind, service, operation, region: None, account: None, rate: 1.0, times, delay: None };
+        let fault = Fault { service, operation, times, ..Fault::new(kind) };
         self.lab.sim.set_faults(vec![fault]);
     }
 
