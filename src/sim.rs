@@ -166,6 +166,11 @@ impl Sim {
         self.state().log.clone()
     }
 
+    /// The last request, if there was any.
+    pub fn last_request(&self) -> Option<Entry> {
+        self.state().log.last().cloned()
+    }
+
     /// Sets how long every request takes. 80 ms unless set.
     pub fn set_latency(&self, latency: Duration) {
         self.state().faults.latency = latency;

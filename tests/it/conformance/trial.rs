@@ -417,7 +417,7 @@ impl HttpConnector for Connection {
         let (door, inner) = (self.door.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
             let answer = inner.call(request).await;
-            let last = door.sim.log().pop();
+            let last = door.sim.last_request();
             if let Some(last) = last.filter(|last| !quell::sim::log::is_read_only(&last.operation)) {
                 door.tap.0.lock().unwrap().writes += 1;
                 door.tap.note(&door.sim, || format!("{}:{}", last.service, last.operation));
