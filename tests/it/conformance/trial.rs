@@ -291,11 +291,11 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// All that a run says of itself beside its changes: outcomes, verdicts, coverage, findings.
+    /// All that a run says of itself beside its changes: outcomes, verdicts, coverage, findings, what it leaves to a person.
     pub fn told(&self, run: &RunId) -> String {
         let events = self.events(run);
         let (plan, later) = (self.state_of(run).plan().clone(), &events[1..]);
-        json!([later, plan.findings, plan.coverage, plan.skipped]).to_string()
+        json!([later, plan.findings, plan.coverage, plan.skipped, plan.by_hand]).to_string()
     }
 
     /// The world, when everything has happened.
