@@ -76,12 +76,10 @@ impl Groups {
         cell.get_or_try_init(|| ready(client, &cx.view.case, vpc, purpose)).await.cloned()
     }
 
-    /// Deletes a group that nothing uses any more, and the one that opened for it.
+    /// Deletes a group that nothing uses any more. The one that opened for it goes first: only by this one is it found, also by
+    /// a way back that is gone once more.
     pub async fn delete(&self, client: &Client, group: &str) -> Result<(), ActionError> {
         let found = described(client, vec![filter("group-id", [group])]).await?.into_iter().next();
-        if !self.delete_unused(client, group).await? {
-            return Ok(());
-        }
         let named = found.and_then(|found| Some((found.group_name?, found.vpc_id?)));
         let case = named
             .as_ref()
@@ -92,20 +90,19 @@ impl Groups {
                 self.delete_unused(client, group.group_id().unwrap_or_default()).await?;
             }
         }
-        Ok(())
+        self.delete_unused(client, group).await
     }
 
-    /// Whether the group is gone now.
-    async fn delete_unused(&self, client: &Client, group: &str) -> Result<bool, ActionError> {
+    async fn delete_unused(&self, client: &Client, group: &str) -> Result<(), ActionError> {
         let answer = client.delete_security_group().group_id(group).send().await.map_err(ActionError::from);
         match answer {
-            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(false),
+            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(()),
             Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, cell| cell.get().is_none_or(|known| known != group));
-        Ok(true)
+        Ok(())
     }
 }
 
