@@ -110,10 +110,10 @@ impl CloudSessions {
     /// Reads the configuration. Nothing is sent yet, unless the default chain has to fetch credentials.
     pub async fn new(options: Options) -> Result<Self, ActionError> {
         let http = options.http.clone().unwrap_or_else(https);
-        let time = SdkTime(options.clock.clone());
+        let time = SdkTime::by(options.clock.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
-            .time_source(time)
+            .time_source(time.clone())
             .sleep_impl(TokioSleep::new())
             .retry_config(retry::config())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -141,7 +141,7 @@ impl CloudSessions {
         Ok(Self {
             base: base.build(),
             http,
-            wire: Arc::default(),
+            wire: Arc::new(Wire::setting(time)),
             own: Credentials::new(provider),
             endpoint,
             clock: options.clock,

@@ -14,13 +14,14 @@ use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, Runt
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::{Duration, Instant, timeout};
 
 use super::account_session::AssumedRole;
 use super::budget::Budgets;
 use super::call::Call;
 use super::pages::Pages;
+use super::time::{FAR, SdkTime};
 use super::{classify, read_only, retry};
 use crate::engine::ports::{Access, Traffic};
 
@@ -48,9 +49,6 @@ enum NotAws {
     Nothing(String),
 }
 
-/// How far the clocks may be apart until a refusal may be due to that. (The SDK's own measure.)
-const FAR: SignedDuration = SignedDuration::from_mins(4);
-
 /// What all sessions of a process share.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -59,11 +57,18 @@ pub(super) struct Wire {
     throttled: AtomicU64,
     retries: AtomicU64,
     pages: Pages,
+    /// What signs go by, which learns from the dates of answers.
+    time: Option<SdkTime>,
     /// When each account and region last answered.
     heard: Mutex<HashMap<(Arc<str>, String), Instant>>,
 }
 
 impl Wire {
+    /// One whose answers set the time right that signs go by.
+    pub fn setting(time: SdkTime) -> Self {
+        Self { time: Some(time), ..Self::default() }
+    }
+
     /// What went over it so far.
     pub fn traffic(&self) -> Traffic {
         Traffic {
@@ -102,6 +107,10 @@ impl Wire {
         let place = (account.clone(), call.region.clone());
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Instant::now());
 
+        let date = date(&answer);
+        if let (Some(time), Some(date)) = (&self.time, date) {
+            time.learn(date);
+        }
         let code = classify::code_in(&answer);
         if code.as_deref().is_some_and(classify::is_throttle) {
             self.throttled.fetch_add(1, Ordering::Relaxed);
@@ -109,7 +118,7 @@ impl Wire {
         } else {
             drawn.passed();
         }
-        if code.as_deref() == Some("RequestExpired") && is_far(signed_at, &answer) {
+        if code.as_deref() == Some("RequestExpired") && is_far(signed_at, date) {
             // The SDK has learned the time from this answer; EC2's code alone does not tell it to send again.
             retry::ask_again(&mut answer);
         }
@@ -137,9 +146,14 @@ fn check(call: &Call, answer: &HttpResponse) -> Result<(), ConnectorError> {
 }
 
 /// Whether an answer's time is minutes away from that of the request's signature.
-fn is_far(signed_at: Option<Timestamp>, answer: &HttpResponse) -> bool {
-    let date = answer.headers().get("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-    date.zip(signed_at).is_some_and(|(date, signed)| date.timestamp().duration_since(signed).abs() > FAR)
+fn is_far(signed_at: Option<Timestamp>, date: Option<Timestamp>) -> bool {
+    date.zip(signed_at).is_some_and(|(date, signed)| date.duration_since(signed).abs() > FAR)
+}
+
+/// When an answer was sent, by the clock of who sent it.
+fn date(answer: &HttpResponse) -> Option<Timestamp> {
+    let date = answer.headers().get("date")?;
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
 }
 
 fn amz_time(text: &str) -> Option<Timestamp> {

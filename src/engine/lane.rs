@@ -244,11 +244,40 @@ impl<R: Fn(LaneEvent) + Sync> ApplyLane<'_, R> {
                 }
                 Err(error) => {
                     for item in batch {
-                        (self.report)(LaneEvent::Ended(item.change, Outcome::Failed { error: error.clone() }));
+                        let outcome = if may_be_a_repeat(error.kind) {
+                            self.begin_anew(&item, error.clone()).await
+                        } else {
+                            Outcome::Failed { error: error.clone() }
+                        };
+                        (self.report)(LaneEvent::Ended(item.change, outcome));
                     }
                 }
             }
         }
+    }
+
+    /// A change may have been refused for what it did itself: whoever takes it up like one that was cut off sees that.
+    async fn begin_anew(&self, item: &Item<Value>, error: ActionError) -> Outcome {
+        let (failed, with) = (|error| Outcome::Failed { error }, &self.shard.step.with);
+        let assigned = self.shard.changes.iter().filter(|assigned| assigned.change.id == item.change);
+        let changes = assigned.map(|assigned| Assigned { attempted: true, ..assigned.clone() }).collect();
+        let shard = Shard { changes, ..self.shard.clone() };
+        let [assigned] = &shard.changes[..] else { return failed(error) };
+        let Ok(seen) = look(self.action, self.cx, &shard).await else { return failed(error) };
+        let now = match before_apply(self.action, self.cx, &shard, assigned, seen.get(&item.resource)) {
+            Ok(now) => now,
+            Err(Outcome::Done { effect }) => return Outcome::Done { effect },
+            Err(_) => return failed(error),
+        };
+        let again = Item { prior: now.prior.clone(), ..item.clone() };
+        if let Err(error) = self.action.apply(self.cx, with, std::slice::from_ref(&again)).await {
+            return failed(error);
+        }
+        // What the second attempt returns is its own part only.
+        let seen = look(self.action, self.cx, &shard).await.ok();
+        let made = seen.as_ref().and_then(|seen| seen.get(&item.resource));
+        let made = made.and_then(|now| self.action.made(now).ok());
+        Outcome::Done { effect: made.unwrap_or_default() }
     }
 
     /// No answer: whether the request took effect is found out by looking, never by guessing or by sending it again blindly.

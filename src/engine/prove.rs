@@ -10,7 +10,7 @@ use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
-use super::survey::{Purpose, SurveyError, survey};
+use super::survey::{Purpose, SurveyError, status, survey};
 use super::{Engine, lockout, planner};
 use crate::model::{
     ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Tier, Verdict,
@@ -131,7 +131,17 @@ pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, Surve
     let mut unwatched = |_| {};
     let survey = survey(engine, &plan.runbook, &plan.inputs, case, &purpose, &mut unwatched);
     let (mut looked, survey) = futures::join!(all(engine, state), survey);
-    let mut survey = survey?;
+    let mut survey = match survey {
+        // Nobody could be asked where to look: a sweep that saw nothing.
+        Err(SurveyError::Caller(error) | SurveyError::Targets(error)) => {
+            let mut coverage = Coverage::default();
+            for cell in state.coverage().entries().filter(|cell| cell.status != CoverageStatus::Disabled) {
+                coverage.note(cell.target, &cell.service, status(&error), Some(error.to_string()));
+            }
+            return Ok(Swept { looked, newcomers: Vec::new(), coverage });
+        }
+        survey => survey?,
+    };
     for (step, target, found) in std::mem::take(&mut looked.beside) {
         survey.found.entry(step).or_default().push((target, vec![found]));
     }

@@ -544,7 +544,7 @@ fn gap(survey: &mut Survey, lane: Target, service: &str, error: &ActionError) {
 }
 
 /// What an error says about how well a lane was looked at.
-fn status(error: &ActionError) -> CoverageStatus {
+pub(super) fn status(error: &ActionError) -> CoverageStatus {
     match error.kind {
         ErrorKind::Denied | ErrorKind::Credentials | ErrorKind::Refused => CoverageStatus::Denied,
         ErrorKind::Disabled => CoverageStatus::Disabled,

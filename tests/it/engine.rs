@@ -95,6 +95,15 @@ async fn a_bad_one_does_not_hold_its_batch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_for_what_it_did_itself_is_done() {
+    let (world, state) = (world(&["eu-west-1"], 7), tempfile::tempdir().unwrap());
+    world.lock().unwrap().repeated.insert("eu-west-1-3".into());
+    let plan = planned(&world).await;
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut Seen::default()).await;
+    assert_eq!((summary.outcome, summary.changes.done), (RunOutcome::Contained, 14));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_evidence_the_same_machine_stays_on_and_others_go_on() {
     let (world, state) = (world(&["eu-west-1"], 3), tempfile::tempdir().unwrap());
     world.lock().unwrap().broken.insert("evidence of eu-west-1-1".into(), ErrorKind::Quota);

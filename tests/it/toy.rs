@@ -32,6 +32,8 @@ pub struct World {
     pub dead: BTreeSet<Region>,
     /// Machines that cannot be switched, and the error's kind.
     pub broken: BTreeMap<String, ErrorKind>,
+    /// Machines whose switch is refused after it was carried out, as a repeat is when the first answer was lost.
+    pub repeated: BTreeSet<String>,
     /// Every switch that was carried out, with the size of its batch.
     pub switched: Vec<(String, usize)>,
     /// How many looks at a machine that was switched off still find it on its way.
@@ -249,7 +251,10 @@ impl Action for SwitchOff {
                 machine.on = false;
             }
         }
-        Ok(items.iter().map(|_| Effect::Null).collect())
+        match items.iter().find(|item| world.repeated.contains(item.resource.as_str())) {
+            Some(item) => Err(ActionError::new(ErrorKind::WrongState, format!("{} is off", item.resource))),
+            None => Ok(items.iter().map(|_| Effect::Null).collect()),
+        }
     }
 
     fn verify(&self, _: &View, _: &Nothing, found: &Found<(bool, String)>) -> Verdict {

@@ -3,15 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_amplify::Client;
+use aws_sdk_amplify::config::Builder;
+use aws_sdk_amplify::config::retry::RetryConfig;
 use aws_sdk_amplify::types::{App, Branch, JobStatus, Webhook};
 use futures::future::{try_join, try_join_all};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::{Duration, sleep};
 
 use super::PAGE;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Resource, ResourceId, Tier, Undo, Verdict};
+
+/// How often the request for a webhook is sent.
+const ATTEMPTS: u32 = 4;
 
 /// Stops the builds of apps, and what starts others.
 pub struct StopBuilds;
@@ -178,19 +184,37 @@ impl Action for StopBuilds {
             let request = client.update_branch().app_id(app).branch_name(branch).enable_auto_build(true);
             unless_gone(request.send().await.map_err(ActionError::from))?;
         }
-        let mut there: Vec<Hook> = webhooks(&client, app).await?.into_values().collect();
-        for hook in item.prior.webhooks.values() {
-            // One of its kind is there, or was made by an earlier attempt.
+        make_missing(&client, app, &item.prior.webhooks).await
+    }
+}
+
+/// Makes the webhooks of which none of their kind is there. Each request is sent once, and after an unknown outcome looked
+/// for: AWS takes a repeat for another webhook.
+async fn make_missing(client: &Client, app: &str, wanted: &BTreeMap<String, Hook>) -> Result<(), ActionError> {
+    let once = || Builder::new().retry_config(RetryConfig::disabled());
+    let mut wait = Duration::from_secs(1);
+    'look: for attempt in 1.. {
+        let mut there: Vec<Hook> = webhooks(client, app).await?.into_values().collect();
+        for hook in wanted.values() {
             if let Some(place) = there.iter().position(|known| known == hook) {
                 there.swap_remove(place);
                 continue;
             }
             let request = client.create_webhook().app_id(app).branch_name(&hook.branch);
             let described = Some(hook.description.clone()).filter(|text| !text.is_empty());
-            unless_gone(request.set_description(described).send().await.map_err(ActionError::from))?;
+            let answer = request.set_description(described).customize().config_override(once()).send().await;
+            match answer.map_err(ActionError::from) {
+                Err(ActionError { kind: ErrorKind::Throttled | ErrorKind::Unreachable, .. }) if attempt < ATTEMPTS => {
+                    sleep(wait).await;
+                    wait *= 2;
+                    continue 'look;
+                }
+                answer => unless_gone(answer)?,
+            }
         }
-        Ok(())
+        break;
     }
+    Ok(())
 }
 
 async fn found(client: &Client, app: &App) -> Result<Option<Found<Prior>>, ActionError> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
-use groups::{Groups, Purpose};
+use groups::{Groups, Purpose, UNSEEN, when_seen};
 
 use super::filter;
 use crate::actions::network;
@@ -261,12 +261,12 @@ impl Isolate {
             None => self.groups.of(client, cx, &interface.vpc, Purpose::Isolation).await?,
         };
         match params.connections {
-            Connections::Keep => match put(client, id, vec![closed.clone()]).await {
+            Connections::Keep => match when_seen(|| Box::pin(put(client, id, vec![closed.clone()]))).await {
                 // Somebody deleted it before a machine was in it: it is made anew.
-                Err(error) if error.is("InvalidGroup.NotFound") => {
+                Err(error) if error.is(UNSEEN) => {
                     self.groups.forget(&closed);
                     let closed = self.groups.of(client, cx, &interface.vpc, Purpose::Isolation).await?;
-                    put(client, id, vec![closed.clone()]).await?;
+                    when_seen(|| Box::pin(put(client, id, vec![closed.clone()]))).await?;
                     return Ok((interface.vpc.clone(), closed));
                 }
                 answer => answer?,
@@ -275,7 +275,7 @@ impl Isolate {
             Connections::Cut if is_in(client, id, &closed).await? => {}
             Connections::Cut => {
                 let opening = self.groups.of(client, cx, &interface.vpc, Purpose::Opening).await?;
-                put(client, id, vec![opening]).await?;
+                when_seen(|| Box::pin(put(client, id, vec![opening.clone()]))).await?;
                 sleep(OPEN_FOR).await;
                 if let Err(error) = put(client, id, vec![closed.clone()]).await {
                     put(client, id, interface.groups.clone()).await?;

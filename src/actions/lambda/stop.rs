@@ -147,21 +147,26 @@ impl Action for Stop {
 
     fn verify(&self, _: &View, _: &Params, found: &Found<Prior>) -> Verdict {
         let prior = &found.prior;
-        if prior.reserved != Some(0) || prior.working().next().is_some() {
+        let works = |state: &String| works(state) && !is_in_between(state);
+        if prior.reserved != Some(0) || prior.mappings.values().any(works) {
             return Verdict::Unproven { why: prior.described() };
         }
-        match prior.mappings.values().find(|state| *state == "Disabling") {
-            Some(_) => Verdict::Pending { why: "an event source is being disabled".to_owned() },
+        match prior.mappings.values().find(|state| *state == "Disabling" || is_in_between(state)) {
+            Some(state) => Verdict::Pending { why: format!("an event source is {state}") },
             None => Verdict::Proven,
         }
     }
 
     fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
-        let missing = prior.working().any(|id| now.mappings.get(id).is_some_and(|state| !works(state)));
+        let mappings = || prior.working().filter_map(|id| now.mappings.get(id));
+        let missing = mappings().any(|state| !works(state));
         if prior.reserved != now.reserved || prior.provisioned != now.provisioned || missing {
             return Verdict::Unproven { why: format!("it has {}", now.described()) };
         }
-        Verdict::Proven
+        match mappings().find(|state| is_in_between(state)) {
+            Some(state) => Verdict::Pending { why: format!("an event source is {state}") },
+            None => Verdict::Proven,
+        }
     }
 
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, effect: &Effect) -> Result<(), ActionError> {
@@ -184,7 +189,7 @@ impl Action for Stop {
         }
         let done: Option<Done> = serde_json::from_value(effect.clone()).ok();
         let disabled = done.map_or_else(|| then.working().cloned().collect(), |done| done.disabled);
-        let disabled = disabled.iter().filter(|id| now.prior.mappings.get(*id).is_some_and(|state| !works(state)));
+        let disabled = disabled.iter().filter(|id| now.prior.mappings.contains_key(*id));
         try_join_all(disabled.map(|id| enable(&client, id, true))).await?;
         Ok(())
     }
@@ -193,6 +198,11 @@ impl Action for Stop {
 /// Whether a mapping in this state has its function work, or is about to.
 fn works(state: &str) -> bool {
     !matches!(state, "Disabled" | "Disabling" | "Deleting")
+}
+
+/// Whether a mapping in this state is about to be enabled or disabled, and does not tell which.
+fn is_in_between(state: &str) -> bool {
+    matches!(state, "Creating" | "Updating")
 }
 
 async fn found(
@@ -285,6 +295,8 @@ mod tests {
     fn it_is_proven_when_its_event_sources_have_stopped() {
         let verify = |found: &Found<Prior>| Stop.verify(&view(), &Params {}, found);
         assert!(matches!(verify(&found(Some(0), &[("a", "Disabling")])), Verdict::Pending { .. }));
+        assert!(matches!(verify(&found(Some(0), &[("a", "Updating")])), Verdict::Pending { .. }));
+        assert!(matches!(verify(&found(Some(0), &[("a", "Updating"), ("b", "Enabled")])), Verdict::Unproven { .. }));
         assert_eq!(verify(&found(Some(0), &[("a", "Disabled")])), Verdict::Proven);
         assert!(matches!(verify(&found(Some(1), &[])), Verdict::Unproven { .. }));
     }

@@ -147,7 +147,7 @@ impl Action for Stop {
         for Item { resource, prior, .. } in items {
             match prior {
                 Prior::Instance { .. } => stop(&client, resource.as_str()).await?,
-                Prior::Containers { .. } => switch(&client, resource.as_str(), Switch::Off).await?,
+                Prior::Containers { arn, .. } => switch(&client, (resource.as_str(), arn), Switch::Off).await?,
             }
         }
         Ok(vec![Value::Null; items.len()])
@@ -172,7 +172,7 @@ impl Action for Stop {
         match &item.prior {
             prior if !prior.is_up() => Ok(()),
             Prior::Instance { arn, .. } => start(&client, item.resource.as_str(), arn).await,
-            Prior::Containers { .. } => switch(&client, item.resource.as_str(), Switch::On).await,
+            Prior::Containers { arn, .. } => switch(&client, (item.resource.as_str(), arn), Switch::On).await,
         }
     }
 }
@@ -230,9 +230,12 @@ enum Switch {
     On,
 }
 
-/// Switches a container service off or on, when nothing else is being done to it.
-async fn switch(client: &Client, name: &str, to: Switch) -> Result<(), ActionError> {
-    let look = || async { Ok::<_, ActionError>(super::containers(client, Some(name)).await?.pop()) };
+/// Switches a container service off or on, when nothing else is being done to it. Another of the same name is left alone.
+async fn switch(client: &Client, (name, arn): (&str, &str), to: Switch) -> Result<(), ActionError> {
+    let look = || async {
+        let service = super::containers(client, Some(name)).await?.pop();
+        Ok::<_, ActionError>(service.filter(|service| service.arn() == Some(arn)))
+    };
     for busy in ["PENDING", "DEPLOYING", "UPDATING"] {
         until(name, busy, || async {
             Ok(look().await?.and_then(|service| Some(service.state()?.as_str().to_owned())))

@@ -1,13 +1,15 @@
 //! Each call of each action goes wrong: too fast, refused, answered into the void.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use quell::model::{RunOutcome, Severity};
 use quell::sim::faults::FaultKind;
 
 use super::shape::Shape;
+use super::side_by_side::on_every_stage;
 use super::trial::{Called, Ready, Trial, back};
-use super::{go_back, report, tried_stages};
+use super::{go_back, report};
 use crate::actions::case;
 
 /// A run with which nothing went wrong.
@@ -33,22 +35,23 @@ impl Clean {
     }
 
     /// Every call of the run. What every run asks before it comes to its action is there once only.
-    fn calls(&self, tried: &mut BTreeSet<Called>) -> Vec<Called> {
+    fn calls(&self, tried: &Mutex<BTreeSet<Called>>) -> Vec<Called> {
         let of_every_run = |call: &Called| {
             ["account", "sts"].contains(&call.service.as_str()) || call.operation == "SimulatePrincipalPolicy"
         };
         let calls = self.planning.iter().chain(&self.carrying_out);
+        let mut tried = tried.lock().unwrap();
         calls.filter(|call| !of_every_run(call) || tried.insert((*call).clone())).cloned().collect()
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_throttled_is_made_again() {
-    let (mut wrong, mut tried) = (Vec::new(), BTreeSet::new());
-    for stage in tried_stages() {
+#[test]
+fn a_call_that_is_throttled_is_made_again() {
+    let tried = Mutex::new(BTreeSet::new());
+    on_every_stage(async |stage, wrong| {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
-        for call in &clean.calls(&mut tried) {
+        for call in &clean.calls(&tried) {
             let place = format!("{}, {call} throttled", ready.name());
             let trial = ready.trial().await;
             trial.spoil(call, FaultKind::Throttle, Some(2));
@@ -56,16 +59,14 @@ async fn a_call_that_is_throttled_is_made_again() {
             if ended.outcome != RunOutcome::Contained || ended.throttled == 0 {
                 wrong.push(format!("{place}: {:?} {:?}", ended.outcome, trial.told(&case())));
             }
-            report(&mut wrong, &place, "ended", clean.end.differences(&trial.shape().await, |_| false));
+            report(wrong, &place, "ended", clean.end.differences(&trial.shape().await, |_| false));
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_refused_is_named_and_what_is_done_is_known() {
-    let mut wrong = Vec::new();
-    for stage in tried_stages() {
+#[test]
+fn a_call_that_is_refused_is_named_and_what_is_done_is_known() {
+    on_every_stage(async |stage, wrong| {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in &clean.carrying_out {
@@ -75,20 +76,19 @@ async fn a_call_that_is_refused_is_named_and_what_is_done_is_known() {
             trial.spoil(call, FaultKind::Deny, None);
             let ended = trial.carry_out(planned, &case()).await;
             trial.mend();
-            judge(&mut wrong, &place, &trial, &clean, (call, ended.outcome)).await;
-            recover(&mut wrong, &place, &trial, &clean).await;
+            judge(wrong, &place, &trial, &clean, (call, ended.outcome)).await;
+            recover(wrong, &place, &trial, &clean).await;
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_call_that_is_refused_from_the_start_leaves_no_false_end() {
-    let (mut wrong, mut tried) = (Vec::new(), BTreeSet::new());
-    for stage in tried_stages() {
+#[test]
+fn a_call_that_is_refused_from_the_start_leaves_no_false_end() {
+    let tried = Mutex::new(BTreeSet::new());
+    on_every_stage(async |stage, wrong| {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
-        for call in &clean.calls(&mut tried) {
+        for call in &clean.calls(&tried) {
             let place = format!("{}, {call} refused from the start", ready.name());
             let trial = ready.trial().await;
             trial.spoil(call, FaultKind::Deny, None);
@@ -111,16 +111,14 @@ async fn a_call_that_is_refused_from_the_start_leaves_no_false_end() {
             }
             let ended = trial.carry_out(planned, &case()).await;
             trial.mend();
-            judge(&mut wrong, &place, &trial, &clean, (call, ended.outcome)).await;
+            judge(wrong, &place, &trial, &clean, (call, ended.outcome)).await;
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_is_lost_is_found_out_by_looking() {
-    let mut wrong = Vec::new();
-    for stage in tried_stages() {
+#[test]
+fn an_answer_that_is_lost_is_found_out_by_looking() {
+    on_every_stage(async |stage, wrong| {
         let ready = Ready::new(stage).await.without_sweeps();
         let clean = Clean::of(&ready).await;
         for call in clean.carrying_out.iter().filter(|call| call.writes()) {
@@ -132,7 +130,7 @@ async fn an_answer_that_is_lost_is_found_out_by_looking() {
                 if ended.outcome != RunOutcome::Contained {
                     wrong.push(format!("{place}: {:?} {:?}", ended.outcome, trial.told(&case())));
                 }
-                report(&mut wrong, &place, "ended", clean.end.differences(&trial.shape().await, |_| false));
+                report(wrong, &place, "ended", clean.end.differences(&trial.shape().await, |_| false));
             }
             let place = format!("{}, {call} never answered", ready.name());
             let trial = ready.trial().await;
@@ -140,30 +138,35 @@ async fn an_answer_that_is_lost_is_found_out_by_looking() {
             let ended = trial.run().await;
             trial.mend();
             if ended.outcome == RunOutcome::Contained {
-                report(&mut wrong, &place, "contained", clean.end.differences(&trial.shape().await, |_| false));
+                report(wrong, &place, "contained", clean.end.differences(&trial.shape().await, |_| false));
             }
             wrong.extend(trial.false_claims(&case()).await.into_iter().map(|claim| format!("{place}: {claim}")));
-            recover(&mut wrong, &place, &trial, &clean).await;
+            recover(wrong, &place, &trial, &clean).await;
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_way_back_that_is_refused_or_unanswered_is_gone_again() {
-    let mut wrong = Vec::new();
-    for stage in tried_stages() {
+#[test]
+fn a_way_back_that_is_refused_or_unanswered_is_gone_again() {
+    on_every_stage(async |stage, wrong| {
         let ready = Ready::new(stage).await.without_sweeps();
         let done = ready.trial().await;
         done.run().await;
         if !done.can_go_back() {
-            continue;
+            return;
         }
         let clean = done.fork().await;
         clean.take_back(&back()).await;
         for (call, _) in clean.calls_since(0) {
-            let kinds = [(FaultKind::Deny, None), (FaultKind::LostAnswer, Some(1)), (FaultKind::LostAnswer, None)];
-            for (kind, times) in kinds.into_iter().filter(|(kind, _)| call.writes() || *kind == FaultKind::Deny) {
+            let kinds = [
+                (FaultKind::Throttle, Some(2)),
+                (FaultKind::Deny, None),
+                (FaultKind::Reset, Some(1)),
+                (FaultKind::LostAnswer, Some(1)),
+                (FaultKind::LostAnswer, None),
+            ];
+            let concerns = |kind| call.writes() || matches!(kind, FaultKind::Throttle | FaultKind::Deny);
+            for (kind, times) in kinds.into_iter().filter(|(kind, _)| concerns(*kind)) {
                 let place = format!("{} on its way back, {call} {kind:?} {times:?}", ready.name());
                 let trial = done.fork().await;
                 let plan = trial.plan_back().await;
@@ -175,17 +178,16 @@ async fn a_way_back_that_is_refused_or_unanswered_is_gone_again() {
                 wrong.extend(claims.into_iter().map(|claim| format!("{place}: {claim}")));
                 let differences = trial.before().differences(&trial.shape().await, super::is_lost);
                 if ended.outcome == RunOutcome::RolledBack {
-                    report(&mut wrong, &place, "taken back", differences);
+                    report(wrong, &place, "taken back", differences);
                 } else if times.is_some() {
                     wrong.push(format!("{place}: {:?} {}", ended.outcome, trial.told(&first())));
                 } else if struck && kind == FaultKind::Deny && !trial.told(&first()).contains(&call.operation) {
                     wrong.push(format!("{place}: without a word of it: {}", trial.told(&first())));
                 }
-                go_back(&mut wrong, &format!("{place}, once more"), &trial).await;
+                go_back(wrong, &format!("{place}, once more"), &trial).await;
             }
         }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
 }
 
 fn first() -> quell::model::RunId {

@@ -291,11 +291,11 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// All that a run says of itself beside its changes: outcomes, verdicts, coverage, findings.
+    /// All that a run says of itself beside its changes: outcomes, verdicts, coverage, findings, what it leaves to a person.
     pub fn told(&self, run: &RunId) -> String {
         let events = self.events(run);
         let (plan, later) = (self.state_of(run).plan().clone(), &events[1..]);
-        json!([later, plan.findings, plan.coverage, plan.skipped]).to_string()
+        json!([later, plan.findings, plan.coverage, plan.skipped, plan.by_hand]).to_string()
     }
 
     /// The world, when everything has happened.
@@ -417,7 +417,7 @@ impl HttpConnector for Connection {
         let (door, inner) = (self.door.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
             let answer = inner.call(request).await;
-            let last = door.sim.log().pop();
+            let last = door.sim.last_request();
             if let Some(last) = last.filter(|last| !quell::sim::log::is_read_only(&last.operation)) {
                 door.tap.0.lock().unwrap().writes += 1;
                 door.tap.note(&door.sim, || format!("{}:{}", last.service, last.operation));

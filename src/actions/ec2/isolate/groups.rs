@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup, TagSpecification};
 use tokio::sync::OnceCell;
+use tokio::time::{Duration, sleep};
 
 use super::super::{PAGE, filter, tag_list, unless_gone};
 use crate::engine::action::Ctx;
+use crate::engine::ports::Boxed;
 use crate::model::{ActionError, ErrorKind, RunId, Target};
 
 /// What a group is made for.
@@ -76,12 +78,10 @@ impl Groups {
         cell.get_or_try_init(|| ready(client, &cx.view.case, vpc, purpose)).await.cloned()
     }
 
-    /// Deletes a group that nothing uses any more, and the one that opened for it.
+    /// Deletes a group that nothing uses any more. The one that opened for it goes first: only by this one is it found, also by
+    /// a way back that is gone once more.
     pub async fn delete(&self, client: &Client, group: &str) -> Result<(), ActionError> {
         let found = described(client, vec![filter("group-id", [group])]).await?.into_iter().next();
-        if !self.delete_unused(client, group).await? {
-            return Ok(());
-        }
         let named = found.and_then(|found| Some((found.group_name?, found.vpc_id?)));
         let case = named
             .as_ref()
@@ -92,19 +92,18 @@ impl Groups {
                 self.delete_unused(client, group.group_id().unwrap_or_default()).await?;
             }
         }
-        Ok(())
+        self.delete_unused(client, group).await
     }
 
-    /// Whether the group is gone now.
-    async fn delete_unused(&self, client: &Client, group: &str) -> Result<bool, ActionError> {
+    async fn delete_unused(&self, client: &Client, group: &str) -> Result<(), ActionError> {
         let answer = client.delete_security_group().group_id(group).send().await.map_err(ActionError::from);
         match answer {
-            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(false),
+            Err(error) if error.is("DependencyViolation") || error.is("InvalidGroup.InUse") => return Ok(()),
             Err(error) if error.kind != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         self.forget(group);
-        Ok(true)
+        Ok(())
     }
 
     /// Knows nothing of a group any more that is gone.
@@ -122,41 +121,77 @@ async fn ready(client: &Client, case: &RunId, vpc: &str, purpose: Purpose) -> Re
         Err(error) => return Err(error),
     }
     let name = purpose.name(case);
-    let group = named(client, &name, Some(vpc)).await?.into_iter().next().ok_or_else(|| {
-        ActionError::new(ErrorKind::NotFound, format!("the group {name} of {vpc} is not to be seen yet: run again"))
-    })?;
+    let group = when_seen(|| Box::pin(the_one(client, &name, vpc))).await?;
     match purpose {
-        Purpose::Isolation => empty(client, group).await,
-        Purpose::Opening => open(client, group).await,
+        Purpose::Isolation => when_seen(|| Box::pin(empty(client, &group))).await,
+        Purpose::Opening => when_seen(|| Box::pin(open(client, &group))).await,
     }
+}
+
+/// The group of a name in a VPC.
+async fn the_one(client: &Client, name: &str, vpc: &str) -> Result<SecurityGroup, ActionError> {
+    named(client, name, Some(vpc)).await?.into_iter().next().ok_or_else(|| {
+        let why = format!("the group {name} of {vpc} is not to be seen yet: run again");
+        ActionError { code: Some(UNSEEN.to_owned()), ..ActionError::new(ErrorKind::NotFound, why) }
+    })
+}
+
+/// What EC2 says of a group that is gone, or that not all of it knows yet.
+pub const UNSEEN: &str = "InvalidGroup.NotFound";
+
+/// How long a group that was just made is waited for between two attempts, in seconds (Amazon EC2 API Reference, "Eventual
+/// consistency").
+const WAITS: [u64; 4] = [1, 2, 4, 8];
+
+/// What comes of asking about a group until EC2 knows it.
+pub async fn when_seen<'a, T>(
+    ask: impl Fn() -> Boxed<'a, Result<T, ActionError>> + Send + Sync,
+) -> Result<T, ActionError> {
+    for wait in WAITS {
+        match ask().await {
+            Err(error) if error.is(UNSEEN) => sleep(Duration::from_secs(wait)).await,
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 /// Takes every rule out of a group.
-async fn empty(client: &Client, group: SecurityGroup) -> Result<String, ActionError> {
-    let id = group.group_id.unwrap_or_default();
-    if let Some(rules) = group.ip_permissions_egress.filter(|rules| !rules.is_empty()) {
-        let request = client.revoke_security_group_egress().group_id(&id).set_ip_permissions(Some(rules));
-        unless_gone(request.send().await.map(drop).map_err(Into::into))?;
+async fn empty(client: &Client, group: &SecurityGroup) -> Result<String, ActionError> {
+    let id = group.group_id().unwrap_or_default();
+    let egress = group.ip_permissions_egress();
+    if !egress.is_empty() {
+        let request = client.revoke_security_group_egress().group_id(id).set_ip_permissions(Some(egress.to_vec()));
+        unless_revoked(request.send().await.map(drop).map_err(Into::into))?;
     }
-    if let Some(rules) = group.ip_permissions.filter(|rules| !rules.is_empty()) {
-        let request = client.revoke_security_group_ingress().group_id(&id).set_ip_permissions(Some(rules));
-        unless_gone(request.send().await.map(drop).map_err(Into::into))?;
+    let ingress = group.ip_permissions();
+    if !ingress.is_empty() {
+        let request = client.revoke_security_group_ingress().group_id(id).set_ip_permissions(Some(ingress.to_vec()));
+        unless_revoked(request.send().await.map(drop).map_err(Into::into))?;
     }
-    Ok(id)
+    Ok(id.to_owned())
+}
+
+/// A rule that is not there any more is as good as revoked; a group that is not known yet still has its rules.
+fn unless_revoked(answer: Result<(), ActionError>) -> Result<(), ActionError> {
+    match answer {
+        Err(error) if error.is(UNSEEN) => Err(error),
+        answer => unless_gone(answer),
+    }
 }
 
 /// Lets everything into a group. AWS itself lets everything out of a new one.
-async fn open(client: &Client, group: SecurityGroup) -> Result<String, ActionError> {
-    let id = group.group_id.unwrap_or_default();
+async fn open(client: &Client, group: &SecurityGroup) -> Result<String, ActionError> {
+    let id = group.group_id().unwrap_or_default();
     let everything = IpPermission::builder()
         .ip_protocol("-1")
         .ip_ranges(IpRange::builder().cidr_ip("0.0.0.0/0").build())
         .ipv6_ranges(Ipv6Range::builder().cidr_ipv6("::/0").build())
         .build();
-    let request = client.authorize_security_group_ingress().group_id(&id).ip_permissions(everything);
+    let request = client.authorize_security_group_ingress().group_id(id).ip_permissions(everything);
     match request.send().await.map_err(ActionError::from) {
         Err(error) if error.kind != ErrorKind::Already => Err(error),
-        _ => Ok(id),
+        _ => Ok(id.to_owned()),
     }
 }
 
