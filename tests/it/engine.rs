@@ -292,6 +292,22 @@ async fn newcomers_are_contained() {
     assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_cannot_ask_where_to_look_is_no_clean_one() {
+    for (unknown, outcome) in [(1, RunOutcome::Contained), (99, RunOutcome::CoverageIncomplete)] {
+        let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
+        let plan = planned(&world).await;
+        world.lock().unwrap().machines.insert((lane("eu-west-1"), "late".into()), crate::toy::Machine::running());
+        world.lock().unwrap().accounts_unknown = unknown;
+        let mut seen = Seen::default();
+        let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
+        assert_eq!(summary.outcome, outcome, "{unknown} questions unanswered");
+        let late = world.lock().unwrap().machines[&(lane("eu-west-1"), "late".to_owned())].on;
+        assert_eq!(late, outcome != RunOutcome::Contained, "found by the first sweep that saw anything");
+        assert!(seen.events.iter().any(|event| matches!(event.kind, EventKind::RunEnded { .. })));
+    }
+}
+
 /// Says yes so many times, then no.
 struct YesThenNo(std::sync::Mutex<Vec<Tier>>, usize);
 

@@ -44,6 +44,8 @@ pub struct World {
     pub writes: usize,
     /// Requests for the list of machines.
     pub listed: usize,
+    /// How many questions for the accounts get no answer.
+    pub accounts_unknown: usize,
 }
 
 /// A machine.
@@ -111,8 +113,13 @@ impl Sessions for ToySessions {
     }
 
     fn accounts<'a>(&'a self, _: &'a Targets) -> Boxed<'a, Result<Vec<Account>, ActionError>> {
-        let lanes: BTreeSet<AccountId> =
-            self.0.lock().unwrap().machines.keys().map(|(lane, _)| lane.account.clone()).collect();
+        let mut world = self.0.lock().unwrap();
+        if let Some(left) = world.accounts_unknown.checked_sub(1) {
+            world.accounts_unknown = left;
+            let error = ActionError::new(ErrorKind::Unreachable, "nobody answers");
+            return Box::pin(async move { Err(error) });
+        }
+        let lanes: BTreeSet<AccountId> = world.machines.keys().map(|(lane, _)| lane.account.clone()).collect();
         Box::pin(async move { Ok(lanes.into_iter().map(|account| (account, Ok(()))).collect()) })
     }
 
