@@ -83,10 +83,10 @@ impl Source for Assignments {
             assignments.iter().map(|of| (of.kind.as_str(), of.principal.as_str())).collect();
         let named = whom.iter().filter(|_| of_set(&["principal", "principal_created"]));
         let named =
-            named.map(|(kind, id)| async { Ok::<_, ActionError>(((*id).to_owned(), center.named(kind, id).await?)) });
+            named.map(|(kind, id)| async move { Ok::<_, ActionError>(((*id).to_owned(), of.named(kind, id).await?)) });
         let groups = whom.iter().filter(|(kind, _)| *kind == "GROUP" && of_set(&["users"]));
         let groups =
-            groups.map(|(_, id)| async { Ok::<_, ActionError>(((*id).to_owned(), members(&center, id).await?)) });
+            groups.map(|(_, id)| async move { Ok::<_, ActionError>(((*id).to_owned(), members(of, id).await?)) });
         let (sets, named, groups) = try_join3(sets, try_join_all(named), try_join_all(groups)).await?;
         let known = Known {
             sets: sets.into_iter().collect(),

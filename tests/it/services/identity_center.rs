@@ -123,7 +123,7 @@ async fn a_user_loses_what_lets_it_in_and_others_keep_it() {
         .contain(
             "enabled",
             "sets:\n  assignments: { from: sso.assignments, with: { users: [eve] }, where: principal_type == \"USER\" }\n\
-             \x20 memberships: { from: identitystore.memberships, with: { users: [eve] }, where: permission_sets.exists(p, p == \"Admin\") }\n\
+             \x20 memberships: { from: identitystore.memberships, with: { users: [eve] }, where: 'permission_sets.exists(p, p == \"Admin\")' }\n\
              steps:\n  - { id: assignments, uses: sso.remove-assignments, on: assignments }\n\
              \x20 - { id: memberships, uses: identitystore.remove-memberships, on: memberships }",
         )
