@@ -43,6 +43,7 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
 pub fn handle(world: &mut World, call: &Call) -> Reply {
     let id = world.uuid();
     let Some(center) = &mut world.identity_center else { return Err(denied(call)) };
+    center.settle(call.now);
     let may = is_read_only(&call.operation) || center.is_administered_by(&call.account);
     if call.region != center.region || !may {
         return Err(denied(call));

@@ -130,7 +130,9 @@ def in_identity_center():
     account = caller.client("sts").get_caller_identity()["Account"]
     [instance] = admin.list_instances()["Instances"]
     arn, directory = instance["InstanceArn"], {"IdentityStoreId": instance["IdentityStoreId"]}
-    permission_set = admin.create_permission_set(InstanceArn=arn, Name="Admin")["PermissionSet"]["PermissionSetArn"]
+    # Without a duration moto answers the number 3600, where AWS has the text PT1H.
+    made = admin.create_permission_set(InstanceArn=arn, Name="Admin", SessionDuration="PT12H")["PermissionSet"]
+    permission_set = made["PermissionSetArn"]
     admin.provision_permission_set(InstanceArn=arn, PermissionSetArn=permission_set, TargetType="AWS_ACCOUNT", TargetId=account)
     users = {name: store.create_user(**directory, UserName=name, DisplayName=name, Name={"GivenName": name, "FamilyName": name})["UserId"]
              for name in ("eve", "anna")}
