@@ -128,6 +128,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "ConcurrentModification"
         | "ConcurrentModificationException"
         | "PolicyChangesInProgressException"
+        | "ConflictException"
         | "ScalingActivityInProgress"
         | "InvalidSnapshot.InUse"
         | "VolumeInUse"

@@ -42,9 +42,9 @@ fn is_lost(line: &str) -> bool {
         "/started",
         "/updated",
     ];
-    // A provider or an endpoint that is made again has another date, and a provider another id.
-    let again = path.contains("/providers/") && (path.ends_with("/created") || path.ends_with("/uuid"))
-        || path.contains("/workloads/endpoint/") && path.ends_with("/created");
+    // What is made again has another date, and a provider or a membership another id.
+    let made_again = ["/providers/", "/memberships/", "/workloads/endpoint/"].iter().any(|part| path.contains(part));
+    let again = made_again && ["/created", "/uuid", "/id"].iter().any(|end| path.ends_with(end));
     again || holds.iter().any(|part| path.contains(part)) || ends.iter().any(|end| path.ends_with(end))
 }
 
