@@ -156,7 +156,25 @@ pub enum Job<'a> {
 }
 
 impl Job<'_> {
+    /// A panic is a finding like any other.
     fn carry_out(&self) -> Result<Judged, Failure> {
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.go()));
+        done.unwrap_or_else(|panic| {
+            let said = panic.downcast_ref::<String>().cloned();
+            let said = said.or_else(|| panic.downcast_ref::<&str>().map(|said| (*said).to_owned())).unwrap_or_default();
+            let wrong = vec![(Wrong::Failed, format!("panicked: {said}"))];
+            Ok(Judged { place: self.place(), wrong, ..Judged::default() })
+        })
+    }
+
+    fn place(&self) -> String {
+        match self {
+            Self::Dies { ground, cut, .. } => format!("{}, dead at {cut}", ground.stage.name),
+            Self::GoesWrong { ground, disturbance } => format!("{}, {disturbance}", ground.stage.name),
+        }
+    }
+
+    fn go(&self) -> Result<Judged, Failure> {
         match self {
             Self::Dies { ground, cut, prefix } => {
                 let Ground { stage, clean } = ground;

@@ -272,6 +272,8 @@ impl State {
     fn end(&mut self, change: &ChangeId, outcome: &Outcome, at: Timestamp) {
         let Some(&index) = self.index.get(change) else { return };
         let tracked = &mut self.tracked[index];
+        let has_ended = matches!(tracked.progress, Progress::Ended(_));
+        debug_assert!(!has_ended, "{} ended twice: {:?}, {outcome:?}", tracked.change.summary, tracked.progress);
         if tracked.progress == Progress::Started
             && let Some(lane) = self.lanes.get_mut(&(tracked.change.target.clone(), tracked.change.step.clone()))
         {
@@ -279,7 +281,10 @@ impl State {
         }
         tracked.progress = Progress::Ended(outcome.clone());
         tracked.ended = Some(at);
-        self.release(index, outcome.is_good());
+        // What waits for it was set free once.
+        if !has_ended {
+            self.release(index, outcome.is_good());
+        }
     }
 
     /// The changes whose turn is next, as one wave per lane and step: all that they wait for has begun since this was asked
