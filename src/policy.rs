@@ -1,4 +1,4 @@
-//! IAM and service control policies: read, evaluated, built, measured. Knows nothing of the rest of quell.
+//! IAM and service control policies: read, evaluated, built, measured. Knows nothing of runbooks, runs or AWS's answers.
 //!
 //! The source for the decision is the IAM User Guide, "Policy evaluation logic"; for the language, "IAM JSON policy
 //! elements reference".
@@ -15,8 +15,8 @@ mod principal;
 mod truth;
 
 pub use build::{
-    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions, until,
-    size_without_white_space,
+    DENY_ALL, allow_all, deny_all, deny_all_except_roles, deny_all_of_users, deny_outsiders, revoke_older_sessions,
+    size_without_white_space, until,
 };
 pub use case::{BadCase, Case};
 pub use context::{Context, Others};

@@ -3,6 +3,7 @@
 mod fight;
 mod judge;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::error::Failure;
 use super::options::{ApprovalOptions, InputOptions};
 use super::prepare::{load, prepare};
 use super::screen::{Output, Screen};
+use crate::bounded::{self, SCENARIO};
 use crate::cloud::{CloudSessions, Options};
 use crate::engine::Engine;
 use crate::engine::ports::{Clock as _, SharedClock, TokioClock};
@@ -22,7 +24,6 @@ use crate::model::{RunId, RunOutcome, Span};
 use crate::report::chain;
 use crate::report::drill::{Intruder, document, render, score};
 use crate::report::summary;
-use crate::report::text::shown;
 use crate::sim::Sim;
 use crate::sim::faults::Fault;
 use crate::sim::scenario::{Built, Facts, Scenario};
@@ -141,10 +142,13 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
     if Scenario::names().any(|shipped| shipped == name) {
         return Scenario::named(name).map_err(Failure::usage);
     }
-    let text = std::fs::read_to_string(name).map_err(|error| {
+    let text = bounded::text(Path::new(name), &SCENARIO).map_err(|error| {
+        let failure = Failure::unreadable("the scenario", name, &error);
+        if !error.is_absent() {
+            return failure;
+        }
         let names: Vec<_> = Scenario::names().collect();
-        Failure::usage(format!("cannot read the scenario `{}`: {error}", shown(name)))
-            .hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
+        failure.hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
     })?;
     Scenario::load(&text).map_err(Failure::usage)
 }
