@@ -181,7 +181,8 @@ async fn outsiders_no_longer_enter_a_role_that_trusts_them() {
     let verdict = async |action: &str| {
         let cx = lab.enter(&lab.global(), Access::Read).await;
         let (of, role) = (cx.view.caller.arn.clone(), lab.role_arn("backup"));
-        let known = quell::cloud::policies::of_request(&cx, &lab.role_arn("ir/IRResponder"), action, &role).await.unwrap();
+        let known =
+            quell::cloud::policies::of_request(&cx, &lab.role_arn("ir/IRResponder"), action, &role).await.unwrap();
         assert_eq!(known.unread, [""; 0]);
         let context = quell::policy::Context::of("arn:aws:iam::999988887777:user/thief");
         let context = context.with("aws:PrincipalOrgID", "o-elsewhere").with("aws:PrincipalAccount", "999988887777");
