@@ -26,6 +26,7 @@ mod session;
 mod show;
 mod sim;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -125,7 +126,19 @@ pub fn main() -> ExitCode {
         }
     };
     // A panic is a failure of quell's own, with the exit code of one.
+    std::panic::set_hook(Box::new(panicked));
     std::panic::catch_unwind(|| run_command(&cli)).unwrap_or(ExitCode::FAILURE)
+}
+
+/// Tells of a panic in a sentence. What the code that panicked had in its hands may be a secret, so its words are not shown.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|at| format!(" in {}, line {}", at.file(), at.line())).unwrap_or_default();
+    let text = format!(
+        "error: quell itself failed{place}: this is a mistake in quell\n\
+         hint: what was done is in the journal; `quell runs` names the run, and `quell resume` goes on with it\n"
+    );
+    // Where standard error cannot be written to there is nobody to tell.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn run_command(cli: &Cli) -> ExitCode {

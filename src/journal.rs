@@ -15,7 +15,7 @@ mod format;
 mod read;
 
 pub use append::Journal;
-pub use read::{Recorded, list, read};
+pub use read::{Recorded, list, parse, read};
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,14 @@ pub enum JournalError {
         line: usize,
         /// What is wrong.
         why: String,
+    },
+    /// What stands in its place cannot be one.
+    #[error("`{}` is no journal: {why}", path.display())]
+    NoJournal {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it is instead.
+        why: crate::bounded::Unreadable,
     },
     /// Another version of quell wrote it.
     #[error("`{}` has journal format {found}, and this quell reads format {ours}; use the quell that wrote it", path.display(), ours = format::VERSION)]

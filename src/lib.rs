@@ -4,16 +4,17 @@
 //!
 //! | module | holds | may know |
 //! |---|---|---|
+//! | [`bounded`] | reading files and lines, never without a bound | nothing |
 //! | [`model`] | plain data: runbook, plan, change, event | nothing |
-//! | [`runbook`] | reading, checking, filling in runbooks | model |
-//! | [`policy`] | IAM and SCP documents: read, evaluate | nothing |
-//! | [`journal`] | the hash-chained record of a run | model |
+//! | [`runbook`] | reading, checking, filling in runbooks | bounded, model |
+//! | [`policy`] | IAM and SCP documents: read, evaluate | bounded |
+//! | [`journal`] | the hash-chained record of a run | bounded, model |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
 //! | [`report`] | terminal, JSON lines | engine |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
-//! | [`sim`] | the simulated AWS | model, policy |
+//! | [`sim`] | the simulated AWS | bounded, model, policy |
 //! | `cli` | a file per command; the only one that joins all | everything |
 //!
 //! Imports go downwards in this table only; a test checks it.
@@ -21,6 +22,7 @@
 #[cfg(feature = "aws")]
 pub mod actions;
 pub mod approval;
+pub mod bounded;
 #[cfg(feature = "aws")]
 pub mod cli;
 #[cfg(feature = "aws")]

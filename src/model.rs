@@ -13,6 +13,7 @@ mod event;
 pub(crate) mod example;
 mod id;
 mod plan;
+mod plan_file;
 mod resource;
 mod runbook;
 mod span;
@@ -32,6 +33,7 @@ pub use id::{
     AccessKeyId, AccountId, ActionName, ChangeId, Digest, InvalidId, Region, ResourceId, RunId, SetName, StepId,
 };
 pub use plan::{Already, Finding, LeftByHand, Listed, Plan, Severity, Skip};
+pub use plan_file::{NoPlan, PlanFile};
 pub use resource::{Kind, Resource};
 pub use runbook::{
     Accounts, ByHand, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets,

@@ -1,4 +1,4 @@
-//! IAM and service control policies: read, evaluated, built, measured. Knows nothing of the rest of quell.
+//! IAM and service control policies: read, evaluated, built, measured. Knows nothing of runbooks, runs or AWS's answers.
 //!
 //! The source for the decision is the IAM User Guide, "Policy evaluation logic"; for the language, "IAM JSON policy
 //! elements reference".

@@ -5,11 +5,13 @@
 //! follow one another in one file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use aws_sdk_iam::types::{AttachedPolicy, ManagedPolicyDetail, PolicyDetail, RoleDetail, UserDetail};
 use serde_json::Value;
 
 use super::principal::decoded;
+use crate::bounded::{self, BASELINE};
 use crate::engine::action::Ctx;
 use crate::model::{ActionError, ErrorKind};
 
@@ -71,7 +73,11 @@ impl Baseline {
     pub async fn of(file: Option<&str>, what: Of, cx: &Ctx) -> Result<Option<Self>, ActionError> {
         let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(None) };
         let wrong = |why: String| ActionError::new(ErrorKind::Other, format!("the baseline {file} {why}"));
-        let text = tokio::fs::read_to_string(file).await.map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let path = PathBuf::from(file);
+        let read = tokio::task::spawn_blocking(move || bounded::text(&path, &BASELINE)).await;
+        let text = read
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
         let baseline =
             Self::parse(&text).map_err(|error| wrong(format!("is not JSON as AWS's commands print it: {error}")))?;
         let account = cx.target.account.as_str();

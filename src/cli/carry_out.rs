@@ -97,15 +97,11 @@ pub fn check_guards(plan: &Plan) -> Result<(), Failure> {
     if refusals.is_empty() {
         return Ok(());
     }
-    let why: Vec<String> = refusals
-        .iter()
-        .map(|finding| match &finding.step {
-            Some(step) => format!("[{step}] {}", finding.message),
-            None => finding.message.clone(),
-        })
-        .collect();
-    let why = why.join("\n  ");
-    Err(Failure::refused(format!("the plan is refused, and nothing was changed:\n  {why}")))
+    let refused = Failure::refused("the plan is refused, and nothing was changed:");
+    Err(refusals.into_iter().fold(refused, |failure, finding| match &finding.step {
+        Some(step) => failure.line(format!("[{step}] {}", finding.message)),
+        None => failure.line(&finding.message),
+    }))
 }
 
 /// Begins a run and drives it to its end.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use miette::{GraphicalReportHandler, GraphicalTheme, Severity};
 use serde_json::{Value, json};
 
+use crate::bounded::{self, RUNBOOK};
 use crate::model::{Catalog, Runbook};
+use crate::report::text::{escaped_json, is_visible, shown};
 use crate::runbook::{self, Diagnostic, graph};
 
 /// Find every mistake in runbooks that can be found without AWS
@@ -29,14 +31,14 @@ pub fn text(args: &Args, catalog: &Catalog, out: &mut dyn Write, err: &mut dyn W
             writeln!(err, "{}", render(diagnostic))?;
         }
         if let Some(reason) = &checked.unreadable {
-            writeln!(err, "error: {} cannot be read: {reason}", checked.file)?;
+            writeln!(err, "error: {} cannot be read: {}", shown(&checked.file), shown(reason))?;
         }
         match &checked.runbook {
             Some(runbook) => describe(&checked.file, runbook, out)?,
             None => wrong += 1,
         }
         if !checked.errors.is_empty() {
-            writeln!(err, "{}: {}", checked.file, mistakes(checked.errors.len()))?;
+            writeln!(err, "{}: {}", shown(&checked.file), mistakes(checked.errors.len()))?;
         }
     }
     Ok(if wrong == 0 { 0 } else { 2 })
@@ -46,7 +48,7 @@ pub fn text(args: &Args, catalog: &Catalog, out: &mut dyn Write, err: &mut dyn W
 pub fn json(args: &Args, catalog: &Catalog, out: &mut dyn Write) -> io::Result<u8> {
     let checked: Vec<_> = args.files.iter().map(|file| check(file, catalog)).collect();
     let files: Vec<_> = checked.iter().map(Checked::json).collect();
-    writeln!(out, "{:#}", json!({ "files": files }))?;
+    writeln!(out, "{}", escaped_json(&format!("{:#}", json!({ "files": files }))))?;
     Ok(if checked.iter().all(|checked| checked.runbook.is_some()) { 0 } else { 2 })
 }
 
@@ -67,7 +69,7 @@ fn check(path: &std::path::Path, catalog: &Catalog) -> Checked {
         errors: Vec::new(),
         warnings: Vec::new(),
     };
-    match std::fs::read_to_string(path) {
+    match bounded::text(path, &RUNBOOK) {
         Err(error) => checked.unreadable = Some(error.to_string()),
         Ok(text) => match runbook::load(&checked.file, &text, catalog) {
             Ok((runbook, warnings)) => (checked.runbook, checked.warnings) = (Some(runbook), warnings),
@@ -107,10 +109,14 @@ pub fn render(diagnostic: &Diagnostic) -> String {
         if console::colors_enabled_stderr() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let mut text = String::new();
     let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
-    match handler.render_report(&mut text, diagnostic) {
-        Ok(()) => text,
-        // The handler can fail only where the place is not in the text.
-        Err(_) => format!("{}: {}", level(diagnostic), diagnostic.message),
+    match diagnostic.fit_for_a_terminal(shown, is_visible) {
+        Some(fit) if handler.render_report(&mut text, &fit).is_ok() => text,
+        // The lines around it are too long to be shown.
+        _ => {
+            let place = format!("{}:{}:{}", diagnostic.file(), diagnostic.line(), diagnostic.column());
+            let help = diagnostic.help.as_ref().map(|help| format!("\n  help: {}", shown(help))).unwrap_or_default();
+            format!("{}: {}: {}{help}", shown(&place), level(diagnostic), shown(&diagnostic.message))
+        }
     }
 }
 
@@ -131,13 +137,14 @@ fn mistakes(number: usize) -> String {
 /// Says that a file is right, what it asks for, and how its steps wait for one another.
 fn describe(file: &str, runbook: &Runbook, out: &mut dyn Write) -> io::Result<()> {
     let steps = runbook.steps.len();
-    writeln!(out, "{file}: {} is right, with {steps} step{}", runbook.name, if steps == 1 { "" } else { "s" })?;
+    let file = shown(file);
+    writeln!(out, "{file}: {} is right, with {steps} step{}", shown(&runbook.name), if steps == 1 { "" } else { "s" })?;
     for (name, input) in &runbook.inputs {
         let default = input.default.as_ref().map_or_else(String::new, |default| format!(" [{default}]"));
-        writeln!(out, "  --input {name}=…{default}  {}", input.help)?;
+        writeln!(out, "  --input {}=…{}  {}", shown(name), shown(&default), shown(&input.help))?;
     }
     for wait in graph::explain(runbook) {
-        writeln!(out, "  {wait}")?;
+        writeln!(out, "  {}", shown(&wait.to_string()))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod fight;
 mod judge;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::carry_out::{Ended, approver, check_guards, new_run, show_plan, show_survey, start};
@@ -11,11 +12,11 @@ use super::options::{ApprovalOptions, FaultOptions, InputOptions};
 use super::prepare::{load, prepare};
 use super::rehearsal::{self, Rehearsal};
 use super::screen::{Output, Screen};
+use crate::bounded::{self, SCENARIO};
 use crate::model::{RunOutcome, Span};
 use crate::report::chain;
 use crate::report::drill::{Intruder, document, render, score};
 use crate::report::summary;
-use crate::report::text::shown;
 use crate::sim::faults::FaultPlan;
 use crate::sim::scenario::{Built, Facts, Scenario};
 use fight::Fight;
@@ -143,10 +144,13 @@ pub fn scenario(name: &str) -> Result<Scenario, Failure> {
     if Scenario::names().any(|shipped| shipped == name) {
         return Scenario::named(name).map_err(Failure::usage);
     }
-    let text = std::fs::read_to_string(name).map_err(|error| {
+    let text = bounded::text(Path::new(name), &SCENARIO).map_err(|error| {
+        let failure = Failure::unreadable("the scenario", name, &error);
+        if !error.is_absent() {
+            return failure;
+        }
         let names: Vec<_> = Scenario::names().collect();
-        Failure::usage(format!("cannot read the scenario `{}`: {error}", shown(name)))
-            .hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
+        failure.hint(format!("{}; or give the path of a file", crate::runbook::did_you_mean(name, names)))
     })?;
     Scenario::load(&text).map_err(Failure::usage)
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::bounded::Unreadable;
 use crate::journal::JournalError;
 use crate::model::{ActionError, ErrorKind};
+use crate::report::text::shown;
 
 /// A command that cannot go on.
 #[derive(Debug)]
@@ -48,8 +50,22 @@ impl Failure {
         Self::new(FailureKind::Failed, message)
     }
 
+    /// Used wrongly, in several ways: each is told on a line of its own.
+    pub fn usages(messages: impl IntoIterator<Item = impl fmt::Display>) -> Self {
+        let lines: Vec<String> = messages.into_iter().map(|message| shown(&message.to_string())).collect();
+        Self { kind: FailureKind::Usage, message: lines.join("\n"), hints: Vec::new() }
+    }
+
+    /// Adds a line to the message.
+    #[must_use]
+    pub fn line(mut self, line: impl fmt::Display) -> Self {
+        self.message = format!("{}\n  {}", self.message, shown(&line.to_string()));
+        self
+    }
+
+    /// What AWS says may hold line ends, and must not be able to tell a story of its own.
     fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string(), hints: Vec::new() }
+        Self { kind, message: shown(&message.to_string()), hints: Vec::new() }
     }
 
     /// Adds a way out.
@@ -62,7 +78,7 @@ impl Failure {
     /// The same failure in other words.
     #[must_use]
     pub fn about(mut self, message: impl fmt::Display) -> Self {
-        self.message = message.to_string();
+        self.message = shown(&message.to_string());
         self
     }
 
@@ -96,9 +112,11 @@ impl From<JournalError> for Failure {
         let kind = match &error {
             JournalError::Io { .. } => FailureKind::Failed,
             JournalError::Unknown { .. } | JournalError::Version { .. } => FailureKind::Usage,
-            JournalError::Locked { .. } | JournalError::Broken { .. } => FailureKind::Refused,
+            JournalError::Locked { .. } | JournalError::Broken { .. } | JournalError::NoJournal { .. } => {
+                FailureKind::Refused
+            }
         };
-        let broken = matches!(error, JournalError::Broken { .. });
+        let broken = matches!(error, JournalError::Broken { .. } | JournalError::NoJournal { .. });
         let failure = Self::new(kind, error);
         if broken {
             failure.hint("put the file back as it was, from a copy; what AWS itself recorded is in CloudTrail")
@@ -127,6 +145,17 @@ impl From<ActionError> for Failure {
             | ErrorKind::Disabled
             | ErrorKind::Unsupported
             | ErrorKind::Other => Self::failed(error),
+        }
+    }
+}
+
+impl Failure {
+    /// A file that the caller named cannot be read. `what` is its kind, with its article.
+    pub fn unreadable(what: &str, file: &str, error: &Unreadable) -> Self {
+        let failure = Self::usage(format!("cannot read {what} `{}`: {error}", shown(file)));
+        match error.way_out() {
+            Some(way_out) => failure.hint(way_out),
+            None => failure,
         }
     }
 }
@@ -161,6 +190,13 @@ mod tests {
         assert_eq!(failure.exit_code(), 2);
         assert!(failure.message().contains("ExpiredToken"));
         assert!(failure.hints()[0].contains("sso login"));
+    }
+
+    #[test]
+    fn an_answer_of_awss_is_one_line() {
+        let error = ActionError::new(ErrorKind::Other, "no\nhint: paste this into a shell\u{1b}[2J");
+        assert_eq!(Failure::from(error).message(), "no\\u{a}hint: paste this into a shell\\u{1b}[2J");
+        assert_eq!(Failure::usages(["a", "b\n"]).message(), "a\nb\\u{a}");
     }
 
     #[test]

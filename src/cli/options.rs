@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::error::Failure;
+use crate::bounded::{self, FAULTS};
 use crate::model::Tier;
 use crate::report::text::shown;
 use crate::sim::faults::{Fault, FaultPlan};
@@ -73,7 +74,7 @@ impl FaultOptions {
             None => FaultPlan::default(),
             Some(path) => {
                 let name = shown(&path.display().to_string());
-                let text = std::fs::read_to_string(path)
+                let text = bounded::text(path, &FAULTS)
                     .map_err(|error| Failure::usage(format!("cannot read the faults `{name}`: {error}")))?;
                 FaultPlan::load(&text, &name).map_err(|error| {
                     Failure::usage(error)

@@ -3,11 +3,10 @@ use std::path::PathBuf;
 use super::carry_out::{new_run, show_survey};
 use super::error::Failure;
 use super::options::{AwsOptions, InputOptions};
-use super::plan_file::PlanFile;
 use super::prepare::prepare;
 use super::screen::{Output, Screen};
 use super::session;
-use crate::model::Severity;
+use crate::model::{PlanFile, Severity};
 use crate::report::plan_json;
 use crate::report::plan_text::{self, Detail};
 

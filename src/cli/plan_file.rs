@@ -1,36 +1,14 @@
 //! A plan as a file: what was shown is what will be done.
 
+use std::io::Write as _;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::error::Failure;
-use crate::model::{Caller, Digest, Phase, Plan, RunId};
-
-/// The format's version.
-const VERSION: u32 = 1;
-
-/// The content of a plan file.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PlanFile {
-    quell_plan: u32,
-    /// The run that the plan is for: its id is in the plan, as the case that evidence is tagged with.
-    pub run: RunId,
-    /// The digest that approvals are bound to.
-    digest: Digest,
-    /// How long it took to make, by phase.
-    pub timed: Vec<(Phase, f64)>,
-    /// The plan.
-    pub plan: Plan,
-}
+use crate::bounded::{self, PLAN};
+use crate::model::{Caller, NoPlan, PlanFile};
+use crate::report::text::shown;
 
 impl PlanFile {
-    /// A file for this plan.
-    pub fn new(run: RunId, timed: Vec<(Phase, f64)>, plan: Plan) -> Self {
-        Self { quell_plan: VERSION, run, digest: plan.digest(), timed, plan }
-    }
-
     /// Writes it. An existing file is not overwritten: it may be the one that was approved.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
         let cannot =
@@ -47,35 +25,30 @@ impl PlanFile {
                 cannot(error)
             }
         })?;
-        serde_json::to_writer_pretty(file, self).map_err(|error| cannot(error.into()))
+        let mut file = std::io::BufWriter::new(file);
+        serde_json::to_writer_pretty(&mut file, self).map_err(|error| cannot(error.into()))?;
+        file.flush().map_err(cannot)
     }
 
     /// Reads it, and refuses it when it was edited.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("cannot read the plan `{shown}`: {error}"))
-                .hint("`quell plan RUNBOOK -o FILE` writes one")
+        let file = path.display().to_string();
+        let text = bounded::bytes(path, &PLAN).map_err(|error| {
+            Failure::unreadable("the plan", &file, &error).hint("`quell plan RUNBOOK -o FILE` writes one")
         })?;
-        let file: Self = serde_json::from_str(&text).map_err(|error| {
-            Failure::refused(format!("`{shown}` is not a plan file of this quell: {error}"))
-                .hint("make it again by `quell plan -o FILE`")
-        })?;
-        if file.quell_plan != VERSION {
-            return Err(Failure::usage(format!(
-                "`{shown}` has plan format {}, and this quell reads {VERSION}",
-                file.quell_plan
+        let file = shown(&file);
+        Self::parse(&text).map_err(|error| match error {
+            NoPlan::Malformed(error) => Failure::refused(format!("`{file}` is not a plan file of this quell: {error}"))
+                .hint("make it again by `quell plan -o FILE`"),
+            NoPlan::Version(_) => {
+                Failure::usage(format!("`{file}`: {error}")).hint("make the plan again with this quell")
+            }
+            NoPlan::Edited(digest) => Failure::refused(format!(
+                "the plan in `{file}` was edited: it does not have its digest {}",
+                digest.short()
             ))
-            .hint("make the plan again with this quell"));
-        }
-        if file.plan.digest() != file.digest {
-            return Err(Failure::refused(format!(
-                "the plan in `{shown}` was edited: it does not have its digest {}",
-                file.digest.short()
-            ))
-            .hint("make a new plan; what was not planned and shown is not done"));
-        }
-        Ok(file)
+            .hint("make a new plan; what was not planned and shown is not done"),
+        })
     }
 
     /// Refuses a plan that was made in another account or for another principal: what it would do, and whom its policies
@@ -105,7 +78,7 @@ impl PlanFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AccountId, example};
+    use crate::model::{AccountId, RunId, example};
 
     fn written(folder: &tempfile::TempDir) -> std::path::PathBuf {
         let path = folder.path().join("plan.json");

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::model::{Accounts, Catalog, InputType, Runbook, Step, is_of_caller};
+use crate::report::text::escaped_json;
 use crate::runbook::input_of;
 
 /// Print the least IAM policy with which a runbook can be carried out, or tell what policies allow
@@ -60,7 +61,8 @@ const READING: &[&str] = &["Describe", "Get", "List", "Lookup", "Simulate"];
 /// Prints the policy of a runbook that was loaded.
 pub fn run(args: &Args, runbook: &Runbook, catalog: &Catalog, out: &mut dyn Write) -> io::Result<u8> {
     let rollback = if args.with_rollback { Rollback::Included } else { Rollback::Left };
-    writeln!(out, "{:#}", policy(runbook, catalog, rollback, args.holder))?;
+    let policy = policy(runbook, catalog, rollback, args.holder);
+    writeln!(out, "{}", escaped_json(&format!("{policy:#}")))?;
     Ok(0)
 }
 

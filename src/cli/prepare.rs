@@ -1,11 +1,14 @@
 //! From a runbook's name and what was given to a runbook that can be planned.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::check;
 use super::error::Failure;
 use super::screen::Screen;
+use crate::bounded::{self, ACCOUNTS, RUNBOOK};
 use crate::engine::table::Table;
 use crate::model::{Accounts, Input, Runbook};
 use crate::report::text::shown;
@@ -35,7 +38,7 @@ pub async fn prepare(
             all.push((name.to_owned(), ask(name, input, now).await?));
         }
     }
-    let inputs = runbook::inputs::read(&runbook, &all, now).map_err(Failure::usage)?;
+    let inputs = runbook::inputs::read(&runbook, &all, now).map_err(|errors| Failure::usages(errors.0))?;
     let mut runbook = runbook::resolve(&runbook, &inputs).map_err(Failure::usage)?;
     if let Accounts::File(path) = &runbook.targets.accounts {
         runbook.targets.accounts = accounts(path)?;
@@ -46,8 +49,11 @@ pub async fn prepare(
 /// Reads the accounts that a file names: the plan holds them, and not the file.
 fn accounts(path: &str) -> Result<Accounts, Failure> {
     let file = shown(path);
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("targets.accounts: cannot read the file `{file}`: {error}")))?;
+    let text = bounded::text(Path::new(path), &ACCOUNTS).map_err(|error| {
+        let failure = Failure::unreadable("the file", path, &error);
+        let message = format!("targets.accounts: {}", failure.message());
+        failure.about(message)
+    })?;
     match Accounts::in_file(&text) {
         Ok(Accounts::Listed(items)) if items.is_empty() => {
             Err(Failure::usage(format!("targets.accounts: the file `{file}` names no account")))
@@ -87,9 +93,12 @@ pub fn load(name: &str, table: &Table, screen: &Screen) -> Result<Runbook, Failu
 }
 
 fn read(name: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(name).map_err(|error| {
+    bounded::text(Path::new(name), &RUNBOOK).map_err(|error| {
+        let failure = Failure::unreadable("the runbook", name, &error);
+        if !error.is_absent() {
+            return failure;
+        }
         let names: Vec<_> = runbook::shipped().iter().map(|(name, _)| *name).collect();
-        let failure = Failure::usage(format!("cannot read the runbook `{}`: {error}", shown(name)));
         failure.hint(format!("{}; or give the path of a file", runbook::did_you_mean(name, names)))
     })
 }

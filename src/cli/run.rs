@@ -3,12 +3,11 @@ use std::path::{Path, PathBuf};
 use super::carry_out::{approver, check_guards, new_run, report, show_plan, show_survey, start};
 use super::error::Failure;
 use super::options::{ApprovalOptions, AwsOptions, InputOptions};
-use super::plan_file::PlanFile;
 use super::prepare::prepare;
 use super::screen::Screen;
 use super::session;
 use crate::engine::{Engine, Planned};
-use crate::model::RunId;
+use crate::model::{PlanFile, RunId};
 
 /// Carry out a runbook: plan, ask, contain, prove
 ///

@@ -24,7 +24,7 @@ use crate::report::live::Live;
 use crate::report::plain::Plain;
 use crate::report::style::Colour;
 use crate::report::terminal::Terminal;
-use crate::report::text::shown;
+use crate::report::text::{escaped_json, shown, shown_lines};
 
 /// The form of results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -76,8 +76,9 @@ impl Screen {
         let filter = EnvFilter::try_from_env("QUELL_LOG").unwrap_or_else(|_| EnvFilter::new(default));
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_ansi(Colour::of_stderr() == Colour::Ansi)
-            .with_writer(Logs(self.live.clone()));
+            // Colour is added to what was made fit for a terminal, and not the other way round.
+            .with_ansi(false)
+            .with_writer(Logs { live: self.live.clone(), form: global.log_format });
         // At its most talkative the SDK logs whole answers, and those of STS hold credentials.
         let discreet = filter_fn(|of| of.target().starts_with("quell") || *of.level() <= Level::DEBUG);
         // A second call, as in tests, keeps the first subscriber.
@@ -116,7 +117,7 @@ impl Screen {
             Output::Jsonl => document.to_string(),
             Output::Text | Output::Json => format!("{document:#}"),
         };
-        self.print(&format!("{text}\n"))
+        self.print(&format!("{}\n", escaped_json(&text)))
     }
 
     /// Writes a remark for the person on standard error, above whatever is drawn there.
@@ -135,8 +136,7 @@ impl Screen {
             return;
         }
         let colour = Colour::of_stderr();
-        let message: Vec<_> = failure.message().lines().map(shown).collect();
-        let mut text = format!("{} {}\n", colour.red("error:"), message.join("\n"));
+        let mut text = format!("{} {}\n", colour.red("error:"), shown_lines(failure.message()));
         for hint in failure.hints() {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{} {}", colour.bold("hint:"), shown(hint));
@@ -199,6 +199,8 @@ impl Reporters {
 
 impl Reporter for Reporters {
     fn event(&mut self, event: &Event) {
+        #[cfg(debug_assertions)]
+        fail_on_demand(event);
         if let Some(events) = &mut self.events {
             events.event(event);
         }
@@ -206,6 +208,16 @@ impl Reporter for Reporters {
             Shown::Live(terminal) => terminal.event(event),
             Shown::Plain(plain) => plain.event(event),
         }
+    }
+}
+
+/// Lets a test see what a mistake in quell does in the middle of a run. Not in a release.
+#[cfg(debug_assertions)]
+fn fail_on_demand(event: &Event) {
+    if let Ok(words) = std::env::var("QUELL_TEST_PANIC")
+        && matches!(event.kind, crate::model::EventKind::ChangeEnded { .. })
+    {
+        panic!("{words}");
     }
 }
 
@@ -226,6 +238,17 @@ impl Remarks {
     }
 }
 
+/// An entry as it is written: on one line, whatever the SDK and AWS put into it.
+fn logged(entry: &str, form: LogFormat) -> String {
+    match form {
+        LogFormat::Json => escaped_json(entry),
+        LogFormat::Text => match shown(entry).split_once(' ') {
+            Some((time, rest)) => format!("{} {rest}", Colour::of_stderr().dim(time)),
+            None => shown(entry),
+        },
+    }
+}
+
 /// Whether the terminal understands how to go back to a line.
 fn can_be_drawn_on() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term != "dumb")
@@ -233,13 +256,16 @@ fn can_be_drawn_on() -> bool {
 
 /// Logs, above whatever is drawn.
 #[derive(Debug, Clone)]
-struct Logs(Live);
+struct Logs {
+    live: Live,
+    form: LogFormat,
+}
 
 impl<'a> MakeWriter<'a> for Logs {
     type Writer = LogLine;
 
     fn make_writer(&'a self) -> LogLine {
-        LogLine { live: self.0.clone(), text: Vec::new() }
+        LogLine { live: self.live.clone(), form: self.form, text: Vec::new() }
     }
 }
 
@@ -247,6 +273,7 @@ impl<'a> MakeWriter<'a> for Logs {
 #[derive(Debug)]
 struct LogLine {
     live: Live,
+    form: LogFormat,
     text: Vec<u8>,
 }
 
@@ -264,7 +291,8 @@ impl Write for LogLine {
 impl Drop for LogLine {
     fn drop(&mut self) {
         if !self.text.is_empty() {
-            self.live.write(&String::from_utf8_lossy(&self.text));
+            let text = String::from_utf8_lossy(&self.text);
+            self.live.write(&logged(text.trim_end_matches('\n'), self.form));
         }
     }
 }

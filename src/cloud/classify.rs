@@ -26,7 +26,7 @@ where
             SdkError::ServiceError(answer) => match answer.err().code() {
                 Some(code) => Self {
                     kind: kind(code, answer.raw().status().as_u16()),
-                    code: Some(code.to_owned()),
+                    code: Some(shortened(code)),
                     message: shortened(answer.err().message().unwrap_or("AWS gave no message")),
                     request_id: request_id.or_else(|| answer.err().meta().request_id().map(str::to_owned)),
                 },

@@ -8,7 +8,7 @@ use super::survey::Survey;
 use super::table::Table;
 use crate::model::{
     Already, ByHand, Change, ChangeId, Finding, Kind, LeftByHand, Listed, Plan, ResourceId, Runbook, Severity, Skip,
-    Step, Target, Tier,
+    Step, Target, Tier, Undo,
 };
 
 /// Makes the plan.
@@ -39,7 +39,7 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
         );
     }
     for (target, gap) in &survey.gaps {
-        let message = format!("could not look: {gap}");
+        let message = brief(format!("could not look: {gap}"));
         plan.findings.push(Finding { severity: Severity::Warning, step: None, target: Some(target.clone()), message });
     }
     for step in &runbook.steps {
@@ -62,9 +62,30 @@ fn listed(runbook: &Runbook, survey: &Survey) -> Vec<Listed> {
         set: set.clone(),
         target: member.target.clone(),
         member: member.id.clone(),
-        fields: member.fields.clone(),
+        fields: member.fields.iter().map(|(name, value)| (name.clone(), brief_value(value))).collect(),
     });
     listed.collect()
+}
+
+/// So many characters of a text are recorded that tells something to a person. What an undo needs is recorded in full.
+const MOST_RECORDED: usize = 4_000;
+
+/// The text, cut when somebody chose names of no sane length.
+fn brief(text: String) -> String {
+    match text.char_indices().nth(MOST_RECORDED) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}
+
+/// The same for all texts of a value.
+fn brief_value(value: &Value) -> Value {
+    match value {
+        Value::String(text) => brief(text.clone()).into(),
+        Value::Array(items) => items.iter().map(brief_value).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (brief(name.clone()), brief_value(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 /// What was found, resource by resource: one thing that belongs to several members is changed once, for all of them.
@@ -94,12 +115,15 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
                 member,
                 also_for: others.iter().map(|other| other.member.clone()).collect(),
                 resource,
-                summary: proposal.summary,
-                before: proposal.before,
-                after: proposal.after,
+                summary: brief(proposal.summary),
+                before: brief(proposal.before),
+                after: brief(proposal.after),
                 prior: found.prior.clone(),
-                undo: proposal.undo,
-                notes: proposal.notes,
+                undo: Undo {
+                    how: proposal.undo.how.map(brief),
+                    loses: proposal.undo.loses.into_iter().map(brief).collect(),
+                },
+                notes: proposal.notes.into_iter().map(brief).collect(),
                 attaches: proposal.attaches,
             });
             by_hand(plan, step, target, proposal.by_hand);
@@ -108,6 +132,7 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
             plan.already.push(Already { step: step.id.clone(), target: target.clone(), member, resource });
         }
         Ok(Decision::Skip(reason)) => {
+            let reason = brief(reason);
             plan.skipped.push(Skip { step: step.id.clone(), target: target.clone(), member, resource, reason });
         }
         Ok(Decision::ByHand(work)) => by_hand(plan, step, target, vec![work]),
@@ -117,7 +142,8 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
 }
 
 fn left(step: Option<&Step>, target: Option<&Target>, ByHand { what, steps }: ByHand) -> LeftByHand {
-    LeftByHand { step: step.map(|step| step.id.clone()), target: target.cloned(), what, steps }
+    let (step, steps) = (step.map(|step| step.id.clone()), steps.into_iter().map(brief).collect());
+    LeftByHand { step, target: target.cloned(), what: brief(what), steps }
 }
 
 /// The same work for several members is one piece of work.
@@ -132,7 +158,7 @@ fn by_hand(plan: &mut Plan, step: &Step, target: &Target, work: Vec<ByHand>) {
 
 fn refuse(plan: &mut Plan, step: Option<&Step>, target: Option<&Target>, message: String) {
     let (step, target) = (step.map(|step| step.id.clone()), target.cloned());
-    plan.findings.push(Finding { severity: Severity::Refusal, step, target, message });
+    plan.findings.push(Finding { severity: Severity::Refusal, step, target, message: brief(message) });
 }
 
 /// A step with more changes than its `at_most` asks for the highest approval: one more question, and a harder one.

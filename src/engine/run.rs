@@ -42,8 +42,8 @@ pub enum RunError {
     /// The journal is not a run's.
     #[error(transparent)]
     NoRun(#[from] super::state::NoRun),
-    /// Part of quell failed.
-    #[error("quell itself failed: {0}; the journal is whole, `quell resume` goes on")]
+    /// Part of quell failed. Its last words may hold what nobody is to read, and stay out of the message.
+    #[error("quell itself failed")]
     Panicked(#[from] tokio::task::JoinError),
     /// The survey of a sweep failed as a whole.
     #[error(transparent)]

@@ -335,10 +335,7 @@ impl<'a> Look<'a> {
     /// Finds what the steps on a set would change for those of its members that are in a lane.
     async fn set(&self, lane: &Target, name: &'a SetName, members: Vec<Resource>) {
         let predicate = self.predicates.get(name);
-        let members = match self.belonging(members, name, predicate) {
-            Ok(members) => members,
-            Err(error) => return self.end(error),
-        };
+        let members = self.belonging(lane, members, name, predicate);
         self.seen().survey.sets[name].extend(members.iter().cloned());
         let steps = self.runbook.steps.iter().filter(|step| step.on.as_ref() == Some(name));
         let steps = steps.map(|step| {
@@ -369,23 +366,28 @@ impl<'a> Look<'a> {
         join_all(first.into_iter().map(|step| self.step(global, step, vec![account(global)]))).await;
     }
 
-    /// The members that belong to the set.
+    /// The members that belong to the set. One of which that cannot be told is said to be unseen: whoever made it such must
+    /// not keep the others from being contained.
     fn belonging(
         &self,
+        lane: &Target,
         members: Vec<Resource>,
         name: &SetName,
         predicate: Option<&Predicate>,
-    ) -> Result<Vec<Resource>, SurveyError> {
-        let Some(predicate) = predicate else { return Ok(members) };
-        let mut belonging = Vec::new();
-        for member in members {
-            let belongs = predicate.matches(&member.fields, self.inputs, self.view.now);
-            let of_member = |error| SurveyError::Runbook(format!("set `{name}`, {}: {error}", member.id));
-            if belongs.map_err(of_member)? {
-                belonging.push(member);
-            }
-        }
-        Ok(belonging)
+    ) -> Vec<Resource> {
+        let Some(predicate) = predicate else { return members };
+        let belongs = |member: &Resource| {
+            predicate.matches(&member.fields, self.inputs, self.view.now).unwrap_or_else(|error| {
+                let why = format!("whether {} belongs to the set `{name}` cannot be told: {error}", member.id);
+                let service = service(self.runbook.sets[name].from.as_str());
+                let seen = &mut *self.seen();
+                let status = CoverageStatus::Unreachable;
+                seen.survey.coverage.note(lane.clone(), service, status, Some(why.clone()));
+                seen.survey.gaps.push((lane.clone(), why));
+                false
+            })
+        };
+        members.into_iter().filter(belongs).collect()
     }
 
     /// Finds what a step would change for these members of its set.

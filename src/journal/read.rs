@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::JournalError;
 use super::format::{self, Header, VERSION};
+use crate::bounded::{self, JOURNAL, Unreadable};
 use crate::model::{Event, RunId};
 
 /// What a journal holds.
@@ -20,22 +21,25 @@ pub struct Recorded {
 /// other line that does not fit is an error.
 pub fn read(state: &Path, run: &RunId) -> Result<Recorded, JournalError> {
     let path = format::file(state, run);
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(JournalError::Unknown { run: run.to_string(), state: state.to_owned() });
-        }
-        Err(source) => return Err(JournalError::Io { doing: "read", path, source }),
-    };
+    match bounded::bytes(&path, &JOURNAL) {
+        Ok(bytes) => parse(&bytes, run, &path),
+        Err(error) if error.is_absent() => Err(JournalError::Unknown { run: run.to_string(), state: state.to_owned() }),
+        Err(Unreadable::Io(source)) => Err(JournalError::Io { doing: "read", path, source }),
+        Err(why) => Err(JournalError::NoJournal { path, why }),
+    }
+}
+
+/// Reads what the journal of a run holds, and verifies its chain. `path` is where it stands, for what is said of it.
+pub fn parse(bytes: &[u8], run: &RunId, path: &Path) -> Result<Recorded, JournalError> {
     let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    let broken = |line: usize, why: &str| JournalError::Broken { path: path.clone(), line, why: why.to_owned() };
+    let broken = |line: usize, why: &str| JournalError::Broken { path: path.to_owned(), line, why: why.to_owned() };
     let text = std::str::from_utf8(&bytes[..length]).map_err(|_| broken(1, "not a text"))?;
     let mut lines = text.lines();
 
     let first = lines.next().ok_or_else(|| broken(1, "the header is missing"))?;
     let header: Header = serde_json::from_str(first).map_err(|_| broken(1, "not a journal's header"))?;
     if header.quell_journal != VERSION {
-        return Err(JournalError::Version { path, found: header.quell_journal });
+        return Err(JournalError::Version { path: path.to_owned(), found: header.quell_journal });
     }
     if header.run != *run {
         return Err(broken(1, "the header names another run"));

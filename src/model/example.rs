@@ -203,3 +203,16 @@ pub(crate) fn run() -> Vec<Event> {
     kinds.push(EventKind::RunEnded { outcome, summary: Box::new(summary) });
     kinds.into_iter().enumerate().map(|(seq, kind)| event(seq as u64, kind)).collect()
 }
+
+#[test]
+fn dump_seeds() {
+    let run = run();
+    let lines: Vec<String> = run.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    std::fs::create_dir_all("fuzz/corpus/journal").unwrap();
+    std::fs::create_dir_all("fuzz/corpus/plan").unwrap();
+    std::fs::write("fuzz/corpus/journal/run", lines.join("\n") + "\n").unwrap();
+    std::fs::write("fuzz/corpus/journal/cut-off", lines[..9].join("\n") + "\n").unwrap();
+    let file = PlanFile::new(RunId::new("20261123-145000-abcdef").unwrap(), Vec::new(), plan());
+    std::fs::write("fuzz/corpus/plan/file.json", serde_json::to_string(&file).unwrap()).unwrap();
+    std::fs::write("fuzz/corpus/plan/plan.json", serde_json::to_string(&plan()).unwrap()).unwrap();
+}

@@ -57,6 +57,9 @@ impl Case {
         if self.action.split_once(':').is_none_or(|(service, name)| service.is_empty() || name.is_empty()) {
             return Err(BadCase(format!("`action` must be written as service:Action, not `{}`", self.action)));
         }
+        for (name, text) in [("principal", &self.principal), ("action", &self.action), ("resource", &self.resource)] {
+            bounded(name, text)?;
+        }
         let who = Who::read(&self.principal);
         if who.species == Species::Other && !self.principal.starts_with("arn:") {
             return Err(BadCase(format!("`principal` is neither an ARN nor a service: `{}`", self.principal)));
@@ -73,6 +76,7 @@ impl Case {
 
     fn context(&self, who: &Who, others: Others) -> Result<Context, BadCase> {
         let mut context = Context::new(others);
+        let mut count = 0;
         for (key, value) in &self.context {
             let values = match value {
                 Value::Null => Vec::new(),
@@ -80,13 +84,16 @@ impl Case {
                 value => vec![value],
             };
             context.lacks(key);
+            count += values.len();
+            if count > MOST_VALUES {
+                return Err(BadCase(format!("`context` has more than {MOST_VALUES} values: no request has as many")));
+            }
             for value in values {
-                context.add(
-                    key,
-                    text(value).ok_or_else(|| {
-                        BadCase(format!("`context`: `{key}` must be a text, a number, a flag, a list of them, or null"))
-                    })?,
-                );
+                let value = text(value).ok_or_else(|| {
+                    BadCase(format!("`context`: `{key}` must be a text, a number, a flag, a list of them, or null"))
+                })?;
+                bounded("context", &value)?;
+                context.add(key, value);
             }
         }
         context.complete(who, &self.resource);
@@ -114,6 +121,19 @@ impl Case {
             resource: resource.map(|policy| document("resource_policy", policy, resource_kind)).transpose()?,
         })
     }
+}
+
+/// The longest text of a case; AWS's own longest (an ARN) has 2,048 characters. Comparing takes pattern × text.
+const MOST_BYTES: usize = 8 * 1024;
+/// The most values of condition keys in a case.
+const MOST_VALUES: usize = 1_000;
+
+fn bounded(name: &str, text: &str) -> Result<(), BadCase> {
+    if text.len() <= MOST_BYTES {
+        return Ok(());
+    }
+    let bytes = text.len();
+    Err(BadCase(format!("`{name}` has a text of {bytes} bytes, more than any of AWS's ({MOST_BYTES})")))
 }
 
 /// Levels of policies; a list of policies alone is one level.
@@ -193,6 +213,42 @@ mod tests {
         let policy = r#"{"principal": "arn:aws:iam::1:user/a", "action": "s3:GetObject", "identity": [{}]}"#;
         assert!(refused(policy).starts_with("policy identity[0]: `Statement`"));
         assert!(serde_json::from_str::<Case>(r#"{"principal": "a", "action": "b", "scp": []}"#).is_err());
+    }
+
+    #[test]
+    fn what_no_request_holds_is_not_compared() {
+        let refused = |json: String| case(&json).read(Others::Unknown).unwrap_err().to_string();
+        let long = "a".repeat(MOST_BYTES + 1);
+        let with = |member: &str| {
+            format!(r#"{{"principal": "arn:aws:iam::111122223333:user/a", "action": "s3:GetObject", {member}}}"#)
+        };
+        assert!(refused(with(&format!(r#""resource": "{long}""#))).contains("`resource` has a text of 8193 bytes"));
+        assert!(refused(with(&format!(r#""context": {{"k": "{long}"}}"#))).contains("`context` has a text"));
+        let many = vec!["1"; MOST_VALUES + 1].join(",");
+        assert!(refused(with(&format!(r#""context": {{"k": [{many}]}}"#))).contains("more than 1000 values"));
+    }
+
+    /// As large as a policy may be, with patterns and conditions that match nothing until their ends.
+    #[test]
+    fn the_worst_policy_is_decided_in_time() {
+        let began = std::time::Instant::now();
+        let statement = format!(
+            r#"{{"Effect":"Allow","Action":"s3:*?*","Resource":["{0}b","arn:aws:s3:::{0}b"],
+                "Condition":{{"ForAllValues:StringLike":{{"k":["{0}b","${{aws:username}}{0}"]}},"ArnLike":{{"k":"{0}"}}}}}}"#,
+            "*a".repeat(60)
+        )
+        .replace('\n', "");
+        let statements = vec![statement; 10].join(",");
+        let policy = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+        let values = vec![format!("\"{}\"", "a".repeat(100)); 100].join(",");
+        let json = format!(
+            r#"{{"principal": "arn:aws:iam::111122223333:user/a", "action": "s3:GetObject", "resource": "arn:aws:s3:::{}",
+                "context": {{"k": [{values}]}}, "identity": [{policy}]}}"#,
+            "a".repeat(2_000)
+        );
+        let (request, layers) = case(&json).read(Others::Unknown).unwrap();
+        assert!(!crate::policy::explain(&request, &layers).verdict.is_allowed());
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     }
 
     #[test]

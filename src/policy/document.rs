@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 use super::Truth;
 use super::condition::Condition;
 use super::pattern::Variables;
+use crate::bounded::POLICY;
 
 /// The largest text that is read. AWS's own largest policy document (the delegation policy of Organizations) has 40,000
 /// characters; depth is bounded by the reader of JSON.
-const MOST_BYTES: usize = 128 * 1024;
+const MOST_BYTES: usize = POLICY.bytes;
 
 /// Where a document is used, which decides what its statements must and must not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -156,12 +156,19 @@ fn value_of<'a>(variable: &'a str, context: &'a Context) -> Result<&'a str, Trut
     }
 }
 
-/// Compares without recursion. Only the last `*` is ever reconsidered, so hostile patterns cost at most pattern × text.
 fn matches(pattern: &[Piece], text: &str, same: fn(char, char) -> bool) -> bool {
+    compare(pattern, text, same).0
+}
+
+/// Compares without recursion, and counts its steps. Only the last `*` is ever reconsidered, so hostile patterns cost at most
+/// pattern × text.
+fn compare(pattern: &[Piece], text: &str, same: fn(char, char) -> bool) -> (bool, usize) {
     let text: Vec<char> = text.chars().collect();
     let (mut at, mut read) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
+    let mut steps = 0;
     while read < text.len() {
+        steps += 1;
         match pattern.get(at) {
             Some(Piece::Any) => {
                 star = Some((at, read));
@@ -171,7 +178,7 @@ fn matches(pattern: &[Piece], text: &str, same: fn(char, char) -> bool) -> bool 
             Some(Piece::One) => {}
             Some(Piece::Char(c)) if same(*c, text[read]) => {}
             _ => {
-                let Some((star_at, taken)) = star else { return false };
+                let Some((star_at, taken)) = star else { return (false, steps) };
                 star = Some((star_at, taken + 1));
                 (at, read) = (star_at + 1, taken + 1);
                 continue;
@@ -179,7 +186,7 @@ fn matches(pattern: &[Piece], text: &str, same: fn(char, char) -> bool) -> bool 
         }
         (at, read) = (at + 1, read + 1);
     }
-    pattern[at..].iter().all(|piece| *piece == Piece::Any)
+    (pattern[at..].iter().all(|piece| *piece == Piece::Any), steps)
 }
 
 #[cfg(test)]
@@ -209,7 +216,23 @@ mod tests {
 
     #[test]
     fn a_hostile_pattern_is_cheap() {
-        assert!(!Pattern::plain(&"*a".repeat(2_000)).matches(&"a".repeat(1_999)));
+        let text = "a".repeat(2_000);
+        for pattern in ["*a".repeat(2_001), "*".repeat(4_000) + "b", "*a".repeat(500) + "b", "*?a".repeat(700) + "b"] {
+            let pattern = Pattern::plain(&pattern);
+            let (matched, steps) = compare(&pattern.0, &text, |a, b| a == b);
+            assert!(!matched);
+            // What backtracks over every star takes more steps than there are atoms.
+            assert!(steps <= (pattern.0.len() + 1) * (text.len() + 1), "{steps} steps");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_pattern_takes_more_steps_than_its_product(pattern in "[ab*?]{0,40}", text in "[ab]{0,60}") {
+            let pattern = Pattern::plain(&pattern);
+            let (_, steps) = compare(&pattern.0, &text, |a, b| a == b);
+            prop_assert!(steps <= (pattern.0.len() + 1) * (text.len() + 1), "{}", steps);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::text::escaped_json;
 use crate::engine::ports::Reporter;
 use crate::model::Event;
 
@@ -22,9 +23,9 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write + Send> Reporter for JsonLines<W> {
     fn event(&mut self, event: &Event) {
         let Some(out) = &mut self.out else { return };
-        let mut line = serde_json::to_vec(event).expect("an event is always JSON");
-        line.push(b'\n');
-        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        let mut line = escaped_json(&serde_json::to_string(event).expect("an event is always JSON"));
+        line.push('\n');
+        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.out = None;
         }
     }

@@ -5,10 +5,18 @@
 
 use std::fmt::Write as _;
 
-/// The text on one line, with every character that is not plainly visible written as `\u{…}`.
+/// So many characters of a text are shown. An intruder may choose it as long as he likes; what is longer is in the journal
+/// and in JSON.
+pub const MOST_SHOWN: usize = 2_000;
+
+/// The text on one line, with every character that is not plainly visible written as `\u{…}`, and cut when it is very long.
 pub fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut shown = String::with_capacity(text.len().min(MOST_SHOWN));
+    for (number, c) in text.chars().enumerate() {
+        if number == MOST_SHOWN {
+            let _ = write!(shown, "… ({} bytes)", text.len());
+            break;
+        }
         if is_visible(c) {
             shown.push(c);
         } else {
@@ -17,6 +25,27 @@ pub fn shown(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A text of several lines, each of them as [`shown`].
+pub fn shown_lines(text: &str) -> String {
+    text.lines().map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON with every character that is not plainly visible written as `\u…`: the same document, and fit for a terminal.
+pub fn escaped_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Line ends stand between what is in the document, and never in it.
+        if is_visible(c) || c == '\n' {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
 }
 
 /// As [`shown`], cut to `width` columns with an ellipsis.
@@ -44,7 +73,7 @@ pub fn seconds(seconds: f64) -> String {
 /// Whether a character shows as itself and changes nothing else on the line. Refused are controls (C0, C1, DEL), line and
 /// paragraph separators, bidirectional marks, zero-width characters, tags, variation selectors and what is not assigned to
 /// text.
-fn is_visible(c: char) -> bool {
+pub fn is_visible(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{ad}'
@@ -81,6 +110,27 @@ mod tests {
         assert_eq!(shown("i-1\u{202e}2-i"), "i-1\\u{202e}2-i");
         assert_eq!(shown("\u{2066}x\u{2069}\u{200b}\u{feff}"), "\\u{2066}x\\u{2069}\\u{200b}\\u{feff}");
         assert_eq!(shown("\u{e0041}"), "\\u{e0041}");
+    }
+
+    #[test]
+    fn a_megabyte_is_not_shown() {
+        let text = shown(&"\u{202e}".repeat(1 << 20));
+        assert!(
+            text.ends_with("\\u{202e}… (3145728 bytes)") && text.chars().count() < 9 * MOST_SHOWN,
+            "{}",
+            text.len()
+        );
+        assert_eq!(shown(&"x".repeat(MOST_SHOWN)), "x".repeat(MOST_SHOWN));
+    }
+
+    #[test]
+    fn json_stays_the_same_document() {
+        let value = serde_json::json!({ "a\u{9b}": "\u{1b}[2J\u{202e}\u{e0041}\u{85}\u{2028}\n", "b": ["é生"] });
+        for text in [value.to_string(), format!("{value:#}")] {
+            let escaped = escaped_json(&text);
+            assert!(escaped.chars().all(|c| is_visible(c) || c == '\n'), "{escaped}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
+        }
     }
 
     #[test]

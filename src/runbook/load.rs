@@ -7,11 +7,18 @@ use saphyr_parser::{Event, Marker, Parser, Span};
 use serde_json::{Map, Value};
 
 use super::diagnostic::Mistakes;
+use crate::bounded::RUNBOOK;
 
-/// The largest file that is read, in bytes.
-const MAX_SIZE: usize = 1 << 20;
+/// The largest text that is read.
+const MAX_SIZE: usize = RUNBOOK.bytes;
 /// The deepest nesting that is read.
 const MAX_DEPTH: usize = 32;
+/// The most entries that a list or a mapping may have.
+const MAX_ENTRIES: usize = 5_000;
+/// The longest key, in bytes.
+const MAX_KEY: usize = 256;
+/// How far ahead a character of a text is looked for in the file: further than any way to write it is long.
+const ALIGNED_WITHIN: usize = 256;
 
 /// A node and its place in the file, in bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +107,16 @@ enum Open {
     Mapping { start: usize, entries: Vec<(Key, Node)>, key: Option<Node> },
 }
 
+impl Open {
+    fn is_full(&self) -> bool {
+        let entries = match self {
+            Self::List { items, .. } => items.len(),
+            Self::Mapping { entries, .. } => entries.len(),
+        };
+        entries >= MAX_ENTRIES
+    }
+}
+
 /// Reads one YAML document. Aliases are refused: a runbook should say what it does where it does it, and they are how a
 /// small file becomes a huge one.
 pub(super) fn tree(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
@@ -160,6 +177,11 @@ pub(super) fn tree(text: &str, mistakes: &mut Mistakes) -> Option<Node> {
             },
             _ => continue,
         };
+        if open.last().is_some_and(Open::is_full) {
+            let help = "divide the runbook in two";
+            mistakes.error(&done.at, format!("there are more than {MAX_ENTRIES} entries"), "one too many").help(help);
+            return None;
+        }
         match open.last_mut() {
             None => root = Some(done),
             Some(Open::List { items, .. }) => items.push(done),
@@ -184,6 +206,11 @@ fn add(entries: &mut Vec<(Key, Node)>, key: Node, value: Node, mistakes: &mut Mi
             .help("a text that begins with `{` needs quotes, as in \"${{ inputs.name }}\"");
         return;
     };
+    if text.len() > MAX_KEY {
+        let message = format!("a key of {} bytes; the longest that is read has {MAX_KEY}", text.len());
+        mistakes.error(&(key.at.start..key.at.start), message, "here").help("give it a shorter name");
+        return;
+    }
     if entries.iter().any(|(known, _)| known.text == text) {
         let help = "keep one of the two";
         mistakes.error(&key.at, format!("`{text}` is there twice"), "the second one").help(help);
@@ -207,7 +234,8 @@ fn align(text: &str, file: &str, at: &Range<usize>) -> Vec<usize> {
     let mut offsets = Vec::with_capacity(text.len());
     let mut next = at.start;
     for c in text.chars() {
-        let found = if c.is_whitespace() { None } else { file[next..at.end].find(c).map(|found| next + found) };
+        let within = file.floor_char_boundary(at.end.min(next + ALIGNED_WITHIN));
+        let found = if c.is_whitespace() { None } else { file[next..within].find(c).map(|found| next + found) };
         let start = found.unwrap_or(next);
         offsets.extend((0..c.len_utf8()).map(|byte| start + byte));
         next = match found {
@@ -224,19 +252,26 @@ fn align(text: &str, file: &str, at: &Range<usize>) -> Vec<usize> {
 /// Turns the parser's lines and columns, which count characters, into bytes.
 struct Places<'t> {
     text: &'t str,
-    lines: Vec<usize>,
+    /// Where each line begins: its byte, and the number of its first character.
+    lines: Vec<(usize, usize)>,
+    /// Where each character begins. Empty where every character is a byte.
+    chars: Vec<usize>,
 }
 
 impl<'t> Places<'t> {
     fn new(text: &'t str) -> Self {
-        let after_newlines = text.match_indices('\n').map(|(newline, _)| newline + 1);
-        Self { text, lines: std::iter::once(0).chain(after_newlines).collect() }
+        let newlines = text.char_indices().enumerate().filter(|(_, (_, c))| *c == '\n');
+        let lines = newlines.map(|(number, (byte, _))| (byte + 1, number + 1));
+        let chars = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(byte, _)| byte).collect() };
+        Self { text, lines: std::iter::once((0, 0)).chain(lines).collect(), chars }
     }
 
     fn byte(&self, marker: &Marker) -> usize {
-        let Some(start) = self.lines.get(marker.line().saturating_sub(1)) else { return self.text.len() };
-        let rest = &self.text[*start..];
-        start + rest.char_indices().nth(marker.col()).map_or(rest.len(), |(byte, _)| byte)
+        let Some((start, number)) = self.lines.get(marker.line().saturating_sub(1)) else { return self.text.len() };
+        if self.chars.is_empty() {
+            return (start + marker.col()).min(self.text.len());
+        }
+        self.chars.get(number + marker.col()).copied().unwrap_or(self.text.len())
     }
 
     fn range(&self, span: Span) -> Range<usize> {
@@ -308,5 +343,22 @@ mod tests {
         assert!(read("a: [1\nb: 2\n").unwrap_err()[0].contains("this is not YAML"));
         assert!(read(&"[".repeat(100_000)).is_err());
         assert_eq!(read(&" ".repeat(MAX_SIZE + 1)).unwrap_err().len(), 1);
+        let entries = |number: usize| (0..number).map(|n| format!("k{n}: 1\n")).collect::<String>();
+        assert!(read(&entries(MAX_ENTRIES)).is_ok());
+        assert!(read(&entries(MAX_ENTRIES + 1)).unwrap_err()[0].starts_with("5001:1 there are more than 5000 entries"));
+        let long = format!("{}: 1\n", "k".repeat(MAX_KEY + 1));
+        assert_eq!(read(&long), Err(vec!["1:1 a key of 257 bytes; the longest that is read has 256".into()]));
+    }
+
+    /// Each took minutes when places were counted from the beginning of their line, or characters looked for to its end.
+    #[test]
+    fn a_megabyte_on_one_line_is_read_at_once() {
+        let began = std::time::Instant::now();
+        let items = format!("é: [{}]", "1,".repeat(4_000) + &"[".repeat(3) + &" ".repeat(900_000) + "]]]");
+        assert!(read(&items).is_ok());
+        assert!(read(&format!("a: \"{}\"", "\\x41".repeat(250_000))).is_ok());
+        let lists = format!("[{}]", ["[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]"; 4_900].join(","));
+        assert!(read(&lists).is_ok());
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

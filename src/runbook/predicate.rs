@@ -1,8 +1,11 @@
 //! The predicates of sets: CEL over the fields of a kind, the runbook's inputs and `now`.
 //!
-//! A predicate is typed when it is compiled, so that evaluating it cannot fail half-way through a breach: fields are always
+//! A predicate is typed when it is compiled, so that evaluating it does not fail half-way through a breach: fields are always
 //! there, a tag that is missing reads as the empty text, and what may fail on some values only (dividing, converting,
-//! picking from a list by number) is refused.
+//! picking from a list by number) is refused. What is left is a sum or a time that is out of all range: an error for that
+//! member alone.
+//!
+//! Names and tags are values and never source: what an intruder writes into them is compared, and not compiled.
 
 mod typing;
 
@@ -11,7 +14,7 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{Expr, operators};
-use cel::{Context, Env, IdedExpr, Value as Cel};
+use cel::{Context, Env, ExecutionError, IdedExpr, Value as Cel};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -26,6 +29,11 @@ const MAX_LENGTH: usize = 2048;
 const MAX_NESTING: usize = 16;
 /// The most operators: a chain of them is nested as well.
 const MAX_OPERATORS: usize = 100;
+
+/// The most sums: of texts, each may double what is there.
+const MAX_SUMS: usize = 8;
+/// As much is told of an error of CEL's, in characters.
+const MAX_ERROR: usize = 200;
 
 /// The standard library, without the syntax for optional values.
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| {
@@ -86,6 +94,10 @@ impl Predicate {
             let message = format!("the predicate has {operators} operators; at most {MAX_OPERATORS} are read");
             return Err(whole(message, "write it shorter, or divide the set in two"));
         }
+        if text.matches('+').count() > MAX_SUMS {
+            let message = format!("the predicate has more than {MAX_SUMS} sums");
+            return Err(whole(message, "compare without adding, or divide the set in two"));
+        }
         if let Some(at) = text.find("${{") {
             return Err(vec![Fault {
                 at: at..at + 3,
@@ -119,7 +131,8 @@ impl Predicate {
         never(&self.expression)
     }
 
-    /// Whether the predicate holds for a member with these fields. Fails on a value that is not of its field's type.
+    /// Whether the predicate holds for a member with these fields. Fails on a value that is not of its field's type, and on
+    /// numbers and times that leave their range.
     pub fn matches(
         &self,
         fields: &Map<String, Value>,
@@ -143,8 +156,12 @@ impl Predicate {
         context.add_variable_from_value("now", time(now).ok_or("the time is out of range")?);
         match Cel::resolve(&self.expression, &context) {
             Ok(Cel::Bool(holds)) => Ok(holds),
-            Ok(other) => Err(format!("the predicate gave {other:?} instead of true or false")),
-            Err(error) => Err(error.to_string()),
+            Ok(_) => Err("the predicate gave neither true nor false".to_owned()),
+            Err(ExecutionError::Overflow(what, ..)) => {
+                Err(format!("a number or a time is out of its range (`{what}`)"))
+            }
+            // It may quote what an intruder wrote.
+            Err(error) => Err(error.to_string().chars().take(MAX_ERROR).collect()),
         }
     }
 }
@@ -313,6 +330,39 @@ mod tests {
             assert!(holds(text), "{text}");
         }
         assert!(!holds("launched < inputs.since"));
+    }
+
+    #[test]
+    fn what_an_intruder_writes_is_never_compiled() {
+        let object = |value: Value| value.as_object().cloned().unwrap();
+        let hostile =
+            ["\") || true || (\"", "' || true", "${{ inputs.since }}", "tags.Name", "\u{1b}[2J\u{202e}\n\0", "a: [*b]"];
+        let predicate = |text| Predicate::compile(text, &kind(), &inputs()).unwrap();
+        let (owned, same) = (predicate("tags.Name == 'miner' || id == 'miner'"), predicate("tags.Name == id"));
+        for text in hostile {
+            let fields = object(json!({ "id": text, "tags": { "Name": text, text: text } }));
+            assert_eq!(owned.matches(&fields, &Map::new(), Timestamp::UNIX_EPOCH), Ok(false), "{text}");
+            assert_eq!(same.matches(&fields, &Map::new(), Timestamp::UNIX_EPOCH), Ok(true), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_could_run_away_is_refused() {
+        let nested = "groups.exists(a, groups.exists(b, groups.exists(c, a == b && b == c)))";
+        assert!(fault(nested).contains("2 deep at most"), "{}", fault(nested));
+        assert!(holds("groups.exists(a, groups.exists(b, a != b)) && groups.all(a, groups.exists(b, a == b))"));
+        assert!(fault("(groups + groups).exists(g, g == id)").contains("lists are not added"));
+        let doubling = format!("['a']{}.exists(x, x == id)", ".map(a, a + a)".repeat(9));
+        assert!(fault(&doubling).contains("more than 8 sums"));
+        assert!(fault("id.matches('(a+)+$')").contains("there is no function `matches`"));
+    }
+
+    #[test]
+    fn what_leaves_its_range_is_an_error_that_quotes_nothing() {
+        let predicate = Predicate::compile("vcpus * 2 > 10", &kind(), &inputs()).unwrap();
+        let fields = json!({ "vcpus": i64::MAX }).as_object().cloned().unwrap();
+        let error = predicate.matches(&fields, &Map::new(), Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(error, "a number or a time is out of its range (`mul`)");
     }
 
     #[test]

@@ -1,7 +1,13 @@
 //! "Did you mean …?"
 
+/// The longest word that is compared, in bytes: nobody means a name by a longer one, and comparing takes its square.
+const LONGEST: usize = 128;
+
 /// The candidate that `given` was probably meant to be, if one is near enough.
 pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if given.len() > LONGEST {
+        return None;
+    }
     let given = given.to_lowercase().replace('_', "-");
     let length = given.chars().count();
     let near = if length < 2 { 0 } else { (length / 3).max(1) };
@@ -13,7 +19,8 @@ pub(super) fn nearest<'c>(given: &str, candidates: impl IntoIterator<Item = &'c 
         }
         strsim::damerau_levenshtein(&given, &candidate).min(strsim::damerau_levenshtein(&given, without_service))
     };
-    let ranked = candidates.into_iter().map(|candidate| (distance(candidate), candidate));
+    let candidates = candidates.into_iter().filter(|candidate| candidate.len() <= LONGEST);
+    let ranked = candidates.map(|candidate| (distance(candidate), candidate));
     ranked.filter(|(distance, _)| *distance <= near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
@@ -40,6 +47,15 @@ pub fn did_you_mean<'c>(given: &str, candidates: impl IntoIterator<Item = &'c st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_megabyte_is_not_compared() {
+        let began = std::time::Instant::now();
+        let long = "x".repeat(1 << 20);
+        assert_eq!(nearest(&long, ["ec2.stop-instances", long.as_str()]), None);
+        assert_eq!(nearest("stop", [long.as_str(), "ec2.stop"]), Some("ec2.stop"));
+        assert!(began.elapsed().as_secs() < 5);
+    }
 
     #[test]
     fn slips_are_recognised() {

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +21,9 @@ use tokio::task::JoinSet;
 use super::connector::cut_off;
 use super::faults::{CutOff, FaultPlan};
 use super::{Sim, Transport};
+
+/// The largest body that is taken.
+const MOST_BYTES: usize = 64 << 20;
 
 /// A listener that is bound, and not yet serving.
 #[derive(Debug)]
@@ -73,7 +76,14 @@ async fn serve_connection(sim: Sim, stream: TcpStream) {
 /// An error here makes hyper drop the connection, which is how a client sees each [`Transport`] failure.
 async fn respond(sim: &Sim, request: Request<Incoming>) -> Result<Response<Answer>, Transport> {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Transport::Reset)?.to_bytes();
+    let body = match Limited::new(body, MOST_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let error = format!("a request has at most {MOST_BYTES} bytes");
+            return Ok(json(StatusCode::PAYLOAD_TOO_LARGE, &serde_json::json!({ "error": error })).map(whole));
+        }
+        Err(_) => return Err(Transport::Reset),
+    };
     let request = Request::from_parts(parts, body);
     let response = match request.uri().path().strip_prefix("/_sim/") {
         Some(topic) => look_behind(sim, topic, &request),

@@ -82,6 +82,49 @@ async fn each_machine_goes_on_by_itself_and_calls_are_shared() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_cannot_be_judged_keeps_no_other_from_being_contained() {
+    let (world, state) = (world(&["eu-west-1", "eu-west-2"], 3), tempfile::tempdir().unwrap());
+    let mut runbook = runbook();
+    let set = runbook.sets.values_mut().next().unwrap();
+    set.predicate = Some("on && (id == 'eu-west-1-1' ? size(id) * 922337203685477580 > 0 : true)".to_owned());
+    let run = run_id("toy-run");
+    let plan = engine(&world).plan(&runbook, &Map::new(), &run, now(), &mut |_| {}).await.unwrap().plan;
+    assert_eq!(plan.changes.len(), 10);
+    let finding = plan.findings.iter().find(|finding| finding.message.contains("eu-west-1-1")).unwrap();
+    assert!(finding.message.contains("cannot be told: a number or a time is out of its range"), "{}", finding.message);
+    let summary = carry_out(&world, state.path(), "r1", plan, &mut Seen::default()).await;
+    assert_eq!(summary.outcome, RunOutcome::CoverageIncomplete, "what was not judged is not clean");
+    let world = world.lock().unwrap();
+    let on: Vec<_> = world.machines.iter().filter(|(_, machine)| machine.on).map(|((_, name), _)| name).collect();
+    assert_eq!(on, ["eu-west-1-1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_run_without_its_words_and_the_journal_goes_on() {
+    let (world, state) = (world(&["eu-west-1", "eu-west-2"], 2), tempfile::tempdir().unwrap());
+    let plan = planned(&world).await;
+    world.lock().unwrap().panics = Some("secret-in-hand".to_owned());
+    let run = run_id("r1");
+    let journal = Journal::create(state.path(), &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let mut seen = Seen::default();
+    let ports = (Always::yes() as _, &mut seen as _, stopped);
+    let failed = Run::start(engine(&world), journal, run.clone(), plan.into(), ports).unwrap().execute().await;
+    assert_eq!(failed.unwrap_err().to_string(), "quell itself failed");
+    let text = std::fs::read_to_string(state.path().join("runs/r1/journal.jsonl")).unwrap();
+    assert!(!text.contains("secret-in-hand"));
+
+    world.lock().unwrap().panics = None;
+    let (journal, recorded) = Journal::open(state.path(), &run).unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let mut seen = Seen::default();
+    let ports = (Always::yes() as _, &mut seen as _, stopped);
+    let resumed = Run::resume(engine(&world), journal, &recorded.events, caller(), ports).unwrap();
+    assert_eq!(resumed.execute().await.unwrap().outcome, RunOutcome::Contained);
+    assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on && machine.evidence.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_one_does_not_hold_its_batch() {
     let (world, state) = (world(&["eu-west-1"], 7), tempfile::tempdir().unwrap());
     world.lock().unwrap().broken.insert("eu-west-1-3".into(), ErrorKind::WrongState);

@@ -4,6 +4,7 @@
 //! default features.
 
 mod engine;
+mod fuzz;
 mod node;
 mod policy;
 mod toy;
@@ -58,6 +59,8 @@ mod drill;
     feature = "organizations"
 ))]
 mod entering;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod hostile;
 #[cfg(all(
     feature = "account",
     feature = "ec2",

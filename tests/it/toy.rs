@@ -36,6 +36,8 @@ pub struct World {
     pub repeated: BTreeSet<String>,
     /// Every switch that was carried out, with the size of its batch.
     pub switched: Vec<(String, usize)>,
+    /// The last words of whoever switches a machine off.
+    pub panics: Option<String>,
     /// How many looks at a machine that was switched off still find it on its way.
     pub on_their_way: usize,
     /// How long taking evidence takes beyond the request.
@@ -247,6 +249,10 @@ impl Action for SwitchOff {
 
     async fn apply(&self, cx: &Ctx, _: &Nothing, items: &[Item<(bool, String)>]) -> Result<Vec<Effect>, ActionError> {
         request(&self.0, &cx.target).await;
+        let panics = self.0.lock().unwrap().panics.clone();
+        if let Some(words) = panics {
+            panic!("{words}");
+        }
         let mut world = self.0.lock().unwrap();
         world.writes += 1;
         if let Some(kind) = items.iter().find_map(|item| world.broken.get(item.resource.as_str())) {

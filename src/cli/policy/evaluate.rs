@@ -4,9 +4,10 @@ use std::io::{BufRead, Write};
 
 use serde_json::json;
 
+use crate::bounded::{self, CASE};
 use crate::cli::error::Failure;
 use crate::policy::{Case, Others, explain};
-use crate::report::text::shown;
+use crate::report::text::{escaped_json, shown};
 
 /// Decide cases given as JSON lines on standard input: who may do what, and why
 ///
@@ -50,22 +51,21 @@ pub fn run(
     remark: &mut dyn FnMut(&str),
 ) -> Result<u8, Failure> {
     let mut bad = 0_usize;
-    let mut line = Vec::new();
     for number in 1_usize.. {
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        if line.trim_ascii().is_empty() {
+        let Some(line) = bounded::line(input, &CASE)? else { break };
+        if line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
             continue;
         }
-        let (decision, because) = decide(&line, args.absent_keys.into()).unwrap_or_else(|cause| {
-            bad += 1;
-            let because = format!("line {number}: {}", shown(&cause));
-            remark(&because);
-            ("unknown", vec![because])
-        });
-        writeln!(out, "{}", json!({ "decision": decision, "because": because }))?;
+        let line = line.map_err(|error| format!("{error}: {}", error.way_out().unwrap_or_default()));
+        let (decision, because) =
+            line.and_then(|line| decide(&line, args.absent_keys.into())).unwrap_or_else(|cause| {
+                bad += 1;
+                let because = format!("line {number}: {}", shown(&cause));
+                remark(&because);
+                ("unknown", vec![because])
+            });
+        let line = json!({ "decision": decision, "because": because }).to_string();
+        writeln!(out, "{}", escaped_json(&line))?;
     }
     out.flush()?;
     if bad == 0 {

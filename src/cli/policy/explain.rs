@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::evaluate::AbsentKeys;
+use crate::bounded::{self, POLICY};
 use crate::cli::carry_out::new_run;
 use crate::cli::error::Failure;
 use crate::cli::options::{AwsOptions, name_and_value};
@@ -160,9 +161,10 @@ fn case(args: &Args) -> Result<Case, Failure> {
     };
     let mut session = Vec::new();
     for given in &args.policies {
-        let policy = Value::String(std::fs::read_to_string(&given.file).map_err(|error| {
-            Failure::usage(format!("cannot read the policy `{}`: {error}", shown(&given.file.display().to_string())))
-        })?);
+        let policy = Value::String(
+            bounded::text(&given.file, &POLICY)
+                .map_err(|error| Failure::unreadable("the policy", &given.file.display().to_string(), &error))?,
+        );
         let twice = |what: &str| Failure::usage(format!("--policy {what}=FILE can be given once"));
         match given.kind {
             Kind::Identity => case.identity.push(policy),

@@ -104,6 +104,9 @@ const FUNCTIONS: &[&str] = &[
     "timestamp",
 ];
 
+/// So many macros may stand in one another: each goes through a whole list, whose length an intruder may choose.
+const MAX_LOOPS: usize = 2;
+
 /// Finds the type of an expression and all that is wrong with it.
 pub(super) struct Typing<'a> {
     text: &'a str,
@@ -112,6 +115,8 @@ pub(super) struct Typing<'a> {
     inputs: &'a IndexMap<String, Option<InputType>>,
     /// The variables of the macros around the expression, innermost last.
     variables: Vec<(String, Type)>,
+    /// How many macros are around it.
+    loops: usize,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -122,7 +127,7 @@ impl<'a> Typing<'a> {
         kind: &'a KindSpec,
         inputs: &'a IndexMap<String, Option<InputType>>,
     ) -> Self {
-        Self { text, source, kind, inputs, variables: Vec::new(), faults: Vec::new() }
+        Self { text, source, kind, inputs, variables: Vec::new(), loops: 0, faults: Vec::new() }
     }
 
     /// Returns the expression's type. An expression that looks a key up in a map of texts is rewritten so that a key that
@@ -325,6 +330,11 @@ impl<'a> Typing<'a> {
                 self.fault(at, &message, &other.to_string(), None);
                 Type::Bool
             }
+            (op::ADD, None, [Type::List(_), Type::List(_)]) if !is_gathered(&call.args[0]) => {
+                let help = "ask each list by itself, and join the questions by ||".to_owned();
+                self.fault(at, "lists are not added", "this sum", Some(help));
+                Type::Unknown
+            }
             (op::ADD, None, [left, right]) => self.sum(at, left, right),
             (op::SUBSTRACT, None, [left, right]) => self.difference(at, left, right),
             (op::MULTIPLY, None, [left, right]) => self.product(at, left, right),
@@ -483,6 +493,12 @@ impl<'a> Typing<'a> {
                 Type::Unknown
             }
         };
+        self.loops += 1;
+        if self.loops > MAX_LOOPS {
+            let at = self.place(&comprehension.iter_range);
+            let message = format!("`exists`, `all`, `map` and `filter` stand in one another, {MAX_LOOPS} deep at most");
+            self.fault(at, &message, "one too deep", Some("divide the set in two".to_owned()));
+        }
         let start = self.infer(&mut comprehension.accu_init);
         let outside = self.variables.len();
         self.variables.push((comprehension.accu_var.clone(), start.clone()));
@@ -494,6 +510,7 @@ impl<'a> Typing<'a> {
         self.variables.push((comprehension.accu_var.clone(), end));
         let result = self.infer(&mut comprehension.result);
         self.variables.truncate(outside);
+        self.loops -= 1;
         result
     }
 
@@ -532,6 +549,11 @@ impl<'a> Typing<'a> {
             _ => {}
         }
     }
+}
+
+/// Whether it is what a macro has gathered so far: a name that nobody can write.
+fn is_gathered(expression: &IdedExpr) -> bool {
+    matches!(&expression.expr, Expr::Ident(name) if name.starts_with('@') || name.starts_with("__"))
 }
 
 /// `key in map ? map[key] : ""`.

@@ -48,6 +48,10 @@ impl Params {
     }
 }
 
+/// The deepest tree that is made of a form; AWS's own parameters are half as deep. What is left of a longer path is one name,
+/// which no operation knows.
+const MAX_DEPTH: usize = 24;
+
 /// A form, as a tree: `Filter.1.Value.2` is four levels deep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
@@ -69,7 +73,7 @@ impl Form {
         let mut root = Self::default();
         for (key, value) in form_urlencoded::parse(body) {
             if key != "Action" && key != "Version" {
-                root.insert(&key, value.into_owned());
+                root.insert(key.splitn(MAX_DEPTH, '.'), value.into_owned());
             }
         }
         root
@@ -89,12 +93,14 @@ impl Form {
         }
     }
 
-    fn insert(&mut self, path: &str, value: String) {
-        let Self::Tree(tree) = self else { return };
-        match path.split_once('.') {
-            None => drop(tree.insert(path.to_owned(), Self::Text(value))),
-            Some((head, rest)) => tree.entry(head.to_owned()).or_default().insert(rest, value),
+    fn insert<'p>(&mut self, path: impl Iterator<Item = &'p str>, value: String) {
+        let mut place = self;
+        for name in path {
+            // What stands beside a value cannot stand below it.
+            let Self::Tree(tree) = place else { return };
+            place = tree.entry(name.to_owned()).or_default();
         }
+        *place = Self::Text(value);
     }
 
     /// The items of a list, in the order of their numbers.
@@ -262,6 +268,12 @@ mod tests {
         assert_eq!(read("MinCount=three").unwrap_err().code, "InvalidParameterValue");
         assert_eq!(read("DryRun=true").unwrap_err().code, "MissingParameter");
         assert_eq!(read("MinCount=1&Hibernate=true").unwrap_err().code, "UnknownParameter");
+    }
+
+    #[test]
+    fn a_path_of_a_million_names_is_no_deep_tree() {
+        let body = format!("MinCount=1&{}=x", "a.".repeat(1_000_000));
+        assert_eq!(read(&body).unwrap_err().code, "UnknownParameter");
     }
 
     #[test]
