@@ -199,11 +199,7 @@ fn virtual_time<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 ///
 /// # Errors
 /// Where a runtime cannot be made.
-pub fn carry_out(
-    jobs: &[Job],
-    until: Instant,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<Figures, Failure> {
+pub fn carry_out(jobs: &[Job], until: Instant, progress: &(dyn Fn(usize) + Sync)) -> Result<Figures, Failure> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let figures = Mutex::new(Figures::default());
     let work = || -> Result<(), Failure> {
@@ -217,7 +213,8 @@ pub fn carry_out(
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let ended = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let ended = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let ended =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         ended.collect::<Result<Vec<_>, _>>()
     });
     ended?;

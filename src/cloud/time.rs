@@ -32,7 +32,10 @@ impl SdkTime {
         let ahead = date.duration_since(self.clock.now());
         let ahead = if ahead.abs() > FAR { ahead.as_secs() } else { 0 };
         if self.ahead.swap(ahead, Ordering::Relaxed) == 0 && ahead != 0 {
-            tracing::warn!(seconds = ahead, "the clock of this machine is wrong: AWS's is ahead by so much; signing by AWS's");
+            tracing::warn!(
+                seconds = ahead,
+                "the clock of this machine is wrong: AWS's is ahead by so much; signing by AWS's"
+            );
         }
     }
 }

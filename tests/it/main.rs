@@ -59,8 +59,6 @@ mod drill;
     feature = "organizations"
 ))]
 mod entering;
-#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
-mod hostile;
 #[cfg(all(
     feature = "account",
     feature = "ec2",
@@ -70,6 +68,8 @@ mod hostile;
     feature = "organizations"
 ))]
 mod faults;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod hostile;
 #[cfg(all(
     feature = "account",
     feature = "autoscaling",

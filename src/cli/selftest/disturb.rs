@@ -77,7 +77,12 @@ impl Disturbance {
     }
 
     /// At which of so many places the process dies.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a place in a list")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place in a list"
+    )]
     pub fn dies_at(&self, places: usize) -> Option<usize> {
         self.dies.filter(|_| places > 0).map(|share| ((share * places as f64) as usize).min(places - 1))
     }

@@ -130,12 +130,7 @@ pub async fn dies(stage: &Stage, clean: &Undisturbed, cut: &Cut, prefix: bool) -
     judged
 }
 
-async fn taken_up(
-    stage: &Stage,
-    clean: &Undisturbed,
-    cut: &Cut,
-    judged: &mut Judged,
-) -> Result<(), Failure> {
+async fn taken_up(stage: &Stage, clean: &Undisturbed, cut: &Cut, judged: &mut Judged) -> Result<(), Failure> {
     let trial = stage.trial_from(cut.world.clone()).await?;
     trial.remember(&cut.events, &case())?;
     let Some(ended) = judged.within("resumed", trial.resume(&case())).await else { return Ok(()) };
@@ -193,7 +188,8 @@ async fn gone_wrong(
     let missing = clean.changes.difference(&ids(&planned.plan)).count();
     let told = planned.plan.findings.iter().any(|finding| finding.severity == Severity::Refusal);
     if missing > 0 && planned.plan.coverage.is_complete() && planned.plan.skipped.is_empty() && !told {
-        judged.note(Wrong::WrongClean, format!("{missing} changes are not planned, and everything counts as looked at"));
+        judged
+            .note(Wrong::WrongClean, format!("{missing} changes are not planned, and everything counts as looked at"));
     }
     let was_planned = ids(&planned.plan);
     let ended = judged.within("carried out", first.carry_out(planned, &case())).await;
@@ -265,7 +261,9 @@ fn unfinished(state: &State) -> Vec<String> {
         .collect();
     let coverage = state.coverage();
     let unseen = coverage.entries().filter(|entry| !entry.status.is_known());
-    left.extend(unseen.map(|entry| format!("{:?} {} {:?} {:?}", entry.target, entry.service, entry.status, entry.reason)));
+    left.extend(
+        unseen.map(|entry| format!("{:?} {} {:?} {:?}", entry.target, entry.service, entry.status, entry.reason)),
+    );
     left
 }
 

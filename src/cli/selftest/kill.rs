@@ -119,7 +119,9 @@ impl Killing {
             let arguments = match journal::list(&state)?.first() {
                 Some(run) => {
                     let tiers = "reversible,disruptive";
-                    ["resume", run.as_str(), "--approve", tiers, "--trust-endpoint", "--output", "json"].map(str::to_owned).to_vec()
+                    ["resume", run.as_str(), "--approve", tiers, "--trust-endpoint", "--output", "json"]
+                        .map(str::to_owned)
+                        .to_vec()
                 }
                 // It died before it had begun.
                 None => aws.run(self.folder.path()),
@@ -140,7 +142,10 @@ impl Killing {
         }
         let told = ended.map(|output| {
             let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            (contained(&output), format!("{:?}: {err}{}", output.status.code(), out.chars().take(2_000).collect::<String>()))
+            (
+                contained(&output),
+                format!("{:?}: {err}{}", output.status.code(), out.chars().take(2_000).collect::<String>()),
+            )
         });
         match told {
             Some((true, _)) => {}

@@ -192,7 +192,8 @@ impl<'a> Trial<'a> {
 
 /// The snapshots in the dump of a world of which a run took several of one volume.
 pub fn snapshots_taken_twice(world: &Value) -> Vec<String> {
-    let items = |value: &Value| value.as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect::<Vec<_>>();
+    let items =
+        |value: &Value| value.as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect::<Vec<_>>();
     let regions = items(&world["accounts"]).into_iter().flat_map(|account| items(&account["regions"]));
     let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
     for snapshot in regions.flat_map(|region| items(&region["ec2"]["snapshots"])) {

@@ -120,7 +120,8 @@ async fn an_isolation_group_that_somebody_deletes_is_made_anew() {
         let ec2 = &mut world.accounts.get_mut(&target.account).unwrap().regions.get_mut(&target.region).unwrap().ec2;
         let ours = |name: &str| name.starts_with("quell-isolation-");
         for interface in ec2.network_interfaces.values_mut() {
-            let other = ec2.security_groups.values().find(|group| group.vpc_id == interface.vpc_id && !ours(&group.name));
+            let other =
+                ec2.security_groups.values().find(|group| group.vpc_id == interface.vpc_id && !ours(&group.name));
             interface.groups = vec![other.unwrap().id.clone()];
         }
         ec2.security_groups.retain(|_, group| !ours(&group.name));
