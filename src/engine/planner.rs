@@ -1,6 +1,6 @@
 //! Decides: from what the survey saw to the exact changes. A pure function; it cannot even wait.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use super::action::{Decision, Found};
@@ -44,10 +44,8 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
     }
     for step in &runbook.steps {
         let before = plan.changes.len();
-        for (target, found) in survey.found.get(&step.id).into_iter().flatten() {
-            for of_resource in by_resource(found) {
-                decide(table, survey, step, target, &of_resource, &mut plan);
-            }
+        for ((target, _), same) in by_resource(survey.found.get(&step.id).into_iter().flatten()) {
+            decide(table, survey, step, target, &same, &mut plan);
         }
         bound(step, before, &mut plan);
     }
@@ -88,18 +86,25 @@ fn brief_value(value: &Value) -> Value {
     }
 }
 
-/// What was found, resource by resource: one thing that belongs to several members is changed once, for all of them.
-fn by_resource(found: &[Found<Value>]) -> Vec<Vec<&Found<Value>>> {
-    let mut resources: IndexMap<&ResourceId, Vec<&Found<Value>>> = IndexMap::new();
-    for found in found {
-        resources.entry(&found.resource).or_default().push(found);
+/// What was found, resource by resource: one thing that belongs to several members, or that several looks found, is changed
+/// once, for all of them.
+fn by_resource<'a>(
+    found: impl Iterator<Item = &'a (Target, Vec<Found<Value>>)>,
+) -> IndexMap<(&'a Target, &'a ResourceId), Vec<&'a Found<Value>>> {
+    let mut resources: IndexMap<_, Vec<&Found<Value>>> = IndexMap::new();
+    for (target, found) in found {
+        for found in found {
+            resources.entry((target, &found.resource)).or_default().push(found);
+        }
     }
-    resources.into_values().collect()
+    resources
 }
 
 fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[&Found<Value>], plan: &mut Plan) {
     let (Some(action), [found, others @ ..]) = (table.action(step.uses.as_str()), same) else { return };
     let (member, resource) = (found.member.clone(), found.resource.clone());
+    let also_for: IndexSet<ResourceId> = others.iter().map(|other| other.member.clone()).collect();
+    let also_for = also_for.into_iter().filter(|other| *other != member).collect();
     match action.plan(&survey.view, &step.with, found) {
         Ok(Decision::Change(proposal)) => {
             let set = step.on.as_ref().and_then(|set| plan.runbook.sets.get(set));
@@ -113,7 +118,7 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
                 target: target.clone(),
                 kind: Kind::new(kind),
                 member,
-                also_for: others.iter().map(|other| other.member.clone()).collect(),
+                also_for,
                 resource,
                 summary: brief(proposal.summary),
                 before: brief(proposal.before),

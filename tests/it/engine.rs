@@ -1,16 +1,19 @@
 //! The engine over a toy world: order, batches, drift, dead regions, crashes, the way back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use quell::engine::planner;
 use quell::engine::ports::{Approver, Boxed, Reply};
 use quell::engine::rollback;
 use quell::engine::run::Run;
 use quell::engine::state::{Progress, State};
+use quell::engine::survey::{self, Purpose};
 use quell::journal::{self, Journal};
 use quell::model::{
-    Answer, CoverageStatus, ErrorKind, EventKind, Newcomers, Outcome, Plan, RunId, RunOutcome, Runbook, Summary, Tier,
-    Verdict,
+    Answer, ChangeId, CoverageStatus, ErrorKind, EventKind, Newcomers, Outcome, Plan, RunId, RunOutcome, Runbook,
+    Summary, Tier, Verdict,
 };
 use serde_json::Map;
 use tokio::sync::watch;
@@ -333,6 +336,22 @@ async fn newcomers_are_contained() {
     let summary = carry_out(&world, state.path(), "r1", plan, &mut seen).await;
     assert_eq!((summary.outcome, summary.changes.done), (RunOutcome::Contained, 6));
     assert!(world.lock().unwrap().machines.values().all(|machine| !machine.on));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_several_looks_found_is_one_change() {
+    let world = world(&["eu-west-1"], 2);
+    let (engine, runbook, case) = (engine(&world), runbook(), run_id("r1"));
+    let mut unwatched = |_| {};
+    let surveyed = survey::survey(&engine, &runbook, &Map::new(), (&case, now()), &Purpose::Plan, &mut unwatched).await;
+    let mut surveyed = surveyed.unwrap();
+    for lanes in surveyed.found.values_mut() {
+        lanes.extend(lanes.clone());
+    }
+    let plan = planner::plan(&engine.table, &runbook, &Map::new(), &surveyed);
+    let ids: BTreeSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
+    assert_eq!((plan.changes.len(), ids.len()), (4, 4));
+    assert!(plan.changes.iter().all(|change| change.also_for.is_empty()), "a member stands for itself once");
 }
 
 #[tokio::test(start_paused = true)]
