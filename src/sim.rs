@@ -25,6 +25,8 @@ pub mod emr;
 pub mod faults;
 pub mod glue;
 pub mod iam;
+pub mod identity_center;
+pub mod identitystore;
 pub mod lag;
 pub mod lambda;
 pub mod lightsail;
@@ -32,9 +34,11 @@ pub mod listener;
 pub mod log;
 pub mod organizations;
 pub mod pages;
+pub mod rolesanywhere;
 pub mod s3;
 pub mod sagemaker;
 pub mod scenario;
+pub mod sso;
 pub mod sts;
 pub mod time;
 pub mod wire;
@@ -315,11 +319,14 @@ impl Service {
             "glue" => Self { permissions: glue::permissions, handle: glue::handle },
             "ecs" => Self { permissions: ecs::permissions, handle: ecs::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },
+            "identitystore" => Self { permissions: identitystore::permissions, handle: identitystore::handle },
             "lambda" => Self { permissions: lambda::permissions, handle: lambda::handle },
             "lightsail" => Self { permissions: lightsail::permissions, handle: lightsail::handle },
             "organizations" => Self { permissions: organizations::permissions, handle: organizations::handle },
+            "rolesanywhere" => Self { permissions: rolesanywhere::permissions, handle: rolesanywhere::handle },
             "s3" => Self { permissions: s3::permissions, handle: s3::handle },
             "sagemaker" => Self { permissions: sagemaker::permissions, handle: sagemaker::handle },
+            "sso" => Self { permissions: sso::permissions, handle: sso::handle },
             "sts" => Self { permissions: sts::permissions, handle: sts::handle },
             _ => return Err(call.unknown()),
         })

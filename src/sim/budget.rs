@@ -46,8 +46,19 @@ const fn shared(service: &'static str, name: &'static str, which: Which, capacit
     Budget { service, which, bucket: Bucket::Shared(name), capacity, refill }
 }
 
+/// The operations of Roles Anywhere that share the rate of trust anchors.
+const ANCHOR_OPERATIONS: [&str; 6] = [
+    "CreateTrustAnchor",
+    "DeleteTrustAnchor",
+    "DisableTrustAnchor",
+    "EnableTrustAnchor",
+    "GetTrustAnchor",
+    "ListTrustAnchors",
+];
+
 /// EC2: "Request throttling for the Amazon EC2 API". Organizations: "Quotas and service limits". STS: "IAM and STS
-/// quotas". CloudTrail: "Quotas in CloudTrail". Batch: "AWS Batch service quotas", for SubmitJob alone. The others, and IAM,
+/// quotas". CloudTrail: "Quotas in CloudTrail". Batch: "AWS Batch service quotas", for SubmitJob alone. Identity Center: "IAM Identity Center quotas". Roles
+/// Anywhere: "Quotas for IAM Roles Anywhere". The others, and IAM,
 /// Auto Scaling and Account, publish none: what is here is modest.
 const BUDGETS: &[Budget] = &[
     line("ec2", Which::Named(&["RunInstances", "StartInstances"]), 5.0, 2.0),
@@ -128,6 +139,11 @@ const BUDGETS: &[Budget] = &[
     line("ecs", Which::Rest, 50.0, 5.0),
     line("elasticmapreduce", Which::Rest, 20.0, 5.0),
     line("lightsail", Which::Rest, 50.0, 10.0),
+    shared("sso", "Identity Center", Which::Rest, 20.0, 20.0),
+    shared("identitystore", "identity store", Which::Rest, 20.0, 20.0),
+    shared("rolesanywhere", "tags of Roles Anywhere", Which::Named(&["ListTagsForResource"]), 1.0, 1.0),
+    shared("rolesanywhere", "trust anchors", Which::Named(&ANCHOR_OPERATIONS), 1.0, 1.0),
+    shared("rolesanywhere", "profiles", Which::Rest, 1.0, 1.0),
 ];
 
 /// Buckets that are drawn from by instance, not by call (EC2, "Resource token bucket sizes and refill rates").
@@ -200,6 +216,7 @@ impl Budget {
 pub fn throttled(service: &str) -> Refusal {
     match (Protocol::of(service), service) {
         (Some(Protocol::Ec2), _) => Refusal::new(503, "RequestLimitExceeded", "Request limit exceeded."),
+        (_, "rolesanywhere") => Refusal::new(400, "ThrottlingException", "Rate exceeded"),
         (_, "organizations") => Refusal::new(400, "TooManyRequestsException", "You have sent too many requests."),
         (Some(Protocol::RestJson), _) => Refusal::new(429, "TooManyRequestsException", "Too many requests."),
         (Some(Protocol::Json), _) => Refusal::new(400, "ThrottlingException", "Rate exceeded"),

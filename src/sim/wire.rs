@@ -7,4 +7,5 @@ pub mod protocol;
 pub mod request;
 pub mod response;
 pub mod rest;
+mod rolesanywhere;
 pub mod xml;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::call::Principal;
 use super::documents::Documents;
 use super::{
-    amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, ec2, ecs, emr, glue, iam, lambda, lightsail,
-    organizations, s3, sagemaker,
+    amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, ec2, ecs, emr, glue, iam, identity_center, lambda,
+    lightsail, organizations, rolesanywhere, s3, sagemaker,
 };
 use crate::model::{AccountId, Region};
 
@@ -22,6 +22,9 @@ pub struct World {
     pub accounts: BTreeMap<AccountId, Account>,
     /// The organisation, if there is one.
     pub organization: Option<organizations::Organization>,
+    /// IAM Identity Center, if the organisation has switched it on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_center: Option<identity_center::IdentityCenter>,
     /// Codes of MFA devices that were used, with the device: none is taken twice.
     #[serde(skip)]
     pub used_codes: std::collections::BTreeSet<(String, String)>,
@@ -74,6 +77,8 @@ pub struct RegionState {
     pub glue: glue::Glue,
     /// Clusters, services and tasks of Amazon ECS.
     pub ecs: ecs::Ecs,
+    /// Trust anchors and profiles of IAM Roles Anywhere.
+    pub rolesanywhere: rolesanywhere::RolesAnywhere,
     /// Functions of AWS Lambda.
     pub lambda: lambda::Lambda,
     /// What computes in Amazon SageMaker AI.
@@ -241,6 +246,7 @@ impl World {
             partition: "aws".to_owned(),
             accounts: BTreeMap::new(),
             organization: None,
+            identity_center: None,
             used_codes: std::collections::BTreeSet::new(),
             sessions: BTreeMap::new(),
             settings: Settings::default(),
@@ -251,6 +257,9 @@ impl World {
 
     /// Lets everything happen that is due by now, in every account and region.
     pub fn settle(&mut self, now: Timestamp) {
+        if let Some(center) = &mut self.identity_center {
+            center.settle(now);
+        }
         for account in self.accounts.values_mut() {
             for region in account.regions.values_mut() {
                 region.ec2.settle(now);
@@ -339,6 +348,7 @@ impl RegionState {
             codebuild: codebuild::CodeBuild::default(),
             glue: glue::Glue::default(),
             ecs: ecs::Ecs::default(),
+            rolesanywhere: rolesanywhere::RolesAnywhere::default(),
             lambda: lambda::Lambda::default(),
             sagemaker: sagemaker::SageMaker::default(),
             emr: emr::Emr::default(),

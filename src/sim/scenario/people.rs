@@ -10,6 +10,7 @@ use super::story::{AccountStory, EventStory, KeyOf, RoleStory, UserStory};
 use crate::model::{AccountId, Region};
 use crate::sim::call::Refusal;
 use crate::sim::iam::{self, LoginProfile, Policies};
+use crate::sim::identity_center::IdentityCenter;
 use crate::sim::organizations::Organization;
 use crate::sim::world::Secret;
 
@@ -41,6 +42,8 @@ pub(super) fn found_organization(site: &mut Site<'_>) -> Result<(), String> {
     let delegated = delegated.collect::<Result<_, String>>()?;
     let mut made = Organization::new(&mut site.world.rng, (&management, name), &members, &units, joined);
     made.delegated = delegated;
+    let center = organization.identity_center.clone().map(|region| IdentityCenter::new(&made, region, joined));
+    site.world.identity_center = center;
     site.world.organization = Some(made);
     Ok(())
 }

@@ -323,6 +323,9 @@ pub struct OrganizationStory {
     /// The accounts that are delegated administrators.
     #[serde(default)]
     pub delegated: Vec<String>,
+    /// The region in which it has IAM Identity Center, if it has.
+    #[serde(default)]
+    pub identity_center: Option<Region>,
     /// Organisational units below the root, with their accounts.
     pub units: IndexMap<String, Vec<String>>,
 }

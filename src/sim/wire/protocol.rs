@@ -22,9 +22,9 @@ impl Protocol {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
             "organizations" | "apprunner" | "cloudtrail" | "codebuild" | "ecs" | "elasticmapreduce" | "glue"
-            | "lightsail" | "sagemaker" => Some(Self::Json),
+            | "identitystore" | "lightsail" | "sagemaker" | "sso" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
-            "account" | "amplify" | "batch" | "lambda" => Some(Self::RestJson),
+            "account" | "amplify" | "batch" | "lambda" | "rolesanywhere" => Some(Self::RestJson),
             _ => None,
         }
     }

@@ -106,6 +106,9 @@ pub fn route(operation: &str, with: &Value) -> Option<(Method, String, Value)> {
 
 /// The status of an operation's success.
 pub fn status(service: &str, operation: &str) -> u16 {
+    if service == "rolesanywhere" && operation.starts_with("Create") {
+        return 201;
+    }
     let route = LAMBDA.iter().find(|(_, _, name, _)| service == "lambda" && *name == operation);
     route.map_or(200, |(_, _, _, status)| *status)
 }
