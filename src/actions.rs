@@ -31,6 +31,10 @@ mod field;
 mod glue;
 #[cfg(feature = "iam")]
 mod iam;
+#[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+mod identity_center;
+#[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+mod identitystore;
 #[cfg(feature = "lambda")]
 mod lambda;
 #[cfg(feature = "lightsail")]
@@ -45,10 +49,14 @@ mod organization_policy;
 mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
+#[cfg(feature = "rolesanywhere")]
+mod rolesanywhere;
 #[cfg(feature = "sagemaker")]
 mod sagemaker;
 #[cfg(feature = "iam")]
 mod simulated;
+#[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+mod sso;
 #[cfg(feature = "iam")]
 mod trust;
 
@@ -89,6 +97,12 @@ pub fn table() -> Table {
         Box::new(iam::restore_policy_version::RestorePolicyVersion),
         #[cfg(feature = "iam")]
         Box::new(iam::delete_root_credentials::DeleteRootCredentials),
+        #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+        Box::new(sso::remove_assignments::RemoveAssignments),
+        #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+        Box::new(identitystore::remove_memberships::RemoveMemberships),
+        #[cfg(feature = "rolesanywhere")]
+        Box::new(rolesanywhere::disable::Disable),
         #[cfg(feature = "ec2")]
         Box::new(ec2::protect::Protect),
         #[cfg(feature = "ec2")]
@@ -163,6 +177,14 @@ pub fn table() -> Table {
         Box::new(iam::policy_versions::PolicyVersions),
         #[cfg(feature = "iam")]
         Box::new(iam::root_credentials::RootCredentials),
+        #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+        Box::new(sso::assignments::Assignments),
+        #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+        Box::new(identitystore::memberships::Memberships),
+        #[cfg(feature = "rolesanywhere")]
+        Box::new(rolesanywhere::trust_anchors::TrustAnchors),
+        #[cfg(feature = "rolesanywhere")]
+        Box::new(rolesanywhere::profiles::Profiles),
         #[cfg(feature = "ec2")]
         Box::new(ec2::instances::Instances),
         #[cfg(feature = "ec2")]

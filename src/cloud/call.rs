@@ -79,6 +79,9 @@ fn rest_operation(service: &str, request: &HttpRequest) -> String {
     if service == "lambda" {
         return super::rest::lambda(request.method(), path);
     }
+    if service == "rolesanywhere" {
+        return super::rest::rolesanywhere(request.method(), path);
+    }
     if service == "amplify" {
         return amplify_operation(request.method(), path);
     }

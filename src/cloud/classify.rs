@@ -127,6 +127,7 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         | "ConcurrentModification"
         | "ConcurrentModificationException"
         | "PolicyChangesInProgressException"
+        | "ConflictException"
         | "ScalingActivityInProgress"
         | "InvalidSnapshot.InUse"
         | "VolumeInUse"

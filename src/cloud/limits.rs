@@ -1,7 +1,8 @@
 //! AWS's documented request rates, as one table.
 //!
 //! EC2: "Request throttling for the Amazon EC2 API". Organizations: "Quotas and service limits for AWS Organizations".
-//! STS: "IAM and AWS STS quotas". CloudTrail: "Quotas in AWS CloudTrail". Lambda: "Lambda quotas". IAM publishes none; quell keeps to a rate that is
+//! STS: "IAM and AWS STS quotas". CloudTrail: "Quotas in AWS CloudTrail". Lambda: "Lambda quotas". Identity Center: "IAM Identity
+//! Center quotas". Roles Anywhere: "Quotas for IAM Roles Anywhere". IAM publishes none; quell keeps to a rate that is
 //! known to work. A service that is not here is not held back.
 
 use super::call::Call;
@@ -98,6 +99,11 @@ pub(super) fn of(call: &Call) -> Vec<Limit> {
         "lambda" if call.operation == "GetFunction" => vec![shared("GetFunction", 100.0, 100.0)],
         "lambda" if call.operation == "GetPolicy" => vec![shared("GetPolicy", 15.0, 15.0)],
         "lambda" => vec![shared("control plane", 15.0, 15.0)],
+        "sso" | "identitystore" => vec![shared("all", 20.0, 20.0)],
+        "rolesanywhere" => {
+            let bucket = ["TrustAnchor", "Profile"].into_iter().find(|kind| call.operation.contains(kind));
+            vec![shared(bucket.unwrap_or("tags"), 1.0, 1.0)]
+        }
         "sts" => vec![shared("all", 600.0, 600.0)],
         "iam" if ["Get", "List", "Simulate", "Generate"].iter().any(|read| call.operation.starts_with(read)) => {
             vec![shared("reads", 30.0, 15.0)]

@@ -26,11 +26,14 @@ const READS: &[(&str, &[&str])] = &[
     ("glue", &["GetJob*", "GetTags", "GetTrigger*", "ListSessions"]),
     ("ecs", &["Describe*", "List*", "GetTaskProtection"]),
     ("iam", &["Get*", "List*", "Simulate*", "GenerateCredentialReport", "GenerateServiceLastAccessedDetails"]),
+    ("identitystore", &["Describe*", "Get*", "List*"]),
     ("lambda", &["Get*", "List*"]),
     ("lightsail", &["GetContainerServices", "GetInstance", "GetInstances", "GetRegions"]),
     ("organizations", &["Describe*", "List*"]),
+    ("rolesanywhere", &["ListProfiles", "ListTagsForResource", "ListTrustAnchors"]),
     ("s3", &["GET", "HEAD"]),
     ("sagemaker", &["Describe*", "List*"]),
+    ("sso", &["Describe*", "List*"]),
     ("sts", &["AssumeRole", "DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity"]),
 ];
 

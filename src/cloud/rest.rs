@@ -1,4 +1,4 @@
-//! The operations behind the methods and paths of Lambda, as far as quell uses them.
+//! The operations behind the methods and paths of Lambda and Roles Anywhere, as far as quell uses them.
 
 /// Method, path and operation; `*` stands for one part of the path.
 const LAMBDA: [(&str, &str, &str); 20] = [
@@ -35,6 +35,23 @@ pub(super) fn lambda(method: &str, path: &str) -> String {
     route.map_or_else(|| format!("{method} /{path}"), |(_, _, operation)| (*operation).to_owned())
 }
 
+/// The operation of a request to Roles Anywhere; of one that quell does not make, method and path.
+pub(super) fn rolesanywhere(method: &str, path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+    let parts: Vec<&str> = path.split('/').collect();
+    let operation = match (method, &parts[..]) {
+        ("GET", ["trustanchors"]) => "ListTrustAnchors",
+        ("GET", ["profiles"]) => "ListProfiles",
+        ("GET", ["ListTagsForResource"]) => "ListTagsForResource",
+        ("POST", ["trustanchor", _, "disable"]) => "DisableTrustAnchor",
+        ("POST", ["trustanchor", _, "enable"]) => "EnableTrustAnchor",
+        ("POST", ["profile", _, "disable"]) => "DisableProfile",
+        ("POST", ["profile", _, "enable"]) => "EnableProfile",
+        _ => return format!("{method} /{path}"),
+    };
+    operation.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +62,12 @@ mod tests {
         assert_eq!(lambda("GET", "2015-03-31/functions/miner"), "GetFunction");
         assert_eq!(lambda("DELETE", "2015-03-31/functions/miner/policy/open?Qualifier=live"), "RemovePermission");
         assert_eq!(lambda("DELETE", "2015-03-31/functions/miner"), "DELETE /2015-03-31/functions/miner");
+    }
+
+    #[test]
+    fn what_quell_asks_of_roles_anywhere_has_its_name_and_nothing_else_has_one() {
+        assert_eq!(rolesanywhere("GET", "trustanchors?pageSize=50"), "ListTrustAnchors");
+        assert_eq!(rolesanywhere("POST", "profile/0a-1/disable"), "DisableProfile");
+        assert_eq!(rolesanywhere("DELETE", "profile/0a-1"), "DELETE /profile/0a-1");
     }
 }

@@ -44,10 +44,10 @@ impl Catalog {
 }
 
 /// Whether a permission is the caller's to have, whatever account the work is in: only the management account and delegated
-/// administrators may speak to Organizations, and a role is entered by whoever does not have it yet. All else is done by the
+/// administrators may speak to Organizations and Identity Center, and a role is entered by whoever does not have it yet. All else is done by the
 /// role that was entered.
 pub fn is_of_caller(permission: &str) -> bool {
-    permission.starts_with("organizations:") || permission.starts_with("sts:")
+    ["identitystore:", "organizations:", "sso:", "sts:"].iter().any(|service| permission.starts_with(service))
 }
 
 /// An action, as a runbook sees it.
