@@ -43,6 +43,10 @@ pub fn stages() -> Vec<Stage> {
         crate::services::codebuild::STAGES,
         #[cfg(feature = "glue")]
         crate::services::glue::STAGES,
+        #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+        crate::services::identity_center::STAGES,
+        #[cfg(feature = "rolesanywhere")]
+        crate::services::rolesanywhere::STAGES,
         #[cfg(feature = "ecs")]
         crate::services::ecs::STAGES,
         #[cfg(feature = "lambda")]

@@ -70,7 +70,7 @@ fn service_sdks_stay_in_cloud_and_actions() {
 }
 
 /// Services of whose features not every build has all.
-const OPTIONAL: [(&str, bool); 10] = [
+const OPTIONAL: [(&str, bool); 13] = [
     ("amplify", cfg!(feature = "amplify")),
     ("apprunner", cfg!(feature = "apprunner")),
     ("batch", cfg!(feature = "batch")),
@@ -78,9 +78,12 @@ const OPTIONAL: [(&str, bool); 10] = [
     ("ecs", cfg!(feature = "ecs")),
     ("emr", cfg!(feature = "emr")),
     ("glue", cfg!(feature = "glue")),
+    ("identitystore", cfg!(all(feature = "ssoadmin", feature = "identitystore"))),
     ("lambda", cfg!(feature = "lambda")),
     ("lightsail", cfg!(feature = "lightsail")),
+    ("rolesanywhere", cfg!(feature = "rolesanywhere")),
     ("sagemaker", cfg!(feature = "sagemaker")),
+    ("sso", cfg!(all(feature = "ssoadmin", feature = "identitystore"))),
 ];
 
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]

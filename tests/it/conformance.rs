@@ -46,8 +46,9 @@ fn is_lost(line: &str) -> bool {
     let path = line.split(" = ").next().unwrap_or_default();
     let holds = ["/snapshots/", "/batch/jobs/", "/webhooks/", "/payload_url", "/runs/", "/ended", "/stop_asked"];
     let ends = ["/launch_time", "/public_ip", "/public_dns_name", "/state_transition_reason", "/since", "/updated"];
-    // A provider that is made again has another date and another id.
-    let again = path.contains("/providers/") && (path.ends_with("/created") || path.ends_with("/uuid"));
+    // A provider or a membership that is made again has another date and another id.
+    let again = ["/providers/", "/memberships/"].iter().any(|part| path.contains(part))
+        && ["/created", "/uuid", "/id"].iter().any(|end| path.ends_with(end));
     again || holds.iter().any(|part| path.contains(part)) || ends.iter().any(|end| path.ends_with(end))
 }
 

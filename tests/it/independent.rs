@@ -64,6 +64,12 @@ fn boto3_sees_glue_start_again_what_was_stopped_too_early() {
     against_the_simulator("glue.py");
 }
 
+#[cfg(all(feature = "ssoadmin", feature = "identitystore", feature = "rolesanywhere"))]
+#[test]
+fn boto3_assigns_by_identity_center_and_comes_by_roles_anywhere() {
+    against_the_simulator("identity_center.py");
+}
+
 #[test]
 fn boto3_sees_lightsail_start_and_stop() {
     against_the_simulator("lightsail.py");
@@ -154,6 +160,12 @@ fn services_and_tasks_on_ecs() {
 #[test]
 fn functions_on_lambda() {
     quell_contains_moto_in("lambda");
+}
+
+#[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+#[test]
+fn assignments_and_memberships_in_identity_center() {
+    quell_contains_moto_in("identity-center");
 }
 
 #[test]

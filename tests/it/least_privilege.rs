@@ -399,6 +399,17 @@ const FOR_OTHER_WAYS: &[(&str, &[&str])] = &[
             "lightsail:UpdateContainerService",
         ],
     ),
+    // Trust anchors and profiles, of which there are none.
+    (
+        "rolesanywhere.disable",
+        &[
+            "rolesanywhere:DisableProfile",
+            "rolesanywhere:DisableTrustAnchor",
+            "rolesanywhere:EnableProfile",
+            "rolesanywhere:EnableTrustAnchor",
+            "rolesanywhere:ListTagsForResource",
+        ],
+    ),
     // A region with clusters.
     (
         "emr.terminate",

@@ -14,10 +14,14 @@ pub mod ecs;
 pub mod emr;
 #[cfg(feature = "glue")]
 pub mod glue;
+#[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
+pub mod identity_center;
 #[cfg(feature = "lambda")]
 pub mod lambda;
 #[cfg(feature = "lightsail")]
 pub mod lightsail;
+#[cfg(feature = "rolesanywhere")]
+pub mod rolesanywhere;
 mod run;
 #[cfg(feature = "sagemaker")]
 pub mod sagemaker;

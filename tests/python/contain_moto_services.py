@@ -123,5 +123,44 @@ def on_lambda():
     check.equal("the policy again", statements(), ["all"])
 
 
-{"ecs": on_ecs, "lambda": on_lambda}[service]()
+def in_identity_center():
+    """Asked in us-east-1, the home region: moto has an instance in every region, and does not say which it is in. It knows
+    no Roles Anywhere."""
+    admin, store = caller.client("sso-admin", "us-east-1"), caller.client("identitystore", "us-east-1")
+    account = caller.client("sts").get_caller_identity()["Account"]
+    [instance] = admin.list_instances()["Instances"]
+    arn, directory = instance["InstanceArn"], {"IdentityStoreId": instance["IdentityStoreId"]}
+    # Without a duration moto answers the number 3600, where AWS has the text PT1H.
+    made = admin.create_permission_set(InstanceArn=arn, Name="Admin", SessionDuration="PT12H")["PermissionSet"]
+    permission_set = made["PermissionSetArn"]
+    admin.provision_permission_set(InstanceArn=arn, PermissionSetArn=permission_set, TargetType="AWS_ACCOUNT", TargetId=account)
+    users = {name: store.create_user(**directory, UserName=name, DisplayName=name, Name={"GivenName": name, "FamilyName": name})["UserId"]
+             for name in ("eve", "anna")}
+    group = store.create_group(**directory, DisplayName="admins")["GroupId"]
+    for user in users.values():
+        store.create_group_membership(**directory, GroupId=group, MemberId={"UserId": user})
+    for kind, principal in (("USER", users["eve"]), ("USER", users["anna"]), ("GROUP", group)):
+        admin.create_account_assignment(InstanceArn=arn, TargetId=account, TargetType="AWS_ACCOUNT",
+                                        PermissionSetArn=permission_set, PrincipalType=kind, PrincipalId=principal)
+
+    def assigned():
+        answer = admin.list_account_assignments(InstanceArn=arn, AccountId=account, PermissionSetArn=permission_set)
+        return sorted(a["PrincipalId"] for a in answer["AccountAssignments"])
+
+    def members():
+        return sorted(m["MemberId"]["UserId"] for m in store.list_group_memberships(**directory, GroupId=group)["GroupMemberships"])
+
+    before = (assigned(), members())
+    done = contain(
+        "  assignments: { from: sso.assignments, with: { users: [eve] }, where: principal_type == \"USER\" }\n"
+        "  memberships: { from: identitystore.memberships, with: { users: [eve] } }",
+        "  - { id: assignments, uses: sso.remove-assignments, on: assignments }\n"
+        "  - { id: memberships, uses: identitystore.remove-memberships, on: memberships }", 2)
+    check.equal("eve is assigned nothing, the others are", assigned(), sorted([users["anna"], group]))
+    check.equal("eve is no member, anna is", members(), [users["anna"]])
+    take_back(done)
+    check.equal("all again", (assigned(), members()), before)
+
+
+{"ecs": on_ecs, "lambda": on_lambda, "identity-center": in_identity_center}[service]()
 check.end()
