@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::model::AccessKeyId;
@@ -72,6 +72,10 @@ pub struct Sim {
 }
 
 struct State {
+    /// How far the time is ahead of the clock.
+    ahead: SignedDuration,
+    /// Whether the time is moved on where others wait.
+    skips: bool,
     world: World,
     budgets: Budgets,
     faults: Faults,
@@ -110,8 +114,7 @@ impl Sim {
     /// A simulated AWS that holds `world` and reads the time from `clock`. Waiting is tokio's `sleep`, so on a paused
     /// runtime the clock has to go with tokio's.
     pub fn new(world: World, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let state = State { world, budgets: Budgets::default(), faults: Faults::default(), log: Vec::new() };
-        Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(state)) }
+        Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(State::of(world))) }
     }
 
     /// Answers a request.
@@ -135,7 +138,7 @@ impl Sim {
                 self.log_lost(&arrived, "refuse-connection");
                 return Err(Transport::Refused);
             }
-            _ => tokio::time::sleep(latency).await,
+            _ => self.take(latency).await,
         }
         let response = self.answer(&arrived, fault.as_ref());
         match fault.map(|fault| fault.kind) {
@@ -150,7 +153,7 @@ impl Sim {
 
     /// The world as it is now.
     pub fn world(&self) -> World {
-        let now = (self.clock)();
+        let now = self.now();
         let mut state = self.state();
         state.world.settle(now);
         state.world.clone()
@@ -176,9 +179,32 @@ impl Sim {
         self.state().faults.rules = rules;
     }
 
+    /// Has every request take its time by moving the time on, instead of having its sender wait.
+    pub fn skip_waiting(&self) {
+        self.state().skips = true;
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
+        self.clock_time() + self.state().ahead
+    }
+
+    /// The time of the clock, by which requests are signed and dated: of moving on nobody but the world hears.
+    pub fn clock_time(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Moves the time on, as if so long had been waited.
+    pub fn move_on(&self, by: SignedDuration) {
+        self.state().ahead += by;
+    }
+
+    async fn take(&self, latency: Duration) {
+        if self.state().skips {
+            self.move_on(SignedDuration::try_from(latency).unwrap_or(SignedDuration::MAX));
+        } else {
+            tokio::time::sleep(latency).await;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -200,13 +226,13 @@ impl Sim {
     }
 
     fn answer(&self, arrived: &Arrived, fault: Option<&Fault>) -> Response<Bytes> {
-        let now = self.now();
+        let (now, signing) = (self.now(), self.clock_time());
         let mut state = self.state();
         if let Some(host) = lambda::url::host(&arrived.request) {
             return lambda::url::visit(&mut state.world, host, now);
         }
         let request_id = state.world.uuid();
-        let (reply, entry) = match state.authenticate(arrived, now, &request_id) {
+        let (reply, entry) = match state.authenticate(arrived, (now, signing), &request_id) {
             Err(refusal) => {
                 let entry = arrived.entry(&state.world, now, &refusal.code);
                 (Err(refusal), entry)
@@ -221,7 +247,8 @@ impl Sim {
         state.log.push(entry);
         let service = arrived.signature.as_ref().map_or("", |signature| signature.service.as_str());
         let operation = arrived.operation();
-        let envelope = Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now };
+        let envelope =
+            Envelope { protocol: arrived.protocol, service, operation, request_id: &request_id, now: signing };
         let mut response = response::write(envelope, &reply);
         if arrived.request.method() == http::Method::HEAD {
             // Not even the code of an error: clients go by the status.
@@ -232,10 +259,20 @@ impl Sim {
 }
 
 impl State {
-    /// The call that a request is, once its signature has been found right.
-    fn authenticate(&self, arrived: &Arrived, now: Timestamp, request_id: &str) -> Result<Call, Refusal> {
+    fn of(world: World) -> Self {
+        let (budgets, faults) = (Budgets::default(), Faults::default());
+        Self { ahead: SignedDuration::ZERO, skips: false, world, budgets, faults, log: Vec::new() }
+    }
+
+    /// The call that a request is, once its signature has been found right for the time of signing.
+    fn authenticate(
+        &self,
+        arrived: &Arrived,
+        (now, signing): (Timestamp, Timestamp),
+        request_id: &str,
+    ) -> Result<Call, Refusal> {
         let signature = arrived.signature.as_ref().ok_or_else(|| authenticate::unsigned(arrived.protocol))?;
-        let identity = signature.verify(&self.world, &arrived.request, now);
+        let identity = signature.verify(&self.world, &arrived.request, (now, signing));
         let Identity { account, region, principal } =
             identity.map_err(|denial| denial.refusal(&signature.service, arrived.protocol))?;
         let Asked { operation, params, http } = arrived.asked.clone()?;

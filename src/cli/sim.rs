@@ -10,8 +10,9 @@ use crate::sim::listener::Listener;
 /// Serve a simulated AWS on this machine
 ///
 /// Any AWS client can speak to it: set AWS_ENDPOINT_URL and the credentials from the one line that is printed when it is
-/// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, and POST /_sim/faults takes
-/// a list of faults. It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
+/// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, POST /_sim/faults takes a list
+/// of faults, and POST /_sim/clock with {"forward": "5m"} moves the time on, so that nobody has to wait for what takes its
+/// time. It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,7 +31,7 @@ pub struct Args {
     /// What ids and secrets are made from: the same seed gives the same ones
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The clock; a listener has to go with the real one
+    /// Whether requests take real time
     #[arg(long, value_enum, default_value_t)]
     clock: ListenerClock,
 }
@@ -38,9 +39,11 @@ pub struct Args {
 /// The clocks that a listener can go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum ListenerClock {
-    /// The time of the day.
+    /// A request takes as long as it says; POST /_sim/clock moves the time on besides.
     #[default]
     Real,
+    /// A request moves the time on by as long as it takes, and is answered at once.
+    Skipping,
 }
 
 /// Carries the command out.
@@ -50,6 +53,9 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     // Not the story's time: other programs sign with the time of the day, and signatures are good for 15 minutes only.
     let sim = Sim::new(built.world, || WallClock.now());
     sim.set_latency(args.latency.into());
+    if args.clock == ListenerClock::Skipping {
+        sim.skip_waiting();
+    }
     let listener = Listener::bind(sim, args.port).await.map_err(|error| {
         Failure::usage(format!("cannot listen on port {}: {error}", args.port)).hint("--port 0 takes one that is free")
     })?;

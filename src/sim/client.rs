@@ -57,7 +57,7 @@ impl Answer {
 /// AWS's refusal.
 pub async fn call(sim: &Sim, key: &AccessKey, ask: Ask<'_>) -> Result<Answer, Refused> {
     let mut request = request(ask);
-    sign(&mut request, key, (ask.region, ask.service), sim.now());
+    sign(&mut request, key, (ask.region, ask.service), sim.clock_time());
     let Ok(response) = sim.request(request).await else { return Err(Refused { code: "no-answer".to_owned() }) };
     let texts = match Protocol::of(ask.service) {
         Some(Protocol::Json | Protocol::RestJson) => json_texts(response.body()),

@@ -15,9 +15,7 @@ use crate::model::{AccountId, Region};
 use crate::sim::State;
 use crate::sim::adversary::{Deed, Intruder};
 use crate::sim::authenticate::sign::AccessKey;
-use crate::sim::budget::Budgets;
 use crate::sim::call::{Call, RawRequest};
-use crate::sim::faults::Faults;
 use crate::sim::wire::params::{Form, Params};
 use crate::sim::wire::protocol::Protocol;
 use crate::sim::world::World;
@@ -62,7 +60,7 @@ fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), St
         http: RawRequest { headers: HeaderMap::new(), ..RawRequest::default() },
     };
     let world = mem::replace(&mut site.world, World::new(0));
-    let mut state = State { world, budgets: Budgets::default(), faults: Faults::default(), log: Vec::new() };
+    let mut state = State::of(world);
     let reply = state.carry_out(&call, None);
     site.world = state.world;
     reply.map(drop).map_err(words)
