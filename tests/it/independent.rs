@@ -7,7 +7,7 @@ use crate::python::{Moto, Python, source, succeed};
 /// A script that speaks to the simulated AWS alone.
 fn against_the_simulator(script: &str) {
     let Some(python) = Python::ready() else { return };
-    let simulator = Simulator::start("cryptojack-small", "0ms");
+    let simulator = Simulator::skipping("cryptojack-small");
     succeed(python.script(script).arg(simulator.ready.to_string()));
 }
 
@@ -82,7 +82,7 @@ fn the_aws_cli_looks_around() {
 #[test]
 fn differences_from_moto_are_explained() {
     let Some(python) = Python::ready() else { return };
-    let (simulator, moto) = (Simulator::start("cryptojack-small", "0ms"), Moto::start(python));
+    let (simulator, moto) = (Simulator::skipping("cryptojack-small"), Moto::start(python));
     let mut script = python.script("differences.py");
     succeed(script.arg(simulator.ready.to_string()).arg(&moto.endpoint).arg(source("tests/differences.md")));
 }
