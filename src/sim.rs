@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::model::AccessKeyId;
@@ -77,6 +77,10 @@ pub struct Sim {
 }
 
 struct State {
+    /// How far the time is ahead of the clock.
+    ahead: SignedDuration,
+    /// Whether the time is moved on where others wait.
+    skips: bool,
     world: World,
     budgets: Budgets,
     faults: Faults,
@@ -120,8 +124,7 @@ impl Sim {
     /// A simulated AWS that holds `world` and reads the time from `clock`. Waiting is tokio's `sleep`, so on a paused
     /// runtime the clock has to go with tokio's.
     pub fn new(world: World, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let state = State::new(world);
-        Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(state)) }
+        Self { clock: Arc::new(clock), state: Arc::new(Mutex::new(State::of(world))) }
     }
 
     /// Answers a request.
@@ -145,7 +148,7 @@ impl Sim {
                 self.log_lost(&arrived, "refuse-connection");
                 return Err(Transport::Refused);
             }
-            _ => tokio::time::sleep(latency).await,
+            _ => self.take(latency).await,
         }
         match struck.kind {
             Some(FaultKind::TlsError) => {
@@ -178,7 +181,7 @@ impl Sim {
 
     /// The world as it is now.
     pub fn world(&self) -> World {
-        let now = (self.clock)();
+        let now = self.now();
         let mut state = self.state();
         state.world.settle(now);
         state.world.clone()
@@ -225,9 +228,32 @@ impl Sim {
         self.state().responder = Some(key);
     }
 
+    /// Has every request take its time by moving the time on, instead of having its sender wait.
+    pub fn skip_waiting(&self) {
+        self.state().skips = true;
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
+        self.clock_time() + self.state().ahead
+    }
+
+    /// The time of the clock, by which requests are signed and dated: of moving on nobody but the world hears.
+    pub fn clock_time(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Moves the time on, as if so long had been waited.
+    pub fn move_on(&self, by: SignedDuration) {
+        self.state().ahead += by;
+    }
+
+    async fn take(&self, latency: Duration) {
+        if self.state().skips {
+            self.move_on(SignedDuration::try_from(latency).unwrap_or(SignedDuration::MAX));
+        } else {
+            tokio::time::sleep(latency).await;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -252,7 +278,8 @@ impl Sim {
     fn answer(&self, arrived: &Arrived, struck: &Struck) -> Response<Bytes> {
         let now = self.now();
         // What the service takes for the time.
-        let shown = now.saturating_add(struck.skew).unwrap_or(now);
+        let clock = self.clock_time();
+        let shown = clock.saturating_add(struck.skew).unwrap_or(clock);
         let mut state = self.state();
         if let Some(host) = lambda::url::host(&arrived.request) {
             return lambda::url::visit(&mut state.world, host, now);
@@ -284,9 +311,9 @@ impl Sim {
 }
 
 impl State {
-    fn new(world: World) -> Self {
+    fn of(world: World) -> Self {
         let (budgets, faults) = (Budgets::default(), Faults::default());
-        Self { world, budgets, faults, responder: None, log: Vec::new() }
+        Self { ahead: SignedDuration::ZERO, skips: false, world, budgets, faults, responder: None, log: Vec::new() }
     }
 
     /// The call that a request is, once its signature has been found right: by the time that the service shows.
@@ -298,7 +325,7 @@ impl State {
         struck: &Struck,
     ) -> Result<Call, Refusal> {
         let signature = arrived.signature.as_ref().ok_or_else(|| authenticate::unsigned(arrived.protocol))?;
-        let identity = signature.verify(&self.world, &arrived.request, shown);
+        let identity = signature.verify(&self.world, &arrived.request, (now, shown));
         let identity = struck.denial().map_or(identity, Err);
         let Identity { account, region, principal } =
             identity.map_err(|denial| denial.refusal(&signature.service, arrived.protocol))?;

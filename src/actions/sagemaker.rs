@@ -8,6 +8,7 @@ use std::fmt;
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::config::Builder;
 use aws_sdk_sagemaker::types::AppType;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cloud::retry;
@@ -23,7 +24,7 @@ fn client(cx: &Ctx) -> Client {
 }
 
 /// What a workload is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Type {
     /// A notebook instance.

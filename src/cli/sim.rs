@@ -11,8 +11,9 @@ use crate::sim::listener::Listener;
 /// Serve a simulated AWS on this machine
 ///
 /// Any AWS client can speak to it: set AWS_ENDPOINT_URL and the credentials from the one line that is printed when it is
-/// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, and POST /_sim/faults takes
-/// a plan of faults as --faults does (docs/faults.md). It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
+/// ready. GET /_sim/world answers the whole world as JSON, GET /_sim/log every request so far, POST /_sim/faults takes a plan
+/// of faults as --faults does (docs/faults.md), and POST /_sim/clock with {"forward": "5m"} moves the time on, so that nobody
+/// has to wait for what takes its time. It listens on the loopback interface only, keeps nothing on disk, and ends with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
@@ -33,7 +34,7 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     faults: FaultOptions,
-    /// The clock; a listener has to go with the real one
+    /// Whether requests take real time
     #[arg(long, value_enum, default_value_t)]
     clock: ListenerClock,
 }
@@ -41,9 +42,11 @@ pub struct Args {
 /// The clocks that a listener can go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum ListenerClock {
-    /// The time of the day.
+    /// A request takes as long as it says; POST /_sim/clock moves the time on besides.
     #[default]
     Real,
+    /// A request moves the time on by as long as it takes, and is answered at once.
+    Skipping,
 }
 
 /// Carries the command out.
@@ -57,6 +60,9 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         sim.introduce_responder(responder.access_key_id.clone());
     }
     sim.set_fault_plan(args.faults.plan()?);
+    if args.clock == ListenerClock::Skipping {
+        sim.skip_waiting();
+    }
     let listener = Listener::bind(sim, args.port).await.map_err(|error| {
         Failure::usage(format!("cannot listen on port {}: {error}", args.port)).hint("--port 0 takes one that is free")
     })?;

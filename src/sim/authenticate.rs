@@ -88,15 +88,20 @@ impl Signature {
         })
     }
 
-    /// Who signed `request` with it.
-    pub fn verify(&self, world: &World, request: &Request<Bytes>, now: Timestamp) -> Result<Identity, Denial> {
+    /// Who signed `request` with it, by what is true `now` and the time by which requests are signed.
+    pub fn verify(
+        &self,
+        world: &World,
+        request: &Request<Bytes>,
+        (now, signing): (Timestamp, Timestamp),
+    ) -> Result<Identity, Denial> {
         let key = Key::find(world, &self.access_key, header(request, "x-amz-security-token"), now)?;
         let amz_date = header(request, "x-amz-date").ok_or(Denial::Mismatch)?;
         if self.expected(&key.secret, amz_date, request)? != self.digest {
             return Err(Denial::Mismatch);
         }
         let signed_at = amz_time(amz_date).ok_or(Denial::Mismatch)?;
-        if now.duration_since(signed_at).abs() > SKEW {
+        if signing.duration_since(signed_at).abs() > SKEW {
             return Err(Denial::Skewed);
         }
         if key.expires.is_some_and(|expires| expires <= now) {

@@ -32,7 +32,7 @@ impl Sim {
         SharedHttpClient::new(Connector { sim: self.clone(), settings: HttpConnectorSettings::default() })
     }
 
-    /// The time to configure the SDK with, so that it signs at the time of the simulated AWS.
+    /// The time to configure the SDK with, so that it signs at the time by which signatures are judged.
     pub fn time_source(&self) -> SharedTimeSource {
         SharedTimeSource::new(self.clone())
     }
@@ -40,7 +40,7 @@ impl Sim {
 
 impl TimeSource for Sim {
     fn now(&self) -> SystemTime {
-        Self::now(self).try_into().unwrap_or(SystemTime::UNIX_EPOCH)
+        self.clock_time().try_into().unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

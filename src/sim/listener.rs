@@ -2,7 +2,8 @@
 //!
 //! Whatever host a client thinks it speaks to, the signature says which service is meant. Beside AWS's protocols the
 //! listener answers `GET /_sim/world` and `GET /_sim/log`, and takes `POST /_sim/faults`: a [`FaultPlan`], which replaces the
-//! one before.
+//! one before. `POST /_sim/clock` with `{"forward": "5m"}` moves the time on: what takes its time has taken it, while requests
+//! go on being signed by the time of the day.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,12 +16,22 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::connector::cut_off;
 use super::faults::{CutOff, FaultPlan};
 use super::{Sim, Transport};
+use crate::model::Span;
+
+/// What is asked of the clock.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    /// How far it is to be moved on.
+    forward: Span,
+}
 
 /// The largest body that is taken.
 const MOST_BYTES: usize = 64 << 20;
@@ -110,19 +121,28 @@ fn look_behind(sim: &Sim, topic: &str, request: &Request<Bytes>) -> Response<Byt
                     sim.set_fault_plan(plan.clone());
                     json(StatusCode::OK, &serde_json::json!({ "seed": plan.seed, "rules": plan.rules }))
                 }
-                Ok(Err(error)) => mistake(&error.to_string()),
-                Err(_) => mistake("the body is not text"),
+                Ok(Err(error)) => wrong(StatusCode::BAD_REQUEST, &error.to_string()),
+                Err(_) => wrong(StatusCode::BAD_REQUEST, "the body is not text"),
             }
         }
+        (&Method::POST, "clock") => match serde_json::from_slice::<Clock>(request.body()) {
+            Ok(Clock { forward }) => {
+                sim.move_on(forward.0);
+                json(StatusCode::OK, &serde_json::json!({ "now": sim.now().to_string() }))
+            }
+            Err(error) => {
+                wrong(StatusCode::BAD_REQUEST, &format!("the body is not like {{\"forward\": \"5m\"}}: {error}"))
+            }
+        },
         _ => {
-            let error = "there are GET /_sim/world, GET /_sim/log and POST /_sim/faults";
-            json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": error }))
+            let there_are = "there are GET /_sim/world, GET /_sim/log, POST /_sim/faults and POST /_sim/clock";
+            wrong(StatusCode::NOT_FOUND, there_are)
         }
     }
 }
 
-fn mistake(error: &str) -> Response<Bytes> {
-    json(StatusCode::BAD_REQUEST, &serde_json::json!({ "error": error }))
+fn wrong(status: StatusCode, error: &str) -> Response<Bytes> {
+    json(status, &serde_json::json!({ "error": error }))
 }
 
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Bytes> {

@@ -37,6 +37,17 @@ impl Lab {
         aws_sdk_iam::Client::from_conf(config.build()).list_users().send().await.is_ok()
     }
 
+    /// Whether somebody may list machines.
+    async fn looks_around(&self, keys: &Credentials) -> bool {
+        let config = aws_sdk_ec2::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(aws_sdk_ec2::config::Region::new("eu-central-1"))
+            .credentials_provider(keys.clone())
+            .time_source(self.sim.time_source())
+            .http_client(self.sim.http_client());
+        aws_sdk_ec2::Client::from_conf(config.build()).describe_instances().send().await.is_ok()
+    }
+
     /// Denies the responder's role an action.
     fn deny_responder(&self, action: &str) {
         let deny = json!({ "Version": "2012-10-17", "Statement": [
@@ -135,6 +146,29 @@ async fn notes(lab: &Lab, members: &[Resource]) -> Vec<String> {
         _ => None,
     });
     notes.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn federated_and_other_sessions_of_a_user_outlive_its_keys_and_end_with_its_deny() {
+    let lab = Lab::new().await;
+    let everything =
+        json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "*", "Resource": "*" }] });
+    let sts = lab.sts(&lab.attacker, "us-east-1");
+    let federated = sts.get_federation_token().name("night").policy(everything.to_string()).send().await.unwrap();
+    let session = sts.get_session_token().send().await.unwrap();
+    let sessions = [credentials(federated.credentials().unwrap()), credentials(session.credentials().unwrap())];
+    for session in &sessions {
+        assert!(lab.looks_around(session).await);
+    }
+    let members = lab.intruder().await;
+    for (action, goes_on) in [("iam.deactivate-access-keys", true), ("iam.deny-all", false)] {
+        let drive = Drive::new(&lab, action, json!({}), &lab.global(), &members);
+        drive.apply(&drive.items().await).await;
+        sleep(KNOWN).await;
+        for session in &sessions {
+            assert_eq!(lab.looks_around(session).await, goes_on, "{action}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

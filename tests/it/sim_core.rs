@@ -1,5 +1,6 @@
 //! The simulated AWS, asked by AWS's own SDK: signatures, error codes, `DryRun`, budgets, roles, regions, faults.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -265,6 +266,17 @@ async fn the_event_history_knows_who_made_the_second_key() {
     assert_eq!(made.username(), Some("mara.weiss"));
 }
 
+/// What a listener answers to a request that nobody signed.
+async fn ask(address: SocketAddr, line: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn the_listener_shows_the_world_and_takes_faults() {
     let drill = Drill::begin();
@@ -274,28 +286,46 @@ async fn the_listener_shows_the_world_and_takes_faults() {
     assert!(address.ip().is_loopback());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(listener.serve(async move { stopped.await.unwrap_or(()) }));
-    let ask = async |request: String| {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
-    };
-    let world = ask("GET /_sim/world HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()).await;
+    let world = ask(address, "GET /_sim/world", "").await;
     assert!(world.contains("mara.weiss"));
     assert!(!world.contains(&drill.built.credentials["attacker"].secret_access_key.0));
     let faults = r#"[{"kind": "throttle", "region": "us-east-1"}]"#;
-    let post = |body: &str| {
-        let length = body.len();
-        format!("POST /_sim/faults HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-    };
-    assert!(ask(post(faults)).await.starts_with("HTTP/1.1 200"));
-    assert!(ask(post("[{\"kind\": \"gremlins\"}]")).await.contains("unknown variant"));
-    let unsigned = ask("GET /?Action=ListUsers HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned()).await;
+    assert!(ask(address, "POST /_sim/faults", faults).await.starts_with("HTTP/1.1 200"));
+    assert!(ask(address, "POST /_sim/faults", "[{\"kind\": \"gremlins\"}]").await.contains("unknown variant"));
+    let unsigned = ask(address, "GET /?Action=ListUsers", "").await;
     assert!(unsigned.starts_with("HTTP/1.1 403"), "{unsigned}");
     assert_eq!(code(drill.ec2("attacker", "us-east-1").describe_instances().send().await), "RequestLimitExceeded");
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_listener_moves_the_time_on_and_requests_are_signed_by_the_clock_all_the_same() {
+    let drill = Drill::begin();
+    drill.sim.set_latency(Duration::ZERO);
+    let listener = Listener::bind(drill.sim.clone(), 0).await.unwrap();
+    let address = listener.address().unwrap();
+    let serving = tokio::spawn(listener.serve(std::future::pending()));
+    let (region, id) = drill.rogue();
+    let ec2 = drill.ec2("attacker", &region);
+    let state = async || {
+        let found = ec2.describe_instances().instance_ids(&id).send().await.unwrap();
+        found.reservations()[0].instances()[0].state().unwrap().name().unwrap().as_str().to_owned()
+    };
+    let sts = aws_sdk_sts::Client::new(&drill.sdk("attacker", "us-east-1"));
+    let session = sts.get_session_token().duration_seconds(900).send().await.unwrap().credentials.unwrap();
+    let session = keys(session.access_key_id(), session.secret_access_key(), Some(session.session_token()));
+    let session = aws_sdk_ec2::Client::new(&drill.sdk_with(session, &region));
+    ec2.stop_instances().instance_ids(&id).send().await.unwrap();
+    assert_eq!((state().await.as_str(), code(session.describe_instances().send().await).as_str()), ("stopping", "ok"));
+
+    let soon = ask(address, "POST /_sim/clock", r#"{"forward": "soon"}"#).await;
+    assert!(soon.starts_with("HTTP/1.1 400") && soon.contains("not a length of time"), "{soon}");
+    let moved = ask(address, "POST /_sim/clock", r#"{"forward": "20m"}"#).await;
+    assert!(moved.starts_with("HTTP/1.1 200"), "{moved}");
+    assert_eq!(state().await, "stopped", "more than the 15 minutes for which a signature is good");
+    assert_eq!(code(session.describe_instances().send().await), "RequestExpired", "the session's own time is over");
+    serving.abort();
 }
 
 #[tokio::test(start_paused = true)]

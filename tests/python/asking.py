@@ -1,7 +1,9 @@
 """What the scripts share: clients for an address, and checks that go on after the first failure."""
 
+import json
 import sys
 import traceback
+import urllib.request
 from contextlib import contextmanager
 
 import boto3
@@ -35,6 +37,25 @@ class Caller:
         answer = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name, **more)
         made = answer["Credentials"]
         return Caller(self.endpoint, made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"], self.region)
+
+
+class Time:
+    """The time of the simulated AWS: what takes its time there is not waited for, the time is moved on."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def forward(self, seconds):
+        body = json.dumps({"forward": f"{round(seconds * 1000)}ms"}).encode()
+        urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/_sim/clock", body, method="POST")).close()
+
+    def until(self, words, look, wanted=True, within=180):
+        """Moves it on second by second, until what is looked at is as wanted."""
+        for _ in range(within):
+            if (seen := look()) == wanted:
+                return
+            self.forward(1)
+        raise AssertionError(f"{words}: still {seen!r}, not {wanted!r}, after {within} s")
 
 
 class Checks:

@@ -5,27 +5,17 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 batch, ec2 = inside.client("batch", "eu-central-1"), inside.client("ec2", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 subnets = [ec2.describe_subnets()["Subnets"][0]["SubnetId"]]
 container = {"image": "xmrig", "resourceRequirements": [{"type": "VCPU", "value": "4"}, {"type": "MEMORY", "value": "2048"}]}
-
-
-def until(words, look, wanted):
-    """Waits for what takes its time at AWS as well."""
-    end = time.monotonic() + 90
-    while (seen := look()) != wanted:
-        if time.monotonic() > end:
-            raise AssertionError(f"{words}: still {seen!r}, not {wanted!r}")
-        time.sleep(0.5)
 
 
 def environment(name):
@@ -63,14 +53,14 @@ with check.topic("environments and queues"):
     order = [{"order": 1, "computeEnvironment": "pit"}]
     check.refused("a queue before its environment is VALID", 400, "ClientException", batch.create_job_queue,
                   jobQueueName="miners", priority=1, computeEnvironmentOrder=order)
-    until("the environment", lambda: environment("pit")["status"], "VALID")
+    time.until("the environment", lambda: environment("pit")["status"], "VALID")
     check.equal("its tags", environment("pit")["tags"], {"owner": "x"})
     check.refused("least vCPUs on Fargate", 400, "ClientException", batch.create_compute_environment,
                   computeEnvironmentName="air", type="MANAGED", computeResources=on_fargate | {"minvCpus": 1})
     batch.create_job_queue(jobQueueName="miners", priority=1, computeEnvironmentOrder=order)
     check.refused("a change while it is being made", 400, "ClientException", batch.update_job_queue, "being modified",
                   jobQueue="miners", state="DISABLED")
-    until("the queue", lambda: queue()["status"], "VALID")
+    time.until("the queue", lambda: queue()["status"], "VALID")
     check.equal("the queue takes jobs", queue()["state"], "ENABLED")
     check.refused("a queue that is not there", 400, "ClientException", batch.list_jobs, jobQueue="nobody")
 
@@ -79,11 +69,11 @@ with check.topic("jobs"):
                                                retryStrategy={"attempts": 3})
     check.equal("the first revision", definition["revision"], 1)
     first = submit()
-    until("a machine for the least vCPUs", machines, 1)
-    until("the job", lambda: jobs("RUNNING"), [first])
+    time.until("a machine for the least vCPUs", machines, 1)
+    time.until("the job", lambda: jobs("RUNNING"), [first])
     second, third = submit(), submit()
-    until("as many machines as the most vCPUs allow", machines, 2)
-    until("jobs that run", lambda: len(jobs("RUNNING")), 2)
+    time.until("as many machines as the most vCPUs allow", machines, 2)
+    time.until("jobs that run", lambda: len(jobs("RUNNING")), 2)
     check.equal("jobs that wait", len(jobs("RUNNABLE")), 1)
     described = batch.describe_jobs(jobs=[first])["jobs"][0]
     check.equal("a job", (described["status"], described["isTerminated"], described["retryStrategy"]),
@@ -92,7 +82,7 @@ with check.topic("jobs"):
 
 with check.topic("nothing but the whole order ends it"):
     batch.update_compute_environment(computeEnvironment="pit", state="DISABLED")
-    until("the environment", lambda: environment("pit")["status"], "VALID")
+    time.until("the environment", lambda: environment("pit")["status"], "VALID")
     check.equal("its jobs run on", len(jobs("RUNNING")), 2)
     check.equal("on its machines", environment("pit")["computeResources"]["desiredvCpus"], 8)
     check.refused("it cannot be deleted under its queue", 400, "ClientException", batch.delete_compute_environment,
@@ -107,18 +97,18 @@ with check.topic("nothing but the whole order ends it"):
             batch.terminate_job(jobId=job, reason="contained")
     check.equal("those that waited are over", jobs("RUNNABLE"), [])
     check.true("those that ran are ending", batch.describe_jobs(jobs=jobs("RUNNING"))["jobs"][0]["isTerminated"])
-    until("jobs that run", lambda: jobs("RUNNING"), [])
+    time.until("jobs that run", lambda: jobs("RUNNING"), [])
     check.equal("why", {job["statusReason"] for job in batch.list_jobs(jobQueue="miners", jobStatus="FAILED")["jobSummaryList"]},
                 {"contained"})
-    until("its least vCPUs stay", machines, 1)
+    time.until("its least vCPUs stay", machines, 1)
     batch.update_compute_environment(computeEnvironment="pit", computeResources={"minvCpus": 0})
-    until("until they are none", machines, 0)
+    time.until("until they are none", machines, 0)
     check.equal("desired", environment("pit")["computeResources"]["desiredvCpus"], 0)
 
 with check.topic("and away with them"):
-    until("the queue", lambda: queue()["status"], "VALID")
+    time.until("the queue", lambda: queue()["status"], "VALID")
     batch.delete_job_queue(jobQueue="miners")
-    until("the environment", lambda: environment("pit")["status"], "VALID")
+    time.until("the environment", lambda: environment("pit")["status"], "VALID")
     batch.delete_compute_environment(computeEnvironment="pit")
     check.equal("nothing is left", batch.describe_compute_environments()["computeEnvironments"], [])
 
@@ -129,7 +119,7 @@ with check.topic("who may"):
         {"Effect": "Allow", "Action": ["batch:Describe*", "batch:CreateComputeEnvironment", "batch:RegisterJobDefinition"], "Resource": "*"}]}))
     key = iam.create_access_key(UserName="digger")["AccessKey"]
     digger = Caller(ready["endpoint"], key["AccessKeyId"], key["SecretAccessKey"], region="eu-central-1").client("batch")
-    time.sleep(6)  # until IAM has told everybody
+    time.forward(6)  # until IAM has told everybody
     check.equal("looking", digger.describe_job_queues()["jobQueues"], [])
     check.refused("a queue", 403, "AccessDeniedException", digger.update_job_queue,
                   f"batch:UpdateJobQueue on resource: arn:aws:batch:eu-central-1:{development}:job-queue/miners",

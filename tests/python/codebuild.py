@@ -8,9 +8,8 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks, speak_json
+from asking import Caller, Checks, Time, speak_json
 
 speak_json()
 
@@ -18,7 +17,7 @@ ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 builds = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder").client("codebuild", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 ROLE = f"arn:aws:iam::{development}:role/build"
 PROJECT = {
     "source": {"type": "GITHUB", "location": "https://github.com/example/site.git"},
@@ -31,13 +30,6 @@ PROJECT = {
 def states(project):
     ids = builds.list_builds_for_project(projectName=project)["ids"]
     return [build["buildStatus"] for build in builds.batch_get_builds(ids=ids)["builds"]] if ids else []
-
-
-def until(found, expected):
-    end = time.monotonic() + 30
-    while found() != expected and time.monotonic() < end:
-        time.sleep(0.5)
-    return found()
 
 
 with check.topic("projects"):
@@ -68,20 +60,19 @@ with check.topic("builds"):
     build = builds.start_build(projectName="one")["build"]
     check.equal("in progress, by the role's session", (build["buildStatus"], build["initiator"].split("/")[0]), ("IN_PROGRESS", "IRResponder"))
     builds.stop_build(id=build["id"])
-    check.equal("stopped", until(lambda: states("one"), ["STOPPED"]), ["STOPPED"])
+    time.until("stopped", lambda: states("one"), ["STOPPED"])
     check.refused("an unknown one", 400, "ResourceNotFoundException", builds.stop_build, id="one:nothing")
     check.refused("of an unknown project", 400, "ResourceNotFoundException", builds.start_build, projectName="nobody")
 
 with check.topic("batches"):
     batch = builds.start_build_batch(projectName="two")["buildBatch"]
     builds.stop_build(id=builds.list_builds_for_project(projectName="two")["ids"][0])
-    check.equal("a build that is stopped is followed by another", until(lambda: states("two"), ["IN_PROGRESS", "STOPPED"]),
-                ["IN_PROGRESS", "STOPPED"])
+    time.until("a build that is stopped is followed by another", lambda: states("two"), ["IN_PROGRESS", "STOPPED"])
     in_progress = {"status": "IN_PROGRESS"}
     listed = builds.list_build_batches_for_project(projectName="two", filter=in_progress)["ids"]
     check.equal("listed by status", listed, [batch["id"]])
     check.equal("stopped", builds.stop_build_batch(id=batch["id"])["buildBatch"]["buildBatchStatus"], "STOPPED")
-    check.equal("with its builds", until(lambda: states("two"), ["STOPPED", "STOPPED"]), ["STOPPED", "STOPPED"])
+    time.until("with its builds", lambda: states("two"), ["STOPPED", "STOPPED"])
     check.equal("none is left", builds.list_build_batches_for_project(projectName="two", filter=in_progress)["ids"], [])
 
 with check.topic("fleets"):

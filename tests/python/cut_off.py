@@ -5,16 +5,15 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 role = f"arn:aws:iam::{development}:role/ir/IRResponder"
 ec2 = responder.assume(role).client("ec2", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
 subnet = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"][0]["SubnetId"]
 
@@ -59,7 +58,7 @@ with check.topic("Block Public Access"):
                   InternetGatewayBlockMode="closed")
     ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
     check.equal("not to be seen at once", options()["State"], "default-state")
-    time.sleep(4)
+    time.forward(4)
     check.equal("then under way", (options()["InternetGatewayBlockMode"], options()["State"]),
                 ("block-bidirectional", "update-in-progress"))
     check.equal("by whom", options()["ManagedBy"], "account")

@@ -8,7 +8,6 @@ of the table, to be explained by a person.
 import json
 import re
 import sys
-import time
 from datetime import datetime, timedelta, timezone
 
 from botocore.exceptions import ClientError
@@ -17,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from asking import Caller, speak_json
+from asking import Caller, Time, speak_json
 
 ready, moto_endpoint, table_file = json.loads(sys.argv[1]), *sys.argv[2:4]
 GHOST = "i-0123456789abcdef0"
@@ -30,7 +29,8 @@ SCP = "SERVICE_CONTROL_POLICY"
 class Place:
     """One of the two: a management account, and an administrator's role in a member account."""
 
-    def __init__(self, management, member, role, image):
+    def __init__(self, management, member, role, image, time=None):
+        self.time = time
         self.management, self.member, self.role, self.image = management, member, role, image
         self.inside = management.assume(role)
         self.machines = []
@@ -41,9 +41,14 @@ class Place:
         self.s3 = self.inside.client("s3", "us-east-1")
         self.organizations = management.client("organizations")
 
+    def wait(self, seconds):
+        """For what takes its time: with moto nothing does."""
+        if self.time:
+            self.time.forward(seconds)
+
     def launch(self, **more):
         """Machines as a call asks for them."""
-        time.sleep(1)  # RunInstances: 2 calls per second
+        self.wait(1)  # RunInstances: 2 calls per second
         wanted = {"ImageId": self.image, "InstanceType": "t3.micro", "MinCount": 1, "MaxCount": 1} | more
         return [machine["InstanceId"] for machine in self.ec2.run_instances(**wanted)["Instances"]]
 
@@ -52,7 +57,7 @@ class Place:
         if not self.machines:
             self.machines = self.launch(MinCount=20, MaxCount=20)
             while any(self.state(machine) != "running" for machine in self.machines):
-                time.sleep(0.5)
+                self.wait(1)
         return self.machines.pop()
 
     def state(self, machine):
@@ -71,7 +76,7 @@ def simulator():
     member = ready["accounts"]["development"]
     role = f"arn:aws:iam::{member}:role/ir/IRResponder"
     image = management.assume(role).client("ec2", "eu-central-1").describe_images(Owners=["self"])["Images"][0]["ImageId"]
-    return Place(management, member, role, image)
+    return Place(management, member, role, image, Time(ready["endpoint"]))
 
 
 def moto():
@@ -403,7 +408,7 @@ def working(p):
         asg(p, "working", 2)
         p.working = [member["InstanceId"] for member in asg_shown(p, "working")["Instances"]]
         while any(p.state(machine) != "running" for machine in [p.spot_machine, *p.working]):
-            time.sleep(0.5)
+            p.wait(1)
     return p.working
 
 
@@ -508,14 +513,14 @@ def _(p):
     user = p.user("out")
     key = p.iam.create_access_key(UserName=user)["AccessKey"]
     p.iam.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
-    time.sleep(0 if p.management.endpoint == moto_endpoint else 6)  # until IAM has told everybody
+    p.wait(6)  # until IAM has told everybody
     return Caller(p.management.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).client("sts").get_caller_identity()
 
 
 @call("ec2.describe_instances by a user without permissions")
 def _(p):
     key = p.iam.create_access_key(UserName=p.user("nothing"))["AccessKey"]
-    time.sleep(0 if p.management.endpoint == moto_endpoint else 6)
+    p.wait(6)
     return Caller(p.management.endpoint, key["AccessKeyId"], key["SecretAccessKey"]).client("ec2").describe_instances()
 
 
@@ -641,7 +646,7 @@ answer("sts.assume_root of a member", lambda p: p.management.client("sts").assum
 # Organizations
 def policy(p, name, content=DENY):
     """A new service control policy."""
-    time.sleep(1)  # CreatePolicy, AttachPolicy, DetachPolicy: 2 calls per second
+    p.wait(1)  # CreatePolicy, AttachPolicy, DetachPolicy: 2 calls per second
     made = p.organizations.create_policy(Name=name, Description="", Type=SCP, Content=json.dumps(content))
     return made["Policy"]["PolicySummary"]["Id"]
 
@@ -685,11 +690,11 @@ def mine(p, name, state="ENABLED"):
     group = p.ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
     batch.create_compute_environment(computeEnvironmentName=name, type="MANAGED", state="ENABLED", serviceRole=p.role, computeResources={
         "type": "FARGATE", "maxvCpus": 4, "subnets": [subnet], "securityGroupIds": [group]})
-    time.sleep(0 if p.management.endpoint == moto_endpoint else 4)  # until it is VALID
+    p.wait(4)  # until it is VALID
     arn = batch.describe_compute_environments(computeEnvironments=[name])["computeEnvironments"][0]["computeEnvironmentArn"]
     batch.create_job_queue(jobQueueName=name, state=state, priority=1, computeEnvironmentOrder=[
         {"order": 1, "computeEnvironment": arn}])
-    time.sleep(0 if p.management.endpoint == moto_endpoint else 4)
+    p.wait(4)
     return batch
 
 

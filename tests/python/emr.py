@@ -5,28 +5,18 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 emr, ec2 = inside.client("emr", "eu-central-1"), inside.client("ec2", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 groups = [{"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1},
           {"InstanceRole": "CORE", "InstanceType": "c5.4xlarge", "InstanceCount": 2}]
 roles = {"ServiceRole": "EMR_DefaultRole", "JobFlowRole": "EMR_EC2_DefaultRole"}
-
-
-def until(words, look, wanted):
-    """Waits for what takes its time at AWS as well."""
-    end = time.monotonic() + 150
-    while (seen := look()) != wanted:
-        if time.monotonic() > end:
-            raise AssertionError(f"{words}: still {seen!r}, not {wanted!r}")
-        time.sleep(0.5)
 
 
 def machines(role):
@@ -49,7 +39,7 @@ with check.topic("a cluster"):
         return emr.describe_cluster(ClusterId=cluster)["Cluster"]["Status"]["State"]
 
     check.equal("at first", state(), "STARTING")
-    until("the cluster", state, "WAITING")
+    time.until("the cluster", state, "WAITING")
     shown = emr.describe_cluster(ClusterId=cluster)["Cluster"]
     check.equal("protected", (shown["TerminationProtected"], shown["Tags"]), (True, [{"Key": "owner", "Value": "x"}]))
     check.equal("listed", [c["Id"] for c in emr.list_clusters(ClusterStates=["WAITING"])["Clusters"]], [cluster])
@@ -64,7 +54,7 @@ with check.topic("it keeps its machines"):
     check.refused("EC2 knows the protection", 400, "OperationNotPermitted", ec2.terminate_instances, InstanceIds=first[:1])
     ec2.modify_instance_attribute(InstanceId=first[0], DisableApiTermination={"Value": False})
     ec2.terminate_instances(InstanceIds=first[:1])
-    until("another instead", lambda: len(machines("CORE")), 2)
+    time.until("another instead", lambda: len(machines("CORE")), 2)
     check.true("not the same", set(machines("CORE")) != set(first))
 
 with check.topic("it ends unprotected only"):
@@ -75,7 +65,7 @@ with check.topic("it ends unprotected only"):
     emr.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
     emr.terminate_job_flows(JobFlowIds=[cluster])
     check.equal("it takes a moment", state(), "TERMINATING")
-    until("the cluster", state, "TERMINATED")
+    time.until("the cluster", state, "TERMINATED")
     check.equal("with its machines", machines("CORE") + machines("MASTER"), [])
     emr.terminate_job_flows(JobFlowIds=[cluster])
     check.equal("a second time does no harm", state(), "TERMINATED")
@@ -87,7 +77,7 @@ with check.topic("who may"):
         {"Effect": "Allow", "Action": ["elasticmapreduce:Describe*", "elasticmapreduce:RunJobFlow"], "Resource": "*"}]}))
     key = iam.create_access_key(UserName="mapper")["AccessKey"]
     mapper = Caller(ready["endpoint"], key["AccessKeyId"], key["SecretAccessKey"], region="eu-central-1").client("emr")
-    time.sleep(6)  # until IAM has told everybody
+    time.forward(6)  # until IAM has told everybody
     check.equal("looking", mapper.describe_cluster(ClusterId=cluster)["Cluster"]["Id"], cluster)
     check.refused("terminating", 400, "AccessDeniedException", mapper.terminate_job_flows,
                   f"elasticmapreduce:TerminateJobFlows on resource: arn:aws:elasticmapreduce:eu-central-1:{development}:cluster/{cluster}",

@@ -5,16 +5,15 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 ec2, scaling = inside.client("ec2", "eu-central-1"), inside.client("autoscaling", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 
 
 def up(tag, value):
@@ -82,9 +81,7 @@ with check.topic("an Auto Scaling group"):
     scaling.create_auto_scaling_group(
         AutoScalingGroupName="again", MinSize=0, MaxSize=2, DesiredCapacity=2, AvailabilityZones=["eu-central-1a"],
         LaunchTemplate={"LaunchTemplateName": "again", "Version": "$Default"})
-    until = time.monotonic() + 120
-    while len(scaling.describe_auto_scaling_instances()["AutoScalingInstances"]) < 2 and time.monotonic() < until:
-        time.sleep(0.5)
+    time.until("its members", lambda: len(scaling.describe_auto_scaling_instances()["AutoScalingInstances"]), 2)
     scaling.suspend_processes(AutoScalingGroupName="again")
     suspended = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["again"])["AutoScalingGroups"][0]
     check.equal("everything is suspended", len(suspended["SuspendedProcesses"]), 9)

@@ -7,28 +7,18 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 lightsail = inside.client("lightsail", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 machine = {"availabilityZone": "eu-central-1a", "blueprintId": "ubuntu_22_04", "bundleId": "2xlarge_3_0"}
-
-
-def until(words, look, wanted):
-    """Waits for what takes its time at AWS as well."""
-    end = time.monotonic() + 90
-    while (seen := look()) != wanted:
-        if time.monotonic() > end:
-            raise AssertionError(f"{words}: still {seen!r}, not {wanted!r}")
-        time.sleep(0.5)
 
 
 def state():
@@ -50,7 +40,7 @@ with check.topic("instances"):
     check.refused("more than the quota", 400, "InvalidInputException", lightsail.create_instances, "maximum limit",
                   instanceNames=[f"miner-{n}" for n in range(30)], **machine)
     check.refused("a stop before it runs", 400, "OperationFailureException", lightsail.stop_instance, instanceName="miner")
-    until("the instance", state, "running")
+    time.until("the instance", state, "running")
     shown = {i["name"]: i for i in lightsail.get_instances()["instances"]}
     check.equal("all of them", sorted(shown), ["miner", "shop"])
     check.equal("its size", shown["miner"]["hardware"]["cpuCount"], 8)
@@ -58,11 +48,11 @@ with check.topic("instances"):
     check.contains("its ARN", shown["miner"]["arn"], f"arn:aws:lightsail:eu-central-1:{development}:Instance/")
     lightsail.stop_instance(instanceName="miner")
     check.equal("it takes a moment", state(), "stopping")
-    until("the instance", state, "stopped")
+    time.until("the instance", state, "stopped")
     check.true("without an address", "publicIpAddress" not in lightsail.get_instance(instanceName="miner")["instance"])
     check.refused("a second stop", 400, "OperationFailureException", lightsail.stop_instance, instanceName="miner")
     lightsail.start_instance(instanceName="miner")
-    until("the instance", state, "running")
+    time.until("the instance", state, "running")
     check.true("with another address", lightsail.get_instance(instanceName="miner")["instance"]["publicIpAddress"]
                != shown["miner"]["publicIpAddress"])
     check.refused("one that is not there", 404, "NotFoundException", lightsail.stop_instance, instanceName="nobody")
@@ -71,17 +61,17 @@ with check.topic("container services"):
     lightsail.create_container_service(serviceName="miner", power="xlarge", scale=20)
     check.refused("more nodes than there may be", 400, "InvalidInputException", lightsail.create_container_service,
                   serviceName="big", power="xlarge", scale=21)
-    until("the service", lambda: service()["state"], "READY")
+    time.until("the service", lambda: service()["state"], "READY")
     lightsail.create_container_service_deployment(serviceName="miner", containers={"xmrig": {"image": "xmrig"}})
     check.refused("a change meanwhile", 400, "InvalidInputException", lightsail.update_container_service,
                   serviceName="miner", isDisabled=True)
-    until("the service", lambda: service()["state"], "RUNNING")
+    time.until("the service", lambda: service()["state"], "RUNNING")
     check.equal("its image", service()["currentDeployment"]["containers"]["xmrig"]["image"], "xmrig")
     lightsail.update_container_service(serviceName="miner", isDisabled=True)
     check.equal("at once", service()["isDisabled"], True)
-    until("the service", lambda: service()["state"], "DISABLED")
+    time.until("the service", lambda: service()["state"], "DISABLED")
     lightsail.update_container_service(serviceName="miner", isDisabled=False)
-    until("the service", lambda: service()["state"], "RUNNING")
+    time.until("the service", lambda: service()["state"], "RUNNING")
     check.refused("one that is not there", 404, "NotFoundException", lightsail.get_container_services, serviceName="nobody")
 
 with check.topic("its own regions"):
@@ -101,7 +91,7 @@ with check.topic("who may"):
         {"Effect": "Allow", "Action": "lightsail:Get*", "Resource": "*"}]}))
     key = iam.create_access_key(UserName="sailor")["AccessKey"]
     sailor = Caller(ready["endpoint"], key["AccessKeyId"], key["SecretAccessKey"], region="eu-central-1").client("lightsail")
-    time.sleep(6)  # until IAM has told everybody
+    time.forward(6)  # until IAM has told everybody
     check.equal("looking", len(sailor.get_instances()["instances"]), 2)
     check.refused("stopping", 400, "AccessDeniedException", sailor.stop_instance, "lightsail:StopInstance on resource: arn:",
                   instanceName="miner")

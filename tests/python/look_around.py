@@ -7,19 +7,18 @@ import hashlib
 import base64
 import json
 import sys
-import time
 from datetime import datetime, timedelta, timezone
 
 from botocore.exceptions import ClientError
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 facts, accounts = ready["facts"], ready["accounts"]
 development, production, management = accounts["development"], accounts["production"], accounts["management"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 attacker = Caller(ready["endpoint"], **ready["credentials"]["attacker"], region=ready["region"])
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 
 
 def role(account):
@@ -29,15 +28,6 @@ def role(account):
 def instances(ec2, **parameters):
     pages = ec2.get_paginator("describe_instances").paginate(**parameters)
     return [instance for page in pages for held in page["Reservations"] for instance in held["Instances"]]
-
-
-def wait_until(words, look, seconds=60):
-    """Waits for what takes its time at AWS as well."""
-    until = time.monotonic() + seconds
-    while not look():
-        if time.monotonic() > until:
-            raise AssertionError(f"waited {seconds} s: {words}")
-        time.sleep(0.25)
 
 
 rogue = sorted((machine["region"], machine["id"]) for machine in facts["machines"]["rogue"])
@@ -239,7 +229,7 @@ with check.topic("keys"):
             return True
         return False
 
-    wait_until("IAM makes the key's end known", is_out)
+    time.until("IAM makes the key's end known", is_out)
     check.refused("an inactive key, STS", 403, "InvalidClientTokenId", attacker.client("sts").get_caller_identity,
                   "The security token included in the request is invalid")
     check.refused("an inactive key, IAM", 403, "InvalidClientTokenId", attacker.client("iam").list_users)
@@ -249,7 +239,7 @@ with check.topic("keys"):
     check.refused("an inactive key, Organizations", 400, "UnrecognizedClientException",
                   attacker.client("organizations").describe_organization)
     iam.update_access_key(UserName=user, AccessKeyId=stolen, Status="Active")
-    wait_until("IAM makes the key's return known", lambda: not is_out())
+    time.until("IAM makes the key's return known", lambda: not is_out())
 
 with check.topic("a deny, by hand"):
     check.true("the attacker looks around", attacker.client("ec2", region).describe_instances()["Reservations"])
@@ -264,7 +254,7 @@ with check.topic("a deny, by hand"):
             return error.response["Error"]["Code"]
         return None
 
-    wait_until("the deny is in force", lambda: code(attacker.client("ec2", region).describe_instances) is not None)
+    time.until("the deny is in force", lambda: code(attacker.client("ec2", region).describe_instances) is not None)
     check.refused("EC2 denies", 403, "UnauthorizedOperation", attacker.client("ec2", region).describe_instances,
                   "ec2:DescribeInstances", "explicit deny in an identity-based policy")
     check.refused("IAM denies", 403, "AccessDenied", attacker.client("iam").list_users, "iam:ListUsers",
@@ -276,7 +266,7 @@ with check.topic("a deny, by hand"):
     iam.detach_user_policy(UserName=user, PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll")
     check.refused("it is no longer attached", 404, "NoSuchEntity", iam.detach_user_policy,
                   UserName=user, PolicyArn="arn:aws:iam::aws:policy/AWSDenyAll")
-    wait_until("the deny is gone", lambda: code(attacker.client("ec2", region).describe_instances) is None)
+    time.until("the deny is gone", lambda: code(attacker.client("ec2", region).describe_instances) is None)
 
 with check.topic("sessions that outlive their key, in the event history"):
     sts = attacker.client("sts", region)
@@ -392,7 +382,7 @@ with check.topic("a service control policy, by hand"):
     def closed():
         return code(attacked.describe_instances) is not None
 
-    wait_until("the policy is in force", closed)
+    time.until("the policy is in force", closed)
     check.refused("the attacker is denied", 403, "UnauthorizedOperation", attacked.stop_instances,
                   "explicit deny in a service control policy", InstanceIds=[rogue_id])
     check.refused("with DryRun as well", 403, "UnauthorizedOperation", attacked.stop_instances, InstanceIds=[rogue_id], DryRun=True)
@@ -422,9 +412,9 @@ with check.topic("a resource control policy, by hand"):
 
     for words, other in (("it only denies", {"Effect": "Allow"}), ("it names services", {"Action": "*"}),
                          ("it binds everybody", {"Principal": {"AWS": development}})):
-        time.sleep(1)  # CreatePolicy: 2 calls per second
+        time.forward(1)  # CreatePolicy: 2 calls per second
         check.refused(words, 400, "MalformedPolicyDocumentException", organizations.create_policy, **resource_control("x", **other))
-    time.sleep(1)
+    time.forward(1)
     rcp = organizations.create_policy(**resource_control("closed"))["Policy"]["PolicySummary"]
     check.equal("its type", rcp["Type"], kind)
     check.refused("while the type is off", 400, "PolicyTypeNotEnabledException", organizations.attach_policy,
@@ -434,12 +424,12 @@ with check.topic("a resource control policy, by hand"):
     organizations.attach_policy(PolicyId=rcp["Id"], TargetId=development)
     on_it = organizations.list_policies_for_target(TargetId=development, Filter=kind)["Policies"]
     check.equal("beside AWS's own", {p["Name"] for p in on_it}, {"RCPFullAWSAccess", "closed"})
-    wait_until("it is in force", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is not None)
+    time.until("it is in force", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is not None)
     check.refused("it binds the owner too", 403, "AccessDenied", ir.client("s3", "eu-central-1").list_buckets,
                   "explicit deny in a resource control policy")
     organizations.detach_policy(PolicyId=rcp["Id"], TargetId=development)
     organizations.delete_policy(PolicyId=rcp["Id"])
-    wait_until("and then not any more", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is None)
+    time.until("and then not any more", lambda: code(ir.client("s3", "eu-central-1").list_buckets) is None)
 
 with check.topic("the root user of a member"):
     iam, sts = responder.client("iam"), responder.client("sts")
@@ -503,7 +493,7 @@ with check.topic("the end of a stop"):
     def state():
         return ec2.describe_instances(InstanceIds=[rogue_id])["Reservations"][0]["Instances"][0]["State"]["Name"]
 
-    wait_until("the machine has stopped", lambda: state() == "stopped", seconds=120)
+    time.until("the machine has stopped", lambda: state() == "stopped")
     starting = ec2.start_instances(InstanceIds=[rogue_id])["StartingInstances"][0]
     check.equal("it starts again", starting["CurrentState"]["Name"], "pending")
 

@@ -6,10 +6,9 @@ Argument: the line that `quell sim` printed.
 import io
 import json
 import sys
-import time
 import zipfile
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development, production = ready["accounts"]["development"], ready["accounts"]["production"]
@@ -17,8 +16,8 @@ responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], regio
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 other = responder.assume(f"arn:aws:iam::{production}:role/ir/IRResponder")
 functions, iam = inside.client("lambda", "eu-central-1"), inside.client("iam")
-functions.meta.events.register("before-call.lambda", lambda **_: time.sleep(0.07))  # 15 calls per second
-check = Checks()
+functions.meta.events.register("before-call.lambda", lambda **_: time.forward(0.07))  # 15 calls per second
+check, time = Checks(), Time(ready["endpoint"])
 
 trust = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -43,7 +42,7 @@ with check.topic("a function"):
     check.equal("tags", functions.get_function(FunctionName=made["FunctionArn"])["Tags"], {"team": "x"})
     check.equal("tags by themselves", functions.list_tags(Resource=made["FunctionArn"])["Tags"], {"team": "x"})
     check.refused("one that is not there", 404, "ResourceNotFoundException", functions.get_function, FunctionName="none")
-    time.sleep(6)  # until it is active
+    time.forward(6)  # until it is active
     check.equal("it runs", functions.invoke(FunctionName="f")["StatusCode"], 200)
     check.equal("later", functions.invoke(FunctionName="f", InvocationType="Event")["StatusCode"], 202)
 
@@ -111,9 +110,7 @@ with check.topic("an event source"):
                   FunctionName="f", EventSourceArn=queue)
     check.equal("listed", len(functions.list_event_source_mappings(FunctionName="f")["EventSourceMappings"]), 1)
     check.equal("not for others", functions.list_event_source_mappings(FunctionName="g-0")["EventSourceMappings"], [])
-    while (state := functions.get_event_source_mapping(UUID=mapping["UUID"])["State"]) == "Creating":
-        time.sleep(1)
-    check.equal("then it is enabled", state, "Enabled")
+    time.until("it is enabled", lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"], "Enabled")
     check.equal("disabled", functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)["State"], "Disabling")
 
 with check.topic("who may"):
@@ -121,7 +118,7 @@ with check.topic("who may"):
     iam.put_user_policy(UserName="half", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "lambda:*", "Resource": "*"}]}))
     key = iam.create_access_key(UserName="half")["AccessKey"]
-    time.sleep(6)  # until IAM has told everybody
+    time.forward(6)  # until IAM has told everybody
     half = Caller(ready["endpoint"], key["AccessKeyId"], key["SecretAccessKey"]).client("lambda", "eu-central-1")
     check.refused("to pass a role is a right of its own", 403, "AccessDeniedException", half.create_function, "iam:PassRole",
                   FunctionName="h", **new)
@@ -131,7 +128,7 @@ with check.topic("the event history"):
     def events(name):
         found = inside.client("cloudtrail", "eu-central-1").lookup_events(
             LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": name}])["Events"]
-        time.sleep(1)
+        time.forward(1)
         return [json.loads(event["CloudTrailEvent"]) for event in found]
 
     record = events("CreateFunction20150331")[-1]

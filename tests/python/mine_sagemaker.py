@@ -5,16 +5,15 @@ Argument: the line that `quell sim` printed.
 
 import json
 import sys
-import time
 
-from asking import Caller, Checks
+from asking import Caller, Checks, Time
 
 ready = json.loads(sys.argv[1])
 development = ready["accounts"]["development"]
 responder = Caller(ready["endpoint"], **ready["credentials"]["responder"], region=ready["region"])
 inside = responder.assume(f"arn:aws:iam::{development}:role/ir/IRResponder")
 sagemaker = inside.client("sagemaker", "eu-central-1")
-check = Checks()
+check, time = Checks(), Time(ready["endpoint"])
 
 ROLE = f"arn:aws:iam::{development}:role/ml"
 ALGORITHM = {"TrainingImage": "x", "TrainingInputMode": "File"}
@@ -98,7 +97,7 @@ with check.topic("who may"):
     iam.put_user_policy(UserName="half", PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "sagemaker:*", "Resource": "*"}]}))
     key = iam.create_access_key(UserName="half")["AccessKey"]
-    time.sleep(6)  # until IAM has told everybody
+    time.forward(6)  # until IAM has told everybody
     half = Caller(ready["endpoint"], key["AccessKeyId"], key["SecretAccessKey"]).client("sagemaker", "eu-central-1")
     check.refused("to pass a role is a right of its own", 400, "AccessDeniedException", half.create_training_job, "iam:PassRole",
                   TrainingJobName="h", **TRAINING)

@@ -1,6 +1,6 @@
 //! `sagemaker.workloads`: what computes in SageMaker AI.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::types::{
@@ -21,10 +21,21 @@ use crate::model::{ActionError, FieldType, KindSpec, Resource, Scope};
 /// Lists what computes.
 pub struct Workloads;
 
-/// The source has no parameters.
-#[derive(Deserialize, JsonSchema)]
+/// What is listed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Params {}
+pub struct Params {
+    /// The types that are asked for; all of them when none is named. Each has a list of its own at AWS, and one that may not
+    /// be read hides all others: types that are named in sets of their own are found all the same.
+    #[serde(default)]
+    pub types: BTreeSet<Type>,
+}
+
+impl Params {
+    fn ask_for(&self, kind: Type) -> bool {
+        self.types.is_empty() || self.types.contains(&kind)
+    }
+}
 
 /// `sagemaker.workload`; a member's id is its type and its name.
 pub static KIND: KindSpec = KindSpec {
@@ -90,10 +101,14 @@ impl Source for Workloads {
         "sagemaker:ListTransformJobs",
     ];
 
-    async fn list(&self, cx: &Ctx, _: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
         let client = &super::client(cx);
-        let (jobs, children, others, apps) =
-            futures::try_join!(parents(client), children(client), others(client), apps(client))?;
+        let (jobs, children, others, apps) = futures::try_join!(
+            parents(client, params),
+            children(client, params),
+            others(client, params),
+            apps(client, params)
+        )?;
         let all: Vec<Listed> = jobs.into_iter().chain(children).chain(others).chain(apps).collect();
         let (parent, tags) = (wanted.fields.contains(&"parent"), wanted.fields.contains(&"tags"));
         let more = all.iter().map(async |listed| {
@@ -166,24 +181,27 @@ fn listed(
     }
 }
 
-/// All items of a list.
+/// All items of a list, where it is asked for.
 macro_rules! all {
-    ($request:expr, $item:ident => $listed:expr) => {{
-        let mut pages = $request.max_results(PAGE).into_paginator().items().send();
+    ($asked:expr, $request:expr, $item:ident => $listed:expr) => {{
         let mut found = Vec::new();
-        while let Some(item) = pages.next().await {
-            let $item = item?;
-            found.push($listed);
+        if $asked {
+            let mut pages = $request.max_results(PAGE).into_paginator().items().send();
+            while let Some(item) = pages.next().await {
+                let $item = item?;
+                found.push($listed);
+            }
         }
         found
     }};
 }
 
 /// Running jobs that start others.
-async fn parents(client: &Client) -> Result<Vec<Listed>, ActionError> {
+async fn parents(client: &Client, params: &Params) -> Result<Vec<Listed>, ActionError> {
     let running = HyperParameterTuningJobStatus::InProgress;
     let tuning = async {
-        Ok::<_, ActionError>(all!(client.list_hyper_parameter_tuning_jobs().status_equals(running), job => listed(
+        Ok::<_, ActionError>(all!(params.ask_for(Type::TuningJob),
+            client.list_hyper_parameter_tuning_jobs().status_equals(running), job => listed(
             Type::TuningJob,
             (job.hyper_parameter_tuning_job_name(), job.hyper_parameter_tuning_job_arn()),
             job.hyper_parameter_tuning_job_status().map(aws_sdk_sagemaker::types::HyperParameterTuningJobStatus::as_str),
@@ -191,7 +209,8 @@ async fn parents(client: &Client) -> Result<Vec<Listed>, ActionError> {
         )))
     };
     let automl = async {
-        Ok::<_, ActionError>(all!(client.list_auto_ml_jobs().status_equals(AutoMlJobStatus::InProgress), job => listed(
+        Ok::<_, ActionError>(all!(params.ask_for(Type::AutomlJob),
+            client.list_auto_ml_jobs().status_equals(AutoMlJobStatus::InProgress), job => listed(
             Type::AutomlJob,
             (job.auto_ml_job_name(), job.auto_ml_job_arn()),
             job.auto_ml_job_status().map(aws_sdk_sagemaker::types::AutoMlJobStatus::as_str),
@@ -203,56 +222,55 @@ async fn parents(client: &Client) -> Result<Vec<Listed>, ActionError> {
 }
 
 /// Running jobs that others may have started.
-async fn children(client: &Client) -> Result<Vec<Listed>, ActionError> {
+async fn children(client: &Client, params: &Params) -> Result<Vec<Listed>, ActionError> {
     let training = async {
-        Ok::<_, ActionError>(
-            all!(client.list_training_jobs().status_equals(TrainingJobStatus::InProgress), job => listed(
-                Type::TrainingJob,
-                (job.training_job_name(), job.training_job_arn()),
-                job.training_job_status().map(aws_sdk_sagemaker::types::TrainingJobStatus::as_str),
-                (job.creation_time(), job.last_modified_time()),
-            )),
-        )
+        Ok::<_, ActionError>(all!(params.ask_for(Type::TrainingJob),
+            client.list_training_jobs().status_equals(TrainingJobStatus::InProgress), job => listed(
+            Type::TrainingJob,
+            (job.training_job_name(), job.training_job_arn()),
+            job.training_job_status().map(aws_sdk_sagemaker::types::TrainingJobStatus::as_str),
+            (job.creation_time(), job.last_modified_time()),
+        )))
     };
     let processing = async {
-        Ok::<_, ActionError>(
-            all!(client.list_processing_jobs().status_equals(ProcessingJobStatus::InProgress), job => listed(
-                Type::ProcessingJob,
-                (job.processing_job_name(), job.processing_job_arn()),
-                job.processing_job_status().map(aws_sdk_sagemaker::types::ProcessingJobStatus::as_str),
-                (job.creation_time(), job.last_modified_time()),
-            )),
-        )
+        Ok::<_, ActionError>(all!(params.ask_for(Type::ProcessingJob),
+            client.list_processing_jobs().status_equals(ProcessingJobStatus::InProgress), job => listed(
+            Type::ProcessingJob,
+            (job.processing_job_name(), job.processing_job_arn()),
+            job.processing_job_status().map(aws_sdk_sagemaker::types::ProcessingJobStatus::as_str),
+            (job.creation_time(), job.last_modified_time()),
+        )))
     };
     let transform = async {
-        Ok::<_, ActionError>(
-            all!(client.list_transform_jobs().status_equals(TransformJobStatus::InProgress), job => listed(
-                Type::TransformJob,
-                (job.transform_job_name(), job.transform_job_arn()),
-                job.transform_job_status().map(aws_sdk_sagemaker::types::TransformJobStatus::as_str),
-                (job.creation_time(), job.last_modified_time()),
-            )),
-        )
+        Ok::<_, ActionError>(all!(params.ask_for(Type::TransformJob),
+            client.list_transform_jobs().status_equals(TransformJobStatus::InProgress), job => listed(
+            Type::TransformJob,
+            (job.transform_job_name(), job.transform_job_arn()),
+            job.transform_job_status().map(aws_sdk_sagemaker::types::TransformJobStatus::as_str),
+            (job.creation_time(), job.last_modified_time()),
+        )))
     };
     let (training, processing, transform) = futures::try_join!(training, processing, transform)?;
     Ok(training.into_iter().chain(processing).chain(transform).collect())
 }
 
 /// Notebook instances and endpoints, whatever their state.
-async fn others(client: &Client) -> Result<Vec<Listed>, ActionError> {
+async fn others(client: &Client, params: &Params) -> Result<Vec<Listed>, ActionError> {
     let notebooks = async {
-        Ok::<_, ActionError>(all!(client.list_notebook_instances(), notebook => Listed {
-            instance_type: notebook.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
-            ..listed(
-                Type::NotebookInstance,
-                (notebook.notebook_instance_name(), notebook.notebook_instance_arn()),
-                notebook.notebook_instance_status().map(aws_sdk_sagemaker::types::NotebookInstanceStatus::as_str),
-                (notebook.creation_time(), notebook.last_modified_time()),
-            )
-        }))
+        Ok::<_, ActionError>(
+            all!(params.ask_for(Type::NotebookInstance), client.list_notebook_instances(), notebook => Listed {
+                instance_type: notebook.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
+                ..listed(
+                    Type::NotebookInstance,
+                    (notebook.notebook_instance_name(), notebook.notebook_instance_arn()),
+                    notebook.notebook_instance_status().map(aws_sdk_sagemaker::types::NotebookInstanceStatus::as_str),
+                    (notebook.creation_time(), notebook.last_modified_time()),
+                )
+            }),
+        )
     };
     let endpoints = async {
-        Ok::<_, ActionError>(all!(client.list_endpoints(), endpoint => listed(
+        Ok::<_, ActionError>(all!(params.ask_for(Type::Endpoint), client.list_endpoints(), endpoint => listed(
             Type::Endpoint,
             (endpoint.endpoint_name(), endpoint.endpoint_arn()),
             endpoint.endpoint_status().map(aws_sdk_sagemaker::types::EndpointStatus::as_str),
@@ -264,8 +282,8 @@ async fn others(client: &Client) -> Result<Vec<Listed>, ActionError> {
 }
 
 /// Apps that were not deleted.
-async fn apps(client: &Client) -> Result<Vec<Listed>, ActionError> {
-    let apps = all!(client.list_apps(), app => app);
+async fn apps(client: &Client, params: &Params) -> Result<Vec<Listed>, ActionError> {
+    let apps = all!(params.ask_for(Type::App), client.list_apps(), app => app);
     Ok(apps.iter().filter(|app| app.status() != Some(&AppStatus::Deleted)).filter_map(app).collect())
 }
 

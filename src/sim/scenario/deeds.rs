@@ -61,7 +61,7 @@ fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), St
         http: RawRequest { headers: HeaderMap::new(), ..RawRequest::default() },
     };
     let world = mem::replace(&mut site.world, World::new(0));
-    let mut state = State::new(world);
+    let mut state = State::of(world);
     let reply = state.carry_out(&call, &Struck::default());
     site.world = state.world;
     reply.map(drop).map_err(words)

@@ -1,6 +1,7 @@
 //! Machines, their volumes, their network and what launches them.
 
 use aws_sdk_ec2::types::{InstanceMarketOptionsRequest, MarketType, SpotInstanceType, SpotMarketOptions};
+use quell::engine::action::Item;
 use quell::engine::ports::Access;
 use quell::model::{ErrorKind, Target};
 use serde_json::{Value, json};
@@ -155,6 +156,34 @@ async fn every_volume_gets_one_snapshot_however_often_it_is_asked_for() {
     }
     drive.undo(&items, &effects).await;
     drive.assert_proven(&items).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_terminates_leaves_its_volumes_as_evidence() {
+    let lab = Lab::new().await;
+    let (target, mut rogue) = lab.rogue().await;
+    rogue.truncate(1);
+    let protect = Drive::new(&lab, "ec2.protect", json!({}), &target, &rogue);
+    protect.apply(&protect.items().await).await;
+    let evidence = Drive::new(&lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
+    let approved = evidence.items().await;
+
+    // Whoever lifts the protection of the machine does not think of its volumes.
+    let cx = lab.enter(&target, Access::Write).await;
+    let (ec2, id) = (aws_sdk_ec2::Client::new(&cx.sdk), rogue[0].id.as_str());
+    let unprotected = aws_sdk_ec2::types::AttributeBooleanValue::builder().value(false).build();
+    let request = ec2.modify_instance_attribute().instance_id(id).disable_api_termination(unprotected);
+    request.send().await.unwrap();
+    ec2.terminate_instances().instance_ids(id).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_mins(2)).await;
+
+    let now = evidence.action.look_again(&cx, &evidence.with, &rogue, &approved).await.unwrap();
+    assert_eq!(now[0].prior["state"], "terminated");
+    assert_eq!(now[0].prior["volumes"], approved[0].prior["volumes"]);
+    assert_eq!(evidence.action.drift(&approved[0].prior, &now[0].prior).unwrap(), None);
+    let effects = evidence.apply(&[Item { prior: now[0].prior.clone(), ..approved[0].clone() }]).await;
+    let volumes = approved[0].prior["volumes"].as_array().unwrap().len();
+    assert_eq!(effects[0]["snapshots"].as_array().unwrap().len(), volumes);
 }
 
 #[tokio::test(start_paused = true)]

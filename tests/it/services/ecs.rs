@@ -6,8 +6,10 @@ use aws_sdk_ecs::types::{
     AwsVpcConfiguration, Compatibility, ContainerDefinition, LaunchType, NetworkConfiguration, NetworkMode,
     SchedulingStrategy, Tag,
 };
+use quell::model::RunOutcome;
 use serde_json::json;
 
+use super::run::Runs;
 use super::{allow_only, intruder, minutes, skipped, subnet};
 use crate::actions::{Drive, Lab, Scene, Stage};
 
@@ -236,4 +238,34 @@ async fn a_role_is_passed_to_containers_only_by_whom_that_is_allowed() {
     assert_eq!(refused.code(), Some("AccessDeniedException"));
     assert!(refused.message().unwrap().contains("iam:PassRole"), "{refused:?}");
     request.send().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stops_the_intruders_services_and_tasks_and_takes_the_services_back() {
+    let runs = Runs::new().await;
+    let lab = &runs.lab;
+    prepare(lab).await;
+    service(lab).await;
+    let owned = client(lab).create_service().cluster(CLUSTER).service_name("shop").task_definition("miner");
+    let owned = owned.desired_count(1).launch_type(LaunchType::Fargate).network_configuration(network(lab).await);
+    owned.tags(Tag::builder().key("owner").value("web").build()).send().await.unwrap();
+    tasks(lab).await;
+    assert_eq!(running(lab).await.len(), 6);
+    let sets = "sets:\n  services: { from: ecs.services, where: '!(\"owner\" in tags)' }\n\
+                \x20 alone: { from: ecs.tasks, where: service == \"\" }";
+    let steps = "steps:\n  - { id: services, uses: ecs.stop, on: services }\n\
+                 \x20 - { id: alone, uses: ecs.stop, on: alone }";
+    let summary = runs.contain("enabled", &format!("{sets}\n{steps}")).await;
+    assert_eq!(summary.outcome, RunOutcome::Contained, "{summary:#?}");
+    assert_eq!(summary.changes.done, 3, "{summary:#?}");
+    let seen = &summary.coverage;
+    assert_eq!((seen.acted, seen.denied, seen.unreachable, seen.unknown), (1, 0, 0, 0), "{seen:?}");
+    minutes(30).await;
+    assert_eq!(running(lab).await.len(), 1, "the company's goes on, and nothing else was started");
+
+    let back = runs.take_back().await;
+    let taken_back = (back.outcome, back.changes.done);
+    assert_eq!(taken_back, (RunOutcome::RolledBack, 1), "the service; tasks that stood alone do not come back");
+    minutes(1).await;
+    assert_eq!(running(lab).await.len(), 4, "the service has its three again");
 }

@@ -9,8 +9,10 @@ use aws_sdk_sagemaker::types::{
     TrainingInstanceType,
 };
 use quell::engine::ports::Access;
+use quell::model::RunOutcome;
 use serde_json::{Value, json};
 
+use super::run::Runs;
 use super::{allow_only, intruder, minutes, skipped};
 use crate::actions::{Drive, Lab, Scene, Stage};
 
@@ -226,4 +228,64 @@ async fn a_role_is_passed_to_sagemaker_only_by_whom_that_is_allowed() {
     let refused = request.instance_type(InstanceType::from("ml.t3.medium")).send().await.unwrap_err();
     assert_eq!(refused.code(), Some("AccessDeniedException"));
     assert!(refused.message().unwrap().contains("iam:PassRole"), "{refused:?}");
+}
+
+/// What there is, with its state; tuning and training jobs only while they run.
+async fn states(lab: &Lab) -> Vec<(String, String)> {
+    let found = all(lab).await;
+    found.iter().map(|one| (one.id.to_string(), one.fields["state"].as_str().unwrap().to_owned())).collect()
+}
+
+fn named(states: &[(&str, &str)]) -> Vec<(String, String)> {
+    states.iter().map(|(id, state)| ((*id).to_owned(), (*state).to_owned())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_stops_what_computes_and_takes_back_what_can_be() {
+    let runs = Runs::new().await;
+    let lab = &runs.lab;
+    notebook(lab).await;
+    endpoint(lab).await;
+    tuning(lab).await;
+    training(lab, "alone").await;
+    let new = client(lab).create_notebook_instance().notebook_instance_name("lab").role_arn(role(lab));
+    let new = new.tags(Tag::builder().key("owner").value("science").build());
+    new.instance_type(InstanceType::from("ml.t3.medium")).send().await.unwrap();
+    minutes(5).await;
+    let sets = "sets: { workloads: { from: sagemaker.workloads, where: 'parent == \"\" && !(\"owner\" in tags)' } }";
+    let steps = "steps: [{ id: stop, uses: sagemaker.stop, on: workloads }]";
+    let summary = runs.contain("enabled", &format!("{sets}\n{steps}")).await;
+    assert_eq!(summary.outcome, RunOutcome::Contained, "{summary:#?}");
+    assert_eq!(summary.changes.done, 4, "{summary:#?}");
+    let seen = &summary.coverage;
+    assert_eq!((seen.acted, seen.denied, seen.unreachable, seen.unknown), (1, 0, 0, 0), "{seen:?}");
+    minutes(60).await;
+    let owned = ("notebook-instance/lab", "InService");
+    assert_eq!(states(lab).await, named(&[owned, ("notebook-instance/rig", "Stopped")]), "nothing was started again");
+
+    let back = runs.take_back().await;
+    assert_eq!((back.outcome, back.changes.done), (RunOutcome::RolledBack, 2), "jobs do not come back");
+    minutes(5).await;
+    let working = [owned, ("notebook-instance/rig", "InService"), ("endpoint/rig", "InService")];
+    assert_eq!(states(lab).await, named(&working));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_may_not_be_read_hides_no_types_that_are_named_apart() {
+    let runs = Runs::new().await;
+    let lab = &runs.lab;
+    notebook(lab).await;
+    lab.sim.set_faults(vec!["sagemaker:ListApps=deny".parse().unwrap()]);
+    let sets = "sets:\n  notebooks: { from: sagemaker.workloads, with: { types: [notebook-instance] } }\n\
+                \x20 apps: { from: sagemaker.workloads, with: { types: [app] } }";
+    let steps = "steps:\n  - { id: notebooks, uses: sagemaker.stop, on: notebooks }\n\
+                 \x20 - { id: apps, uses: sagemaker.stop, on: apps }";
+    let before = lab.sim.log().len();
+    let summary = runs.contain(&format!("[{}]", lab.region().region), &format!("{sets}\n{steps}")).await;
+    assert_eq!(summary.outcome, RunOutcome::CoverageIncomplete, "{summary:#?}");
+    assert_eq!((summary.changes.done, summary.coverage.denied), (1, 1), "{summary:#?}");
+    let asked = |operation: &str| lab.sim.log()[before..].iter().any(|entry| entry.operation == operation);
+    assert!(asked("ListApps") && !asked("ListTrainingJobs"), "what is not named is not asked for");
+    lab.sim.set_faults(Vec::new());
+    assert_eq!(states(lab).await, named(&[("notebook-instance/rig", "Stopped")]));
 }
