@@ -49,6 +49,18 @@ enum NotAws {
     Nothing(String),
 }
 
+/// The codes of a request that was signed for another time, each also used for what no clock has a part in.
+const MISTIMED: [&str; 8] = [
+    "AccessDeniedException",
+    "AuthFailure",
+    "InvalidSignatureException",
+    "RequestExpired",
+    "RequestInTheFuture",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
 /// What all sessions of a process share.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -118,8 +130,8 @@ impl Wire {
         } else {
             drawn.passed();
         }
-        if code.as_deref() == Some("RequestExpired") && is_far(signed_at, date) {
-            // The SDK has learned the time from this answer; EC2's code alone does not tell it to send again.
+        if code.as_deref().is_some_and(|code| MISTIMED.contains(&code)) && is_far(signed_at, date) {
+            // The time was learned from this answer just now: the same request is right when it is signed again.
             retry::ask_again(&mut answer);
         }
         check(&call, &answer)?;
@@ -134,15 +146,22 @@ fn check(call: &Call, answer: &HttpResponse) -> Result<(), ConnectorError> {
     if call.service == "s3" || !answer.status().is_success() {
         return Ok(());
     }
-    let is_empty = answer.body().bytes().is_some_and(<[u8]>::is_empty);
-    let wrong = if answer.headers().get("content-type").is_some_and(|form| form.contains("html")) {
+    let Some(body) = answer.body().bytes() else { return Ok(()) };
+    let wrong = if is_web_page(body) {
         NotAws::WebPage(call.name())
-    } else if is_empty && read_only::reads(call) {
+    } else if body.is_empty() && read_only::reads(call) {
         NotAws::Nothing(call.name())
     } else {
         return Ok(());
     };
     Err(ConnectorError::io(wrong.into()))
+}
+
+/// Whether a body is a page for people, by how it begins: emulators call AWS's own answers HTML as well.
+fn is_web_page(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let begins = |with: &[u8]| body.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Whether an answer's time is minutes away from that of the request's signature.

@@ -356,7 +356,7 @@ async fn what_several_looks_found_is_one_change() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_cannot_ask_where_to_look_is_no_clean_one() {
-    for (unknown, outcome) in [(1, RunOutcome::Contained), (99, RunOutcome::CoverageIncomplete)] {
+    for (unknown, outcome) in [(1, RunOutcome::Contained), (99, RunOutcome::Incomplete)] {
         let (world, state) = (world(&["eu-west-1"], 2), tempfile::tempdir().unwrap());
         let plan = planned(&world).await;
         world.lock().unwrap().machines.insert((lane("eu-west-1"), "late".into()), crate::toy::Machine::running());
