@@ -114,6 +114,8 @@ impl CloudSessions {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http.clone())
             .time_source(time.clone())
+            // The time source learns from answers: both together would correct twice.
+            .disable_clock_skew_correction(true)
             .sleep_impl(TokioSleep::new())
             .retry_config(retry::config())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

@@ -13,7 +13,7 @@ use crate::engine::ports::SharedClock;
 pub(super) const FAR: SignedDuration = SignedDuration::from_mins(4);
 
 /// The SDK's time source: signatures and expiry of credentials follow the run's clock, set right by what AWS's answers say.
-/// The SDK learns the time as well, but each of its clients by itself and by a refusal of its own.
+/// The SDK would learn the time as well, but each of its clients by itself and by a refusal of its own.
 #[derive(Debug, Clone)]
 pub(super) struct SdkTime {
     clock: SharedClock,

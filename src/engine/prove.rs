@@ -115,6 +115,8 @@ pub struct Swept {
     pub newcomers: Vec<Change>,
     /// What was looked at.
     pub coverage: Coverage,
+    /// Why nothing at all could be looked at.
+    pub missed: Option<String>,
 }
 
 /// Looks everywhere once more: at every change of the plan, and for members that the plan does not know.
@@ -138,7 +140,7 @@ pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, Surve
             for cell in state.coverage().entries().filter(|cell| cell.status != CoverageStatus::Disabled) {
                 coverage.note(cell.target, &cell.service, status(&error), Some(error.to_string()));
             }
-            return Ok(Swept { looked, newcomers: Vec::new(), coverage });
+            return Ok(Swept { looked, newcomers: Vec::new(), coverage, missed: Some(error.to_string()) });
         }
         survey => survey?,
     };
@@ -158,7 +160,7 @@ pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, Surve
         let service = step.uses.as_str().split('.').next().unwrap_or_default();
         coverage.note(target, service, CoverageStatus::Unknown, Some(message));
     }
-    Ok(Swept { looked, newcomers: bounded(state, newcomers), coverage })
+    Ok(Swept { looked, newcomers: bounded(state, newcomers), coverage, missed: None })
 }
 
 /// A step's `at_most` counts its changes over all sweeps: what is beyond it needs the highest approval.

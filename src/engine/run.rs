@@ -367,11 +367,17 @@ impl<'a> Run<'a> {
 
     /// Looks everywhere, and takes in what is there.
     async fn sweep(&mut self, newcomers: Newcomers) -> Result<Seen, RunError> {
-        let Swept { looked, newcomers: found, coverage } = prove::sweep(&self.engine, &self.state).await?;
+        let Swept { looked, newcomers: found, coverage, missed } = prove::sweep(&self.engine, &self.state).await?;
         let reverted = self.reverted(&looked);
         let seen = self.note(looked)?;
         let sweep = self.state.sweeps() + 1;
-        self.record([EventKind::SweepEnded { sweep, newcomers: found.len(), reverted: reverted.len(), coverage }])?;
+        self.record([EventKind::SweepEnded {
+            sweep,
+            newcomers: found.len(),
+            reverted: reverted.len(),
+            coverage,
+            missed,
+        }])?;
         if !found.is_empty() {
             self.extend(found)?;
         }

@@ -154,11 +154,11 @@ impl State {
                 }
             }
             EventKind::ChangeReverted { change, why } => self.reopen_change(change, why),
-            EventKind::SweepEnded { newcomers, reverted, coverage, .. } => {
+            EventKind::SweepEnded { newcomers, reverted, coverage, missed, .. } => {
                 self.sweeps += 1;
                 // One that saw nothing at all says nothing of newcomers.
-                let saw = coverage.entries().next().is_none() || coverage.entries().any(|cell| cell.status.is_known());
-                self.clean_sweeps = if saw && newcomers + reverted == 0 { self.clean_sweeps + 1 } else { 0 };
+                let is_clean = missed.is_none() && newcomers + reverted == 0;
+                self.clean_sweeps = if is_clean { self.clean_sweeps + 1 } else { 0 };
                 self.take_sweep(coverage);
             }
             EventKind::PlanExtended { changes, digest } => {

@@ -99,6 +99,9 @@ pub enum EventKind {
         reverted: usize,
         /// What the sweep saw.
         coverage: Coverage,
+        /// Why it saw nothing at all: nobody could be asked where to look.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missed: Option<String>,
     },
     /// A sweep found work, which becomes part of the run (after approval, where the runbook does not pre-approve it).
     PlanExtended {

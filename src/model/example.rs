@@ -178,7 +178,13 @@ pub(crate) fn run() -> Vec<Event> {
     for change in &plan.changes[..4] {
         kinds.push(EventKind::ChangeProven { change: change.id.clone(), verdict: Verdict::Proven });
     }
-    kinds.push(EventKind::SweepEnded { sweep: 1, newcomers: 0, reverted: 0, coverage: plan.coverage.clone() });
+    kinds.push(EventKind::SweepEnded {
+        sweep: 1,
+        newcomers: 0,
+        reverted: 0,
+        coverage: plan.coverage.clone(),
+        missed: None,
+    });
     kinds.push(EventKind::PhaseEnded { phase: Phase::Prove, seconds: 1.0 });
     let outcome = RunOutcome::CoverageIncomplete;
     let summary = Summary {

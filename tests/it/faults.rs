@@ -136,7 +136,7 @@ async fn a_session_that_ends_before_its_time_is_renewed() {
 async fn a_clock_that_is_off_is_gone_by() {
     let stage = Stage::set().await;
     for rule in ["clock-ahead:20m", "clock-behind:20m"] {
-        stage.fault(&format!("ec2={rule}"));
+        stage.fault(&format!("'*={rule}'"));
         stage.look("ec2.instances").await.unwrap_or_else(|error| panic!("{rule}: {error}"));
         let kind = if rule.contains("ahead") { FaultKind::ClockAhead } else { FaultKind::ClockBehind };
         assert!(stage.struck(kind) > 1);
