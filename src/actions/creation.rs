@@ -24,7 +24,8 @@ pub(super) struct Creation {
 /// What `event` made in the last 90 days, by the name that the request gave it in `parameter`. Of two things of one name the
 /// later.
 pub(super) async fn by_name(cx: &Ctx, event: &str, parameter: &str) -> Result<HashMap<String, Creation>, ActionError> {
-    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).build();
+    let config =
+        Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy).build();
     let named = LookupAttribute::builder().attribute_key(LookupAttributeKey::EventName).attribute_value(event).build();
     let named = named.map_err(|error| ActionError::new(ErrorKind::Other, error.to_string()))?;
     let request = Client::from_conf(config).lookup_events().lookup_attributes(named).max_results(50);

@@ -193,7 +193,10 @@ async fn ask(
     let begun = Instant::now();
     let lane = Target::new(cx.target.account.clone(), question.region.clone());
     let region = aws_types::region::Region::new(question.region.to_string());
-    let config = Builder::from(&cx.sdk).region(region).retry_partition(retry::partition(&lane));
+    let config = Builder::from(&cx.sdk)
+        .region(region)
+        .retry_partition(retry::partition(&lane))
+        .retry_classifier(retry::WhenBusy);
     let client = Client::from_conf(config.build());
     let by = LookupAttribute::builder().attribute_key(LookupAttributeKey::AccessKeyId).attribute_value(&question.key);
     let answer = match by.build() {

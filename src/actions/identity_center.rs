@@ -57,7 +57,9 @@ impl Center {
         let caller = &cx.view.caller.account;
         let lane = Target::global(caller.clone());
         let config = aws_sdk_ssoadmin::config::Builder::from(&cx.home);
-        let home = aws_sdk_ssoadmin::Client::from_conf(config.retry_partition(retry::partition(&lane)).build());
+        let home = aws_sdk_ssoadmin::Client::from_conf(
+            config.retry_partition(retry::partition(&lane)).retry_classifier(retry::WhenBusy).build(),
+        );
         let mut pages = home.list_instances().region_scope(RegionScope::AllRegions).into_paginator().items().send();
         let mut found: Vec<InstanceMetadata> = Vec::new();
         while let Some(instance) = pages.next().await {
@@ -85,8 +87,12 @@ impl Center {
         let admin = aws_sdk_ssoadmin::config::Builder::from(&cx.home).region(region.clone());
         let store = aws_sdk_identitystore::config::Builder::from(&cx.home).region(region);
         Ok(Some(Self {
-            admin: aws_sdk_ssoadmin::Client::from_conf(admin.retry_partition(retry::partition(&lane)).build()),
-            store: aws_sdk_identitystore::Client::from_conf(store.retry_partition(retry::partition(&lane)).build()),
+            admin: aws_sdk_ssoadmin::Client::from_conf(
+                admin.retry_partition(retry::partition(&lane)).retry_classifier(retry::WhenBusy).build(),
+            ),
+            store: aws_sdk_identitystore::Client::from_conf(
+                store.retry_partition(retry::partition(&lane)).retry_classifier(retry::WhenBusy).build(),
+            ),
             instance: arn,
             store_id,
         }))

@@ -53,7 +53,10 @@ async fn is_offered(cx: &Ctx) -> Result<bool, ActionError> {
     if KNOWN.contains(&region) {
         return Ok(true);
     }
-    let config = Builder::from(&cx.sdk).region(Region::new(LISTED_IN)).retry_partition(retry::partition(&cx.target));
+    let config = Builder::from(&cx.sdk)
+        .region(Region::new(LISTED_IN))
+        .retry_partition(retry::partition(&cx.target))
+        .retry_classifier(retry::WhenBusy);
     let listed = Client::from_conf(config.build()).get_regions().send().await?;
     Ok(listed.regions().iter().filter_map(|listed| listed.name()).any(|name| name.as_str() == region))
 }

@@ -58,6 +58,6 @@ async fn simulated(cx: &Ctx, arn: &str, is_let_through: impl Fn(&EvaluationResul
 
 /// A client that asks once: a simulation that fails with a 500 fails again.
 fn once(cx: &Ctx) -> Client {
-    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target));
+    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }

@@ -90,7 +90,10 @@ type OfIdentity = (String, Vec<Document>, Option<Vec<Document>>);
 impl Iam {
     fn new(cx: &Ctx) -> Self {
         let partition = retry::partition(&cx.target);
-        let config = aws_sdk_iam::config::Builder::from(&cx.sdk).retry_partition(partition).build();
+        let config = aws_sdk_iam::config::Builder::from(&cx.sdk)
+            .retry_partition(partition)
+            .retry_classifier(retry::WhenBusy)
+            .build();
         Self(aws_sdk_iam::Client::from_conf(config))
     }
 
@@ -188,7 +191,9 @@ impl Iam {
 /// account, an account without an organisation, or one whose organisation has switched the kind off.
 async fn levels(cx: &Ctx, account: &str, kind: Kind) -> Result<Vec<Vec<Document>>, ActionError> {
     let caller = Target::global(cx.view.caller.account.clone());
-    let config = aws_sdk_organizations::config::Builder::from(&cx.home).retry_partition(retry::partition(&caller));
+    let config = aws_sdk_organizations::config::Builder::from(&cx.home)
+        .retry_partition(retry::partition(&caller))
+        .retry_classifier(retry::WhenBusy);
     let client = aws_sdk_organizations::Client::from_conf(config.build());
     let organization = match client.describe_organization().send().await.map_err(ActionError::from) {
         Ok(answer) => answer.organization,

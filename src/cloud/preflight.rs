@@ -28,7 +28,7 @@ pub(super) async fn lacking(sdk: &SdkConfig, target: &Target, arn: &str, permiss
 pub(super) async fn principal(sdk: &SdkConfig, target: &Target, caller: &Caller) -> String {
     let arn = caller.principal_arn();
     let Some((_, name)) = arn.split_once(":role/") else { return arn };
-    let config = Builder::from(sdk).retry_partition(retry::partition(target)).build();
+    let config = Builder::from(sdk).retry_partition(retry::partition(target)).retry_classifier(retry::WhenBusy).build();
     let answer = aws_sdk_iam::Client::from_conf(config).get_role().role_name(name).send().await;
     answer.ok().and_then(|answer| answer.role).map_or(arn, |role| role.arn)
 }
@@ -40,7 +40,10 @@ async fn simulate(
     names: &[&'static str],
 ) -> Result<Vec<EvaluationResult>, ActionError> {
     // A simulation that fails with a 500 (`PolicyEvaluation`) fails again: it is asked once.
-    let config = Builder::from(sdk).retry_partition(retry::partition(target)).retry_config(RetryConfig::disabled());
+    let config = Builder::from(sdk)
+        .retry_partition(retry::partition(target))
+        .retry_classifier(retry::WhenBusy)
+        .retry_config(RetryConfig::disabled());
     let client = aws_sdk_iam::Client::from_conf(config.build());
     let mut results = client
         .simulate_principal_policy()

@@ -70,7 +70,10 @@ fn disabled(region: &str, state: &str) -> ActionError {
 async fn by_account(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
     use aws_sdk_account::types::RegionOptStatus as Status;
 
-    let config = aws_sdk_account::config::Builder::from(sdk).retry_partition(partition).build();
+    let config = aws_sdk_account::config::Builder::from(sdk)
+        .retry_partition(partition)
+        .retry_classifier(super::retry::WhenBusy)
+        .build();
     let mut regions =
         aws_sdk_account::Client::from_conf(config).list_regions().max_results(50).into_paginator().items().send();
     let mut listed = Vec::new();
@@ -93,7 +96,8 @@ async fn by_account(_: &SdkConfig, _: RetryPartition) -> Result<Listed, ActionEr
 
 #[cfg(feature = "ec2")]
 async fn by_ec2(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
-    let config = aws_sdk_ec2::config::Builder::from(sdk).retry_partition(partition).build();
+    let config =
+        aws_sdk_ec2::config::Builder::from(sdk).retry_partition(partition).retry_classifier(super::retry::WhenBusy).build();
     let answer = aws_sdk_ec2::Client::from_conf(config).describe_regions().all_regions(true).send().await?;
     let listed = answer.regions().iter().filter_map(|region| {
         let name = Region::new(region.region_name()?).ok()?;

@@ -461,7 +461,9 @@ impl fmt::Debug for CloudSessions {
 }
 
 fn sts(sdk: &SdkConfig, partition: RetryPartition) -> aws_sdk_sts::Client {
-    aws_sdk_sts::Client::from_conf(aws_sdk_sts::config::Builder::from(sdk).retry_partition(partition).build())
+    aws_sdk_sts::Client::from_conf(
+        aws_sdk_sts::config::Builder::from(sdk).retry_partition(partition).retry_classifier(retry::WhenBusy).build(),
+    )
 }
 
 /// HTTPS with connections that are kept.
@@ -547,7 +549,10 @@ fn unsure(error: &ActionError) -> ActionError {
 /// The accounts of the caller's organisation, or of one of its units and all below it.
 #[cfg(feature = "organizations")]
 async fn organization(home: &SdkConfig, caller: &Target, unit: Option<&str>) -> Result<Vec<Account>, ActionError> {
-    let config = aws_sdk_organizations::config::Builder::from(home).retry_partition(retry::partition(caller)).build();
+    let config = aws_sdk_organizations::config::Builder::from(home)
+        .retry_partition(retry::partition(caller))
+        .retry_classifier(retry::WhenBusy)
+        .build();
     let client = aws_sdk_organizations::Client::from_conf(config);
     let mut accounts = Vec::new();
     let Some(unit) = unit else {

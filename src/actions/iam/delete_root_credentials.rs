@@ -166,7 +166,7 @@ async fn by_hand(cx: &Ctx) -> Result<Option<String>, ActionError> {
         return Ok(Some("nobody enters the root user of the account that quell works from".to_owned()));
     }
     let caller = crate::model::Target::global(cx.view.caller.account.clone());
-    let config = Builder::from(&cx.home).retry_partition(retry::partition(&caller));
+    let config = Builder::from(&cx.home).retry_partition(retry::partition(&caller)).retry_classifier(retry::WhenBusy);
     let answer = Client::from_conf(config.build()).list_organizations_features().send().await;
     match answer.map_err(ActionError::from) {
         Ok(answer) => {
@@ -185,7 +185,9 @@ async fn by_hand(cx: &Ctx) -> Result<Option<String>, ActionError> {
 
 /// IAM as the root user of the account, for this one task.
 async fn enter(cx: &Ctx) -> Result<Client, ActionError> {
-    let config = aws_sdk_sts::config::Builder::from(&cx.home).retry_partition(retry::partition(&cx.target));
+    let config = aws_sdk_sts::config::Builder::from(&cx.home)
+        .retry_partition(retry::partition(&cx.target))
+        .retry_classifier(retry::WhenBusy);
     let task = format!("arn:{}:iam::aws:policy/root-task/IAMDeleteRootUserCredentials", cx.view.caller.partition());
     let request = aws_sdk_sts::Client::from_conf(config.build()).assume_root();
     let request = request.target_principal(cx.target.account.as_str()).duration_seconds(900);
