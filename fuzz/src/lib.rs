@@ -141,7 +141,7 @@ fn rewritten<'t>(run: &RunId, events: impl Iterator<Item = &'t str>) -> String {
     journal.push('\n');
     for event in events {
         hash = hex::encode(Sha256::new().chain_update(hash).chain_update(event).finalize());
-        journal += &format!("{{\"hash\":\"{hash}\",\"event\":{event}}}\n");
+        journal.extend(["{\"hash\":\"", &hash, "\",\"event\":", event, "}\n"]);
     }
     journal
 }

@@ -126,7 +126,7 @@ impl Ground {
 }
 
 /// Everything that can go wrong, on every ground in turn, without an end.
-pub fn faults<'a>(grounds: &'a [Ground], seed: u64, may_die: MayDie) -> impl Iterator<Item = Job<'a>> {
+pub fn faults(grounds: &[Ground], seed: u64, may_die: MayDie) -> impl Iterator<Item = Job<'_>> {
     let mut rng = Rng::seeded(seed);
     (0..).flat_map(|kind| grounds.iter().map(move |ground| (kind, ground))).map(move |(kind, ground)| {
         let disturbance = Disturbance::of_kind(kind % Disturbance::kinds(), may_die, &mut rng);

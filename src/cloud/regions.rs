@@ -96,8 +96,10 @@ async fn by_account(_: &SdkConfig, _: RetryPartition) -> Result<Listed, ActionEr
 
 #[cfg(feature = "ec2")]
 async fn by_ec2(sdk: &SdkConfig, partition: RetryPartition) -> Result<Listed, ActionError> {
-    let config =
-        aws_sdk_ec2::config::Builder::from(sdk).retry_partition(partition).retry_classifier(super::retry::WhenBusy).build();
+    let config = aws_sdk_ec2::config::Builder::from(sdk)
+        .retry_partition(partition)
+        .retry_classifier(super::retry::WhenBusy)
+        .build();
     let answer = aws_sdk_ec2::Client::from_conf(config).describe_regions().all_regions(true).send().await?;
     let listed = answer.regions().iter().filter_map(|region| {
         let name = Region::new(region.region_name()?).ok()?;

@@ -192,7 +192,7 @@ fn hostile_endpoint() -> String {
         for stream in listener.incoming() {
             let (Ok(mut stream), answer) = (stream, answer.clone()) else { continue };
             std::thread::spawn(move || {
-                let mut buffer = [0; 65_536];
+                let mut buffer = vec![0; 65_536];
                 let _ = stream.read(&mut buffer);
                 let _ = stream.write_all(answer.as_bytes());
             });
@@ -244,7 +244,8 @@ fn hostile_files_are_told_of_harmlessly() {
     );
     write(
         "laughs.yaml",
-        format!("a: &a [x, x]\n{}", (0..60).map(|n| format!("b{n}: &b{n} [*a, *a]\n")).collect::<String>()).as_bytes(),
+        format!("a: &a [x, x]\n{}\n", (0..60).map(|n| format!("b{n}: &b{n} [*a, *a]")).collect::<Vec<_>>().join("\n"))
+            .as_bytes(),
     );
     write("accounts.txt", format!("{long}\n").as_bytes());
     let listed = "quell: 1\nname: n\ntitle: t\ntargets: { accounts: { file: accounts.txt } }\n\

@@ -13,10 +13,7 @@ fn grounds(names: &[&str]) -> Vec<Ground> {
 #[track_caller]
 fn nothing_is_wrong(jobs: &[Job]) {
     let hour = Instant::now() + Duration::from_hours(1);
-    eprintln!("{} runs", jobs.len());
-    let begun = Instant::now();
     let figures: Figures = carry_out(jobs, hour, &|_| {}).unwrap_or_else(|error| panic!("{error}"));
-    eprintln!("{:?}", begun.elapsed());
     assert_eq!(figures.runs, jobs.len());
     let wrong: Vec<String> = figures.wrong.iter().map(|(wrong, what)| format!("{wrong:?}: {what}")).collect();
     assert!(wrong.is_empty(), "{} of {} runs:\n{}", wrong.len(), jobs.len(), wrong.join("\n"));

@@ -155,7 +155,7 @@ async fn taken_back_at_once(stage: &Stage, cut: &Cut, judged: &mut Judged) -> Re
 /// and it is looked what the run said and what there is.
 pub async fn goes_wrong(stage: &Stage, clean: &Undisturbed, disturbance: &Disturbance) -> Judged {
     let mut judged = Judged::at(format!("{}, {disturbance}", stage.name));
-    if let Err(error) = gone_wrong(stage, clean, disturbance, &mut judged).await {
+    if let Err(error) = Box::pin(gone_wrong(stage, clean, disturbance, &mut judged)).await {
         judged.note(Wrong::Failed, error.to_string());
     }
     judged

@@ -66,7 +66,7 @@ impl<'a> Trial<'a> {
     /// Surveys and plans.
     pub async fn plan(&self) -> Result<Planned, Failure> {
         let (runbook, now) = (&self.stage.runbook, self.rehearsal.sim.now());
-        Ok(self.engine.plan(runbook, &self.stage.inputs, &case(), now, &mut |_| {}).await?)
+        Ok(Box::pin(self.engine.plan(runbook, &self.stage.inputs, &case(), now, &mut |_| {})).await?)
     }
 
     /// Plans, and carries the plan out with every approval.
@@ -81,7 +81,7 @@ impl<'a> Trial<'a> {
         let mut seen = self.tap.reporter(&self.rehearsal.sim);
         let (_never, stop) = watch::channel(false);
         let started = Run::start(self.engine.clone(), journal, run.clone(), planned, (approver(), &mut seen, stop))?;
-        Ok(started.execute().await?)
+        Ok(Box::pin(started.execute()).await?)
     }
 
     /// Leaves the journal of a run whose process died.
@@ -96,7 +96,8 @@ impl<'a> Trial<'a> {
         let mut seen = self.tap.reporter(&self.rehearsal.sim);
         let (_never, stop) = watch::channel(false);
         let ports = (approver(), &mut seen as &mut dyn crate::engine::ports::Reporter, stop);
-        Ok(Run::resume(self.engine.clone(), journal, &recorded.events, caller, ports)?.execute().await?)
+        let run = Run::resume(self.engine.clone(), journal, &recorded.events, caller, ports)?;
+        Ok(Box::pin(run.execute()).await?)
     }
 
     /// Takes the run of this trial back.

@@ -179,6 +179,7 @@ mod tests {
     use crate::sim::call::test_call;
 
     /// A list of one page, for a call that sends no token.
+    #[expect(clippy::unnecessary_wraps, reason = "the form of every handler")]
     fn list(_: &mut World, call: &Call) -> Reply {
         let paging = Paging::of(&call.service, &call.operation).unwrap();
         match paging.sent(call) {

@@ -40,7 +40,7 @@ pub fn spoil(kind: FaultKind, mut response: Response<Bytes>) -> Response<Bytes> 
         }
         FaultKind::Garbage => {
             // Of the same length, and no UTF-8.
-            *response.body_mut() = (0..response.body().len().max(16)).map(|n| 0x80 | (n % 127) as u8).collect();
+            *response.body_mut() = (0x80..=0xff_u8).cycle().take(response.body().len().max(16)).collect();
             response
         }
         FaultKind::Http504 => of_gateway(StatusCode::GATEWAY_TIMEOUT),

@@ -118,10 +118,8 @@ mod tests {
 
     #[test]
     fn what_would_fill_the_memory_or_the_stack_is_refused() {
-        let mut laughs = "a0: &a0 [x, x]\n".to_owned();
-        for level in 1..40 {
-            laughs += &format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1);
-        }
+        let line = |level: usize| format!("a{level}: &a{level} [*a{0}, *a{0}]", level - 1);
+        let laughs = ["a0: &a0 [x, x]".to_owned()].into_iter().chain((1..40).map(line)).collect::<Vec<_>>().join("\n");
         assert!(
             read(&laughs).unwrap_err().starts_with("line 17: more than 500000 values"),
             "{}",
