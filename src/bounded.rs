@@ -135,7 +135,7 @@ pub fn bytes(path: &Path, bound: &Bound) -> Result<Vec<u8>, Unreadable> {
 /// Reads a file of a kind as text.
 ///
 /// # Errors
-/// As [`bytes`], and when it is no text in UTF-8.
+/// As [`bytes()`], and when it is no text in UTF-8.
 pub fn text(path: &Path, bound: &Bound) -> Result<String, Unreadable> {
     String::from_utf8(bytes(path, bound)?).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
