@@ -5,7 +5,6 @@
 //! An action is not tested here by name: a stage for it is enough, and an action without one fails the suite.
 
 mod faults;
-mod shape;
 mod side_by_side;
 mod trial;
 

@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use quell::model::{RunOutcome, Severity};
 use quell::sim::faults::FaultKind;
 
-use super::shape::Shape;
 use super::side_by_side::on_every_stage;
 use super::trial::{Called, Ready, Trial, back};
 use super::{go_back, report};
 use crate::actions::case;
+use quell::cli::selftest::shape::Shape;
 
 /// A run with which nothing went wrong.
 struct Clean {

@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::Timestamp;
 use quell::approval::Flags;
+use quell::cli::selftest::shape::{Known, Shape};
 use quell::engine::Planned;
 use quell::engine::action::Item;
 use quell::engine::lane::Direction;
@@ -29,7 +30,6 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
-use super::shape::{Known, Shape};
 use crate::actions::{Lab, Stage, case};
 
 /// Until everything that takes its time has happened: IAM, machines, snapshots.
@@ -53,8 +53,8 @@ impl Ready {
         sleep(SETTLED).await;
         let runbook = scene.runbook(&lab, stage.action);
         let (world, at) = (lab.sim.world(), lab.sim.now());
-        let known = Known::of(&world);
-        let before = known.shape(&world);
+        let known = Known::of(&json!(world));
+        let before = known.shape(&json!(world));
         Self { stage, runbook, lab, world, at, known, before }
     }
 
@@ -301,7 +301,7 @@ impl Trial<'_> {
     /// The world, when everything has happened.
     pub async fn shape(&self) -> Shape {
         sleep(SETTLED).await;
-        self.ready.known.shape(&self.lab.sim.world())
+        self.ready.known.shape(&json!(self.lab.sim.world()))
     }
 
     /// What is tried on what.
