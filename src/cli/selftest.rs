@@ -51,6 +51,9 @@ pub struct Args {
     /// Only this runbook
     #[arg(long, value_name = "RUNBOOK")]
     runbook: Option<String>,
+    /// Only the runs that are described by this text, as in a finding: `a service that refuses`, `dead at 12`
+    #[arg(long, value_name = "TEXT", conflicts_with = "kills")]
+    only: Option<String>,
     /// Kill so many real processes instead, at moments that are drawn, each beside a simulated AWS in a process of its own
     #[arg(long, value_name = "N")]
     kills: Option<usize>,
@@ -73,10 +76,10 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         return show(&killing.kill(kills, args.seed, begun + args.at_most.std())?, begun, screen);
     }
     let grounds = names.iter().map(|name| Ground::of(name, args.seed)).collect::<Result<Vec<_>, _>>()?;
-    let mut jobs: Vec<Job> = grounds.iter().flat_map(Ground::deaths).collect();
-    jobs.truncate(args.runs);
-    let left = args.runs - jobs.len();
-    jobs.extend(faults(&grounds, args.seed, MayDie::Yes).take(left));
+    let deaths = grounds.iter().flat_map(Ground::deaths);
+    let jobs: Vec<Job> = deaths.chain(faults(&grounds, args.seed, MayDie::Yes)).take(args.runs).collect();
+    let is_wanted = |job: &Job| args.only.as_ref().is_none_or(|only| job.place().contains(only.as_str()));
+    let jobs: Vec<Job> = jobs.into_iter().filter(is_wanted).collect();
     let until = begun + args.at_most.std();
     let remark = screen.remarks();
     let figures = carry_out(&jobs, until, &|done| {

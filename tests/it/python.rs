@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 const REQUIREMENTS: &str = include_str!("../python/requirements.txt");
 
+/// How long moto may take until it listens, on a machine that is busy with other tests.
+const STARTS: Duration = Duration::from_mins(3);
+
 /// A Python in which boto3, moto and the `aws` CLI are installed.
 #[derive(Debug)]
 pub struct Python {
@@ -80,7 +83,7 @@ pub fn without_aws_of_the_user(command: &mut Command) {
 /// Makes the environment, or finds the one that was made for these requirements.
 fn make() -> Result<Python, String> {
     let version = said(Command::new("python3").arg("--version")).map_err(|cause| {
-        format!("python3 is missing or does not run ({cause}); install Python 3.10 or newer with its venv module")
+        format!("python3 is missing or does not run ({cause}); install Python 3.11 or newer with its venv module")
     })?;
     let key = hex::encode(&Sha256::digest(format!("{version}\n{REQUIREMENTS}"))[..8]);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{key}"));
@@ -142,24 +145,19 @@ impl Moto {
         let mut command = python.program("moto_server");
         command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
-        let process = Guarded(command.spawn().expect("moto_server starts"));
-        let endpoint = wait_for("moto to listen", Duration::from_mins(1), || {
+        let mut process = Guarded(command.spawn().unwrap_or_else(|error| panic!("moto_server does not start: {error}")));
+        let begun = Instant::now();
+        let endpoint = loop {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            let address = said.lines().find_map(|line| line.split("Running on ").nth(1));
-            address.map(|address| address.trim().to_owned())
-        });
+            if let Some(address) = said.lines().find_map(|line| line.split("Running on ").nth(1)) {
+                break address.trim().to_owned();
+            }
+            let ended = process.0.try_wait().expect("the state of a child");
+            let late = begun.elapsed() > STARTS;
+            assert!(ended.is_none() && !late, "moto does not listen after {:?} ({ended:?}):\n{said}", begun.elapsed());
+            std::thread::sleep(Duration::from_millis(50));
+        };
         Self { endpoint, _process: process, _log: folder }
-    }
-}
-
-fn wait_for<T>(what: &str, at_most: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begun.elapsed() < at_most, "waited {at_most:?} for {what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
