@@ -50,7 +50,7 @@ pub fn slow_down(site: &Site, delay: &str) {
 }
 
 /// Begins a slow run and waits until its journal holds `event`.
-fn begun(site: &Site, event: &str) -> Child {
+pub fn begun(site: &Site, event: &str) -> Child {
     site.write("slow.yaml", SLOW);
     let input = site.simulator.leaked_key();
     let run = ["run", "slow.yaml", "--input", &input, "--trust-endpoint", "--approve", "reversible,disruptive"];

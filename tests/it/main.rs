@@ -83,6 +83,8 @@ mod identity;
 mod independent;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod interrupt;
+#[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
+mod journal;
 #[cfg(all(feature = "autoscaling", feature = "ec2", feature = "iam", feature = "organizations"))]
 mod launchers;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
