@@ -30,7 +30,8 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let (journal, recorded) = Journal::open(&state, &run)?;
     let events = recorded.events;
     let Some(EventKind::RunStarted { plan, .. }) = events.first().map(|event| &event.kind) else {
-        return Err(Failure::usage(format!("run {run} was cut off before it began: there is nothing to go on with")));
+        let failure = Failure::usage(format!("run {run} was cut off before it began: there is nothing to go on with"));
+        return Err(failure.hint("nothing was changed; `quell run` begins anew"));
     };
     let (engine, caller) = session::open(&args.aws, (&run, plan.created), None, screen).await?;
     if caller.account != plan.caller.account {

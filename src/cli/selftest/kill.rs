@@ -19,6 +19,7 @@ use super::shape::{Known, Shape};
 use super::trial::snapshots_taken_twice;
 use crate::cli::error::Failure;
 use crate::journal;
+use crate::model::RunId;
 use crate::sim::world::Rng;
 
 /// The world of the matrix, in which everything that takes time is quick: these processes go by the clock on the wall.
@@ -116,14 +117,15 @@ impl Killing {
         judged.died = killed(process, moment)?;
         let mut ended = None;
         for again in 0..TAKEN_UP {
-            let arguments = match journal::list(&state)?.first() {
+            let begun = journal::list(&state)?.into_iter().find(|run| has_begun(&state, run));
+            let arguments = match &begun {
                 Some(run) => {
                     let tiers = "reversible,disruptive";
                     ["resume", run.as_str(), "--approve", tiers, "--trust-endpoint", "--output", "json"]
                         .map(str::to_owned)
                         .to_vec()
                 }
-                // It died before it had begun.
+                // It died before it had begun: nothing was sent, and there is nothing to take up.
                 None => aws.run(self.folder.path()),
             };
             let mut command = aws.quell(&self.program, &state);
@@ -176,6 +178,11 @@ fn after(world: &Value, state: &Path) -> Result<Value, Failure> {
         text = text.replace(run.as_str(), "the run");
     }
     serde_json::from_str(&text).map_err(Failure::failed)
+}
+
+/// Whether a run's journal holds more than its first line. One that cannot be read is for the process that takes it up to judge.
+fn has_begun(state: &Path, run: &RunId) -> bool {
+    journal::read(state, run).map_or(true, |recorded| !recorded.events.is_empty())
 }
 
 /// Kills a process after a while. Whether it was still there to be killed.
