@@ -17,6 +17,7 @@ pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod test_plans;
+mod unseen;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

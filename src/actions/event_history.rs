@@ -83,9 +83,30 @@ pub(super) struct History {
     /// What was derived, in the order of time.
     pub derived: Vec<Derived>,
     /// Regions that could not be read to the end, and why.
-    pub unread: BTreeMap<String, String>,
+    pub unread: BTreeMap<String, ActionError>,
     /// How many events were read.
     pub events: usize,
+}
+
+impl History {
+    /// Whether all regions could be read; else what became of them, as far as one error can say it.
+    pub fn whole(&self) -> Result<(), ActionError> {
+        let Some((_, error)) = self.unread.iter().next() else { return Ok(()) };
+        Err(ActionError {
+            message: format!("no event history of {}", self.unread_in_words()),
+            code: None,
+            ..error.clone()
+        })
+    }
+
+    /// The regions that could not be read, and why, in words.
+    pub fn unread_in_words(&self) -> String {
+        let regions: Vec<String> = self.unread.iter().map(|(region, why)| format!("{region} ({why})")).collect();
+        match regions.len() {
+            0..=2 => regions.join(" and "),
+            all => format!("{} and {} further regions", regions[0], all - 1),
+        }
+    }
 }
 
 /// Follows a key, and every key that came of it, through all regions at once. `since` leaves out what is older.
@@ -93,7 +114,8 @@ pub(super) async fn derived_from(cx: &Ctx, key: &str, since: Option<Timestamp>) 
     let listed = match regions::of(&cx.sdk, retry::partition(&cx.target)).await {
         Ok(listed) => listed,
         Err(error) => {
-            let unread = [("every region".to_owned(), format!("the regions cannot be listed: {error}"))];
+            let message = format!("the regions cannot be listed: {}", error.message);
+            let unread = [("every region".to_owned(), ActionError { message, ..error })];
             return History { unread: unread.into(), ..History::default() };
         }
     };
@@ -139,7 +161,8 @@ impl Walk<'_> {
                 Ok(None) => break,
                 Err(_) => {
                     let silent = waiting.into_iter().filter(|(_, open)| *open > 0);
-                    let silent = silent.map(|(region, _)| (region.to_string(), "no answer".to_owned()));
+                    let silence = ActionError::new(ErrorKind::Unreachable, "no answer");
+                    let silent = silent.map(|(region, _)| (region.to_string(), silence.clone()));
                     self.history.unread.extend(silent);
                     break;
                 }
@@ -148,7 +171,7 @@ impl Walk<'_> {
             waiting.entry(question.region.clone()).and_modify(|open| *open -= 1);
             match answer {
                 Ok(page) => questions = self.read(&question, page),
-                Err(error) => drop(self.history.unread.insert(question.region.to_string(), error.to_string())),
+                Err(error) => drop(self.history.unread.insert(question.region.to_string(), error)),
             }
         }
         self.history.derived.sort_by(|a, b| (a.at, &a.arn, a.how).cmp(&(b.at, &b.arn, b.how)));

@@ -84,6 +84,8 @@ pub enum Decision {
     ByHand(ByHand),
     /// It must not be changed, and the whole plan with it: why.
     Refuse(String),
+    /// It could not be looked at: what needs it for this member is left alone.
+    Unseen(ActionError),
 }
 
 /// A change as an action proposes it.
@@ -247,6 +249,7 @@ pub trait Action: Send + Sync + 'static {
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
             Decision::ByHand(work) => Verdict::Unproven { why: format!("left to a person: {}", work.what) },
+            Decision::Unseen(error) => Verdict::Unproven { why: error.to_string() },
         }
     }
 
@@ -290,6 +293,15 @@ impl Wanted<'_> {
     }
 }
 
+/// What a source lists.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    /// The members.
+    pub members: Vec<Resource>,
+    /// The other services that were asked who belongs to it, and whether they told: a cell of the ledger each.
+    pub asked: Vec<(&'static str, Result<(), ActionError>)>,
+}
+
 /// A source of sets: a named query.
 pub trait Source: Send + Sync + 'static {
     /// The type of `with`.
@@ -312,6 +324,16 @@ pub trait Source: Send + Sync + 'static {
         params: &Self::Params,
         wanted: &Wanted<'_>,
     ) -> impl Future<Output = Result<Vec<Resource>, ActionError>> + Send;
+
+    /// The members, with what else was asked for them. By default nothing was.
+    fn ask(
+        &self,
+        cx: &Ctx,
+        params: &Self::Params,
+        wanted: &Wanted<'_>,
+    ) -> impl Future<Output = Result<Listed, ActionError>> + Send {
+        async { Ok(Listed { members: self.list(cx, params, wanted).await?, asked: Vec::new() }) }
+    }
 
     /// Why this caller must not go on at all, for a source that names who is compromised. Asked for the caller's own
     /// account.

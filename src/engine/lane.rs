@@ -193,7 +193,7 @@ fn before_apply<'f>(
     let is_reached = match &decision {
         Decision::Already => true,
         Decision::Skip(_) => action.verify(&cx.view, &shard.step.with, now).map_err(failed)? == Verdict::Proven,
-        Decision::Change(_) | Decision::ByHand(_) | Decision::Refuse(_) => false,
+        Decision::Change(_) | Decision::ByHand(_) | Decision::Refuse(_) | Decision::Unseen(_) => false,
     };
     match decision {
         // Found as wished after an attempt that was cut off: that attempt's doing, and undone with it.
@@ -202,6 +202,7 @@ fn before_apply<'f>(
         Decision::Already => Err(Outcome::Already),
         Decision::Skip(why) | Decision::Refuse(why) => Err(drifted(why)),
         Decision::ByHand(work) => Err(drifted(format!("it is left to a person: {}", work.what))),
+        Decision::Unseen(error) => Err(failed(error)),
         // An attempt that was cut off may have been carried out by half: that is not somebody else's doing.
         Decision::Change(_) if assigned.attempted => Ok(now),
         Decision::Change(_) => match action.drift(&assigned.change.prior, &now.prior).map_err(failed)? {
@@ -338,26 +339,27 @@ async fn undo(
 ) -> Outcome {
     let change = &assigned.change;
     let failed = |error: ActionError| Outcome::Failed { error };
-    if let Some(now) = now
-        && !assigned.attempted
-    {
-        let drift = action.drift(&change.prior, &now.prior);
-        match (action.plan(&cx.view, &shard.step.with, now), drift) {
-            (Ok(Decision::Change(_)), Ok(Some(why))) => return Outcome::Drifted { why },
-            (Err(error), _) | (_, Err(error)) => return failed(error),
-            // Not in force any more: an earlier way back may have been cut short, and left something behind.
-            (Ok(Decision::Change(_)), Ok(None))
-            | (Ok(Decision::Already | Decision::Skip(_) | Decision::ByHand(_) | Decision::Refuse(_)), Ok(_)) => {}
-        }
+    let mut gone = None;
+    match now.map(|now| (action.plan(&cx.view, &shard.step.with, now), action.drift(&change.prior, &now.prior))) {
+        None => gone = Some("it is not there any more".to_owned()),
+        Some((Ok(Decision::Change(_)), Ok(Some(why)))) if !assigned.attempted => return Outcome::Drifted { why },
+        Some((Ok(Decision::Unseen(error)) | Err(error), _) | (_, Err(error))) => return failed(error),
+        // Nobody can change it any more: somebody terminated the machine meanwhile.
+        Some((Ok(Decision::Skip(_)), Ok(drift))) => gone = drift,
+        // Not in force any more: an earlier way back may have been cut short, and left something behind.
+        Some((Ok(Decision::Change(_) | Decision::Already | Decision::ByHand(_) | Decision::Refuse(_)), Ok(_))) => {}
     }
     let item = item(change, change.prior.clone());
     let mut answer = action.undo(cx, &shard.step.with, &item, &assigned.effect).await;
     if answer.as_ref().is_err_and(|error| may_be_a_repeat(error.kind)) {
         answer = action.undo(cx, &shard.step.with, &item, &assigned.effect).await;
     }
-    match answer {
-        Ok(()) => Outcome::Done { effect: Value::Null },
-        Err(error) => failed(error),
+    match (answer, gone) {
+        (Ok(()), _) => Outcome::Done { effect: Value::Null },
+        (Err(error), Some(why)) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::WrongState) => {
+            Outcome::Drifted { why: format!("{why}: {}", error.message) }
+        }
+        (Err(error), _) => failed(error),
     }
 }
 

@@ -4,8 +4,9 @@ use indexmap::{IndexMap, IndexSet};
 use serde_json::{Map, Value};
 
 use super::action::{Decision, Found};
-use super::survey::Survey;
+use super::survey::{self, Survey};
 use super::table::Table;
+use super::unseen::Unseen;
 use crate::model::{
     Already, ByHand, Change, ChangeId, Finding, Kind, LeftByHand, Listed, Plan, ResourceId, Runbook, Severity, Skip,
     Step, Target, Tier, Undo,
@@ -39,17 +40,30 @@ pub fn plan(table: &Table, runbook: &Runbook, inputs: &Map<String, Value>, surve
         );
     }
     for (target, gap) in &survey.gaps {
-        let message = brief(format!("could not look: {gap}"));
-        plan.findings.push(Finding { severity: Severity::Warning, step: None, target: Some(target.clone()), message });
+        could_not_look(&mut plan, target, gap.clone());
     }
+    let mut unseen = Unseen::of(runbook, &survey.unseen);
     for step in &runbook.steps {
-        let before = plan.changes.len();
         for ((target, _), same) in by_resource(survey.found.get(&step.id).into_iter().flatten()) {
-            decide(table, survey, step, target, &same, &mut plan);
+            decide(table, survey, step, target, &same, &mut unseen, &mut plan);
         }
-        bound(step, before, &mut plan);
+    }
+    hold(&unseen, &mut plan);
+    for step in &runbook.steps {
+        bound(step, &mut plan);
     }
     plan
+}
+
+/// Leaves out what needs something that could not be looked at.
+fn hold(unseen: &Unseen<'_>, plan: &mut Plan) {
+    let skipped = &mut plan.skipped;
+    plan.changes.retain(|change| {
+        let Some(reason) = unseen.holds(change).map(brief) else { return true };
+        let Change { step, target, member, resource, .. } = change.clone();
+        skipped.push(Skip { step, target, member, resource, reason });
+        false
+    });
 }
 
 /// The members of the sets that are findings.
@@ -100,7 +114,15 @@ fn by_resource<'a>(
     resources
 }
 
-fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[&Found<Value>], plan: &mut Plan) {
+fn decide(
+    table: &Table,
+    survey: &Survey,
+    step: &Step,
+    target: &Target,
+    same: &[&Found<Value>],
+    unseen: &mut Unseen<'_>,
+    plan: &mut Plan,
+) {
     let (Some(action), [found, others @ ..]) = (table.action(step.uses.as_str()), same) else { return };
     let (member, resource) = (found.member.clone(), found.resource.clone());
     let also_for: IndexSet<ResourceId> = others.iter().map(|other| other.member.clone()).collect();
@@ -142,8 +164,21 @@ fn decide(table: &Table, survey: &Survey, step: &Step, target: &Target, same: &[
         }
         Ok(Decision::ByHand(work)) => by_hand(plan, step, target, vec![work]),
         Ok(Decision::Refuse(why)) => refuse(plan, Some(step), Some(target), why),
+        Ok(Decision::Unseen(error)) => {
+            let (service, why) = (step.uses.as_str().split('.').next().unwrap_or_default(), error.to_string());
+            plan.coverage.note(target.clone(), service, survey::status(&error), Some(why.clone()));
+            could_not_look(plan, target, format!("{resource}: {why}"));
+            for found in same {
+                unseen.add(&step.id, target, &found.member, &why);
+            }
+        }
         Err(error) => refuse(plan, Some(step), Some(target), error.to_string()),
     }
+}
+
+fn could_not_look(plan: &mut Plan, target: &Target, why: String) {
+    let message = brief(format!("could not look: {why}"));
+    plan.findings.push(Finding { severity: Severity::Warning, step: None, target: Some(target.clone()), message });
 }
 
 fn left(step: Option<&Step>, target: Option<&Target>, ByHand { what, steps }: ByHand) -> LeftByHand {
@@ -167,10 +202,10 @@ fn refuse(plan: &mut Plan, step: Option<&Step>, target: Option<&Target>, message
 }
 
 /// A step with more changes than its `at_most` asks for the highest approval: one more question, and a harder one.
-fn bound(step: &Step, first: usize, plan: &mut Plan) {
-    let count = plan.changes.len() - first;
+fn bound(step: &Step, plan: &mut Plan) {
+    let count = plan.changes.iter().filter(|change| change.step == step.id).count();
     let Some(at_most) = step.at_most.filter(|at_most| count > *at_most as usize) else { return };
-    for change in &mut plan.changes[first..] {
+    for change in plan.changes.iter_mut().filter(|change| change.step == step.id) {
         change.tier = Tier::Destructive;
     }
     let message =

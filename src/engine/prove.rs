@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tokio::time::Duration;
 
-use super::action::Found;
+use super::action::{Decision, Found};
 use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
@@ -65,6 +65,7 @@ async fn look(engine: &Engine, state: &State, wanted: impl Fn(&Tracked) -> bool)
         let why = match answer {
             Some(Ok(seen)) => {
                 looked.verdicts.extend(seen.verdicts);
+                looked.unseen.extend(seen.unseen);
                 looked.beside.extend(seen.beside);
                 continue;
             }
@@ -91,6 +92,12 @@ async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Lo
     let mut looked = Looked::default();
     for change in group {
         let now = found.iter().find(|found| found.resource == change.resource);
+        if let Some(now) = now
+            && let Decision::Unseen(error) = action.plan(&cx.view, &step.with, now)?
+        {
+            looked.unseen.push((change.id.clone(), error.to_string()));
+            continue;
+        }
         let verdict = match now {
             None if state.plan().undoes.is_some() => Verdict::Unproven { why: "it is not there any more".into() },
             None => Verdict::Proven,
@@ -148,7 +155,7 @@ pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, Surve
         survey.found.entry(step).or_default().push((target, vec![found]));
     }
     let swept = planner::plan(&engine.table, &plan.runbook, &plan.inputs, &survey);
-    let mut coverage = survey.coverage;
+    let mut coverage = swept.coverage;
     let newcomers = swept.changes.into_iter().filter(|change| state.change(&change.id).is_none());
     // What a guard refuses is left to a person; the ledger says so.
     let (newcomers, locking): (Vec<_>, Vec<_>) =

@@ -4,7 +4,7 @@
 //! wait until the account's regions are known: a survey takes as long as the longest of these ways, not the sum of their
 //! longest parts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::{join, join_all, join3, ready};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::Engine;
-use super::action::{Found, View, Wanted};
+use super::action::{Found, Listed, View, Wanted};
 use super::patience::{ask_all, ask_each};
 use super::ports::{Access, Boxed, Lane};
 use super::preflight;
@@ -36,6 +36,8 @@ pub struct Survey {
     pub sets: IndexMap<SetName, Vec<Resource>>,
     /// What each step's action found, per lane.
     pub found: IndexMap<StepId, Vec<FoundInLane>>,
+    /// The steps that could not be looked at in a lane, and why.
+    pub unseen: BTreeMap<(StepId, Target), String>,
     /// What was looked at.
     pub coverage: Coverage,
     /// What could not be looked at, in words.
@@ -176,6 +178,7 @@ impl<'a> Look<'a> {
             lanes: Vec::new(),
             sets: runbook.sets.keys().map(|name| (name.clone(), Vec::new())).collect(),
             found: runbook.steps.iter().map(|step| (step.id.clone(), Vec::new())).collect(),
+            unseen: BTreeMap::new(),
             coverage: Coverage::default(),
             gaps: Vec::new(),
             findings: Vec::new(),
@@ -303,16 +306,29 @@ impl<'a> Look<'a> {
         let Some(source) = self.engine.table.source(set.from.as_str()) else { return };
         let ask = async {
             let cx = self.engine.sessions.enter(lane, Access::Read).await?;
-            source.list(&cx, &set.with, &self.wanted(lane, names)).await
-        };
-        let members = match self.asked(lane, service(set.from.as_str()), names[0].as_str(), ask).await {
-            Ok(members) => members,
-            Err(error) => {
-                if error.kind == ErrorKind::NotFound {
-                    self.seen().absent.extend(names.iter().map(|name| (*name, error.clone())));
-                }
-                return;
+            match source.list(&cx, &set.with, &self.wanted(lane, names)).await {
+                // One that says that what was asked for is not there has answered.
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(Err(error)),
+                listed => listed.map(Ok),
             }
+        };
+        let leads_to =
+            |step: &&Step| names.iter().any(|name| step.on.as_ref() == Some(name) || step.accounts_of.contains(name));
+        let steps: Vec<&Step> = self.runbook.steps.iter().filter(leads_to).collect();
+        let listed = self.asked(lane, service(set.from.as_str()), names[0].as_str(), &steps, ask).await;
+        let members = match listed {
+            Ok(Ok(Listed { members, asked })) => {
+                for (service, answer) in asked {
+                    let survey = &mut self.seen().survey;
+                    match answer {
+                        Ok(()) => survey.coverage.note(lane.clone(), service, CoverageStatus::Clean, None),
+                        Err(error) => gap(survey, lane.clone(), service, &error),
+                    }
+                }
+                members
+            }
+            Ok(Err(absent)) => return self.seen().absent.extend(names.iter().map(|name| (*name, absent.clone()))),
+            Err(_) => return,
         };
         if lane.account == self.view.caller.account {
             match source.refuse(&self.view, &set.with, &members) {
@@ -397,7 +413,7 @@ impl<'a> Look<'a> {
             let cx = self.engine.sessions.enter(lane, Access::Read).await?;
             action.discover(&cx, &step.with, &members).await
         };
-        if let Ok(mut found) = self.asked(lane, service(step.uses.as_str()), step.id.as_str(), ask).await {
+        if let Ok(mut found) = self.asked(lane, service(step.uses.as_str()), step.id.as_str(), &[step], ask).await {
             found.sort_by(|a, b| (&a.member, &a.resource).cmp(&(&b.member, &b.resource)));
             self.seen().survey.found[&step.id].push((lane.clone(), found.clone()));
             if let Purpose::Plan = self.purpose {
@@ -432,21 +448,38 @@ impl<'a> Look<'a> {
         here.map(|(_, _, member)| *member).collect()
     }
 
-    /// Asks, and notes in the ledger how it went. A source that says that what was asked for is not there has answered.
+    /// Asks, and notes in the ledger how it went. Until there is an answer, `steps` count as not looked at.
     async fn asked<T>(
         &self,
         lane: &Target,
         service: &'a str,
         what: &'a str,
+        steps: &[&'a Step],
         ask: impl Future<Output = Result<T, ActionError>>,
     ) -> Result<T, ActionError> {
-        self.seen().open.insert((lane.clone(), service, what));
+        let unseen = |error: &ActionError| {
+            let why = error.to_string();
+            steps.iter().map(move |step| ((step.id.clone(), lane.clone()), why.clone())).collect::<Vec<_>>()
+        };
+        {
+            let seen = &mut *self.seen();
+            seen.open.insert((lane.clone(), service, what));
+            seen.survey.unseen.extend(unseen(&no_answer()));
+        }
         let answer = ask.await;
         let seen = &mut *self.seen();
         seen.open.remove(&(lane.clone(), service, what));
         match &answer {
-            Err(error) if error.kind != ErrorKind::NotFound => gap(&mut seen.survey, lane.clone(), service, error),
-            _ => seen.survey.coverage.note(lane.clone(), service, CoverageStatus::Clean, None),
+            Err(error) => {
+                gap(&mut seen.survey, lane.clone(), service, error);
+                seen.survey.unseen.extend(unseen(error));
+            }
+            Ok(_) => {
+                seen.survey.coverage.note(lane.clone(), service, CoverageStatus::Clean, None);
+                for step in steps {
+                    seen.survey.unseen.remove(&(step.id.clone(), lane.clone()));
+                }
+            }
         }
         answer
     }

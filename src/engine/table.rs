@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::action::{Action, Ctx, Decision, Found, Item, LookBefore, Source, View, Wanted};
+use super::action::{Action, Ctx, Decision, Found, Item, Listed, LookBefore, Source, View, Wanted};
 use super::ports::Boxed;
 use crate::model::{
     ActionError, ActionSpec, Catalog, Effect, ErrorKind, Finding, KindSpec, Resource, SourceSpec, Tier, Verdict,
@@ -86,13 +86,13 @@ pub trait DynSource: Send + Sync {
     fn kind(&self) -> &'static KindSpec;
     /// Whether `with` has the right form.
     fn check(&self, params: &Map<String, Value>) -> Result<(), String>;
-    /// See [`Source::list`].
+    /// See [`Source::ask`].
     fn list<'a>(
         &'a self,
         cx: &'a Ctx,
         params: &'a Map<String, Value>,
         wanted: &'a Wanted<'a>,
-    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>>;
+    ) -> Boxed<'a, Result<Listed, ActionError>>;
     /// See [`Source::refuse`].
     fn refuse(
         &self,
@@ -278,8 +278,8 @@ impl<S: Source> DynSource for S {
         cx: &'a Ctx,
         with: &'a Map<String, Value>,
         wanted: &'a Wanted<'a>,
-    ) -> Boxed<'a, Result<Vec<Resource>, ActionError>> {
-        Box::pin(async move { Source::list(self, cx, &params(with)?, wanted).await })
+    ) -> Boxed<'a, Result<Listed, ActionError>> {
+        Box::pin(async move { Source::ask(self, cx, &params(with)?, wanted).await })
     }
 
     fn refuse(

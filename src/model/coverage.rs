@@ -71,10 +71,12 @@ impl Coverage {
         self.cells.entry((target, service.to_owned())).or_insert((CoverageStatus::Unknown, None));
     }
 
-    /// Notes a look. A later look replaces `Unknown`; otherwise the weightier status stays.
+    /// Notes a look. It fills a cell that nobody filled; otherwise the weightier status stays. A look that failed for a reason
+    /// that says nothing of the place leaves `Unknown` with that reason, and so fills the cell as well.
     pub fn note(&mut self, target: Target, service: &str, status: CoverageStatus, reason: Option<String>) {
         let cell = self.cells.entry((target, service.to_owned())).or_insert((CoverageStatus::Unknown, None));
-        if cell.0 == CoverageStatus::Unknown || status > cell.0 {
+        let is_open = *cell == (CoverageStatus::Unknown, None);
+        if is_open || status > cell.0 {
             *cell = (status, reason);
         }
     }
@@ -155,5 +157,21 @@ mod tests {
         coverage.note(target.clone(), "ec2", CoverageStatus::Clean, None);
         assert_eq!(coverage.status(&target, "ec2"), CoverageStatus::Unreachable);
         assert!(!coverage.is_complete());
+    }
+
+    #[test]
+    fn a_look_that_failed_is_not_made_good_by_another_whichever_came_first() {
+        let target = Target::new(AccountId::new("111122223333").unwrap(), Region::new("eu-west-3").unwrap());
+        let looks = [
+            (CoverageStatus::Unknown, Some("the token of a page was refused".to_owned())),
+            (CoverageStatus::Clean, None),
+        ];
+        for order in [[0, 1], [1, 0]] {
+            let mut coverage = Coverage::default();
+            for (status, reason) in order.map(|look| looks[look].clone()) {
+                coverage.note(target.clone(), "ec2", status, reason);
+            }
+            assert!(!coverage.is_complete(), "{order:?}");
+        }
     }
 }

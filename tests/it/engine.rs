@@ -159,6 +159,39 @@ async fn without_evidence_the_same_machine_stays_on_and_others_go_on() {
     assert!(world.lock().unwrap().machines[&(lane("eu-west-1"), "eu-west-1-1".into())].on);
 }
 
+/// A run over two regions in one of which evidence cannot be looked at while it is planned, and perhaps later.
+async fn blind(kind: ErrorKind, goes_on: bool) -> (Plan, Summary, usize) {
+    let (world, state) = (world(&["eu-west-1", "eu-west-3"], 2), tempfile::tempdir().unwrap());
+    let look = "a look at evidence in eu-west-3".to_owned();
+    world.lock().unwrap().broken.insert(look.clone(), kind);
+    let plan = planned(&world).await;
+    if !goes_on {
+        world.lock().unwrap().broken.remove(&look);
+    }
+    let summary = carry_out(&world, state.path(), "r1", plan.clone(), &mut Seen::default()).await;
+    let on = world.lock().unwrap().machines.values().filter(|machine| machine.on).count();
+    (plan, summary, on)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_a_look_that_failed_is_left_alone_and_named() {
+    for kind in [ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Other] {
+        let (plan, summary, on) = blind(kind, true).await;
+        assert_eq!((plan.changes.len(), plan.skipped.len()), (4, 2), "{kind:?}");
+        let why = "`off` waits for `evidence`, which could not be looked at: evidence is not to be seen";
+        assert!(plan.skipped.iter().all(|skip| skip.target == lane("eu-west-3") && skip.reason == why), "{plan:#?}");
+        assert!(!plan.coverage.is_complete(), "{kind:?}");
+        assert_eq!((summary.outcome, summary.changes.done, on), (RunOutcome::CoverageIncomplete, 4, 2), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sweep_can_look_at_again_is_contained() {
+    let (plan, summary, on) = blind(ErrorKind::Unreachable, false).await;
+    assert_eq!((plan.changes.len(), plan.skipped.len()), (4, 2));
+    assert_eq!((summary.outcome, summary.changes.done, on), (RunOutcome::Contained, 8, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dead_region_delays_no_other_and_is_not_clean() {
     let (world, state) =

@@ -64,7 +64,7 @@ impl Stage {
     async fn look(&self, set: &str) -> Result<usize, ActionError> {
         let cx = self.cx(Access::Read).await?;
         let table = actions::table();
-        Ok(table.source(set).unwrap().list(&cx, &Map::new(), &Wanted::default()).await?.len())
+        Ok(table.source(set).unwrap().list(&cx, &Map::new(), &Wanted::default()).await?.members.len())
     }
 
     fn struck(&self, kind: FaultKind) -> u64 {

@@ -6,7 +6,7 @@ use aws_sdk_sts::types::Credentials as Session;
 use jiff::Timestamp;
 use quell::engine::action::Decision;
 use quell::engine::ports::Access;
-use quell::model::{Region, Resource};
+use quell::model::{CoverageStatus, Region, Resource};
 use quell::sim::iam;
 use serde_json::{Map, Value, json};
 use tokio::time::{Duration, sleep};
@@ -184,6 +184,31 @@ async fn without_event_history_all_roles_that_may_be_assumed_are_candidates() {
     let notes = notes(&lab, &members).await;
     assert_eq!(notes.len(), 2);
     assert!(notes.iter().all(|note| note.contains("a candidate: no event history") && note.contains("LookupEvents")));
+}
+
+/// Nobody knows who was made with the key: candidates do not make up for that.
+#[tokio::test(start_paused = true)]
+async fn an_event_history_that_cannot_be_read_stands_in_the_ledger() {
+    let lab = Lab::new().await;
+    let status = async || {
+        let rest = format!(
+            "sets: {{ entered: {{ from: iam.sessions-of-key, with: {{ key: {} }} }} }}\n\
+             steps:\n  - {{ id: entered, uses: iam.revoke-sessions, on: entered }}\n",
+            lab.facts.leaked_key
+        );
+        let plan = lab.plan(&format!("[\"{}\"]", lab.facts.breached_account), &rest).await;
+        let cells: Vec<_> = plan.coverage.entries().filter(|cell| cell.service == "cloudtrail").collect();
+        let [cell] = &cells[..] else { panic!("{cells:?}") };
+        (cell.status, cell.reason.clone().unwrap_or_default())
+    };
+    assert_eq!(status().await, (CoverageStatus::Clean, String::new()));
+    lab.sim.set_faults(vec!["us-east-1/cloudtrail:LookupEvents=no-answer".parse().unwrap()]);
+    let (silent, why) = status().await;
+    assert!(silent == CoverageStatus::Unreachable && why.contains("no event history of us-east-1"), "{silent:?} {why}");
+    lab.sim.set_faults(Vec::new());
+    lab.deny_responder("cloudtrail:LookupEvents");
+    let (denied, why) = status().await;
+    assert!(denied == CoverageStatus::Denied && why.contains("further regions"), "{denied:?} {why}");
 }
 
 #[tokio::test(start_paused = true)]

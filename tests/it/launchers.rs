@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_autoscaling::types::LaunchTemplateSpecification;
 use aws_sdk_ec2::types::{
-    Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecification,
+    AttributeBooleanValue, Filter, FleetLaunchTemplateConfigRequest, FleetLaunchTemplateSpecification,
     FleetLaunchTemplateSpecificationRequest, FleetType, Instance, InstanceMarketOptionsRequest, InstanceType,
     LaunchTemplateConfig, MarketType, RequestLaunchTemplateData, Reservation, SpotFleetRequestConfigData,
     SpotInstanceType, SpotMarketOptions, TargetCapacitySpecificationRequest,
@@ -19,9 +19,9 @@ use quell::engine::Engine;
 use quell::engine::ports::{Access, Clock as _, Reporter, Sessions as _, TokioClock};
 use quell::engine::rollback;
 use quell::engine::run::Run;
-use quell::engine::state::State;
+use quell::engine::state::{Progress, State};
 use quell::journal::{self, Journal};
-use quell::model::{Event, Plan, Role, RunId, RunOutcome, Runbook, Summary, Target, Tier};
+use quell::model::{Event, Outcome, Plan, Role, RunId, RunOutcome, Runbook, Summary, Target, Tier};
 use quell::sim::Sim;
 use quell::sim::scenario::{Facts, Scenario};
 use quell::{actions, runbook};
@@ -198,8 +198,13 @@ impl Lab {
         run.execute().await.unwrap()
     }
 
+    fn state_of(&self, run: &str) -> State {
+        let run = RunId::new(run).unwrap();
+        State::fold_all(&journal::read(self.state.path(), &run).unwrap().events).unwrap()
+    }
+
     pub async fn take_back(&self) -> Summary {
-        let state = State::fold_all(&journal::read(self.state.path(), &case()).unwrap().events).unwrap();
+        let state = self.state_of(case().as_str());
         let caller = self.engine().await.sessions.caller().await.unwrap();
         let plan = rollback::plan(&state, caller, self.clock.now());
         self.carry_out(plan, &RunId::new("back-1").unwrap()).await
@@ -278,6 +283,54 @@ async fn a_group_is_one_change_for_all_its_machines_and_each_of_them_waits_for_i
     lab.carry_out(planned.plan, &case()).await;
     wait(1800).await;
     assert_eq!(lab.states(OF_GROUP).await, ["stopped"; 3], "no machine was stopped before the group stood still");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_cannot_be_looked_at_keeps_its_own_machines_only_from_being_stopped() {
+    let lab = Lab::new();
+    lab.found_group().await;
+    lab.sim.set_faults(vec!["autoscaling:DescribeAutoScalingGroups=deny".parse().unwrap()]);
+    let summary = lab.run(&shipped("rogue-instances")).await;
+    assert_eq!(summary.outcome, RunOutcome::CoverageIncomplete, "{summary:#?}");
+    assert_eq!(lab.states(OF_GROUP).await, ["running"; 3], "the group would end what is stopped, and launch others");
+    let rogue = &lab.facts.machines["rogue"];
+    let here = rogue.iter().find(|machine| machine.region == lab.target.region).unwrap();
+    assert_eq!(lab.states(("instance-id", &here.id)).await, ["stopped"]);
+
+    lab.sim.set_faults(Vec::new());
+    let again = lab.run_as(&shipped("rogue-instances"), "case-2").await;
+    assert_eq!(again.outcome, RunOutcome::Contained, "{again:#?}");
+    assert_eq!(lab.states(OF_GROUP).await, ["stopped"; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_somebody_terminated_meanwhile_is_named_on_the_way_back_and_holds_up_nothing() {
+    let lab = Lab::new();
+    lab.found_group().await;
+    let summary = lab.run(&shipped("rogue-instances")).await;
+    assert_eq!(summary.outcome, RunOutcome::Contained, "{summary:#?}");
+    let (ec2, _) = lab.clients().await;
+    let of_group = Filter::builder().name(OF_GROUP.0).values(OF_GROUP.1).build();
+    let answer = ec2.describe_instances().filters(of_group).send().await.unwrap();
+    let one = answer.reservations()[0].instances()[0].instance_id().unwrap();
+    let open = AttributeBooleanValue::builder().value(false).build();
+    ec2.modify_instance_attribute().instance_id(one).disable_api_termination(open).send().await.unwrap();
+    ec2.terminate_instances().instance_ids(one).send().await.unwrap();
+    wait(300).await;
+
+    let back = lab.take_back().await;
+    assert_eq!((back.outcome, back.changes.failed), (RunOutcome::Incomplete, 0), "{back:#?}");
+    assert!(back.seconds.prove < 120.0, "nobody waits for what does not come back: {back:#?}");
+    let taken_back = lab.state_of("back-1");
+    let drifted = taken_back.changes().iter().filter_map(|tracked| match &tracked.progress {
+        Progress::Ended(Outcome::Drifted { why }) => Some((tracked.change.step.as_str(), why.as_str())),
+        _ => None,
+    });
+    let drifted: std::collections::BTreeMap<&str, &str> = drifted.collect();
+    assert!(drifted["stop"].contains("it is terminated") && drifted["stop"].contains("snapshots"), "{drifted:?}");
+    assert!(drifted["protect"].contains("it is terminated"), "{drifted:?}");
+    wait(600).await;
+    assert_eq!(lab.states(OF_GROUP).await.iter().filter(|state| *state == "running").count(), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -131,7 +131,7 @@ impl Stage {
         let cx = self.sessions.enter(&self.lane(account), Access::Read).await?;
         let source = actions::table();
         let source = source.source("ec2.instances").unwrap();
-        Ok(source.list(&cx, &Map::new(), &Wanted::default()).await?.len())
+        Ok(source.list(&cx, &Map::new(), &Wanted::default()).await?.members.len())
     }
 
     /// What goes wrong from now on.

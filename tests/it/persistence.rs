@@ -239,7 +239,7 @@ async fn the_event_history_tells_who_made_it_where_a_predicate_asks() {
     let cx = lab.enter(&lab.global(), Access::Read).await;
     let asked = async |source: &str, field: &'static str, name: &str| {
         let wanted = Wanted { fields: vec![field], known: Vec::new() };
-        let members = lab.table.source(source).unwrap().list(&cx, &Map::new(), &wanted).await.unwrap();
+        let members = lab.table.source(source).unwrap().list(&cx, &Map::new(), &wanted).await.unwrap().members;
         members.into_iter().find(|member| member.fields["name"] == name).unwrap().fields[field].clone()
     };
     let responder = |arn: Value| arn.as_str().unwrap().contains(":assumed-role/IRResponder/");
@@ -249,7 +249,8 @@ async fn the_event_history_tells_who_made_it_where_a_predicate_asks() {
     assert!(responder(asked("iam.identity-providers", "changed_by", "corporate").await));
     assert!(responder(asked("iam.identity-providers", "changed_by", "token.example.com/ci").await));
     assert_eq!(asked("iam.roles", "creator", "IRResponder").await, "", "older than the history");
-    let unasked = lab.table.source("iam.roles").unwrap().list(&cx, &Map::new(), &Wanted::default()).await.unwrap();
+    let unasked =
+        lab.table.source("iam.roles").unwrap().list(&cx, &Map::new(), &Wanted::default()).await.unwrap().members;
     assert!(unasked.iter().all(|member| member.fields["creator"] == ""), "not read where nobody asks");
 }
 

@@ -315,7 +315,11 @@ impl Action for TakeEvidence {
         members: &[Resource],
     ) -> Result<Vec<Found<Option<String>>>, ActionError> {
         request(&self.0, &cx.target).await;
-        Ok(discover(&self.0, cx, members, |machine| machine.evidence.clone()))
+        let blind = self.0.lock().unwrap().broken.get(&format!("a look at evidence in {}", cx.target.region)).copied();
+        match blind {
+            Some(kind) => Err(ActionError::new(kind, "evidence is not to be seen")),
+            None => Ok(discover(&self.0, cx, members, |machine| machine.evidence.clone())),
+        }
     }
 
     fn plan(&self, _: &View, _: &Nothing, found: &Found<Option<String>>) -> Decision {

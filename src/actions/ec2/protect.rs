@@ -151,6 +151,15 @@ impl Action for Protect {
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still: {}", proposal.before) },
             Decision::Refuse(why) => Verdict::Unproven { why },
             Decision::ByHand(work) => Verdict::Unproven { why: work.what },
+            Decision::Unseen(error) => Verdict::Unproven { why: error.to_string() },
+        }
+    }
+
+    fn restored(&self, prior: &Prior, now: &Prior) -> Verdict {
+        match self.drift(prior, now) {
+            None => Verdict::Proven,
+            Some(why) if now.terminated => Verdict::Unproven { why },
+            Some(why) => Verdict::Pending { why },
         }
     }
 

@@ -180,6 +180,11 @@ impl Action for SnapshotVolumes {
         json!({ "snapshots": found.prior.snapshots })
     }
 
+    /// Nothing is taken back, so nothing has to be as before.
+    fn restored(&self, _: &Prior, _: &Prior) -> Verdict {
+        Verdict::Proven
+    }
+
     async fn undo(&self, _: &Ctx, _: &Params, _: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
         Ok(())
     }

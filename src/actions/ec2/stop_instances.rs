@@ -252,7 +252,7 @@ async fn start(client: &Client, id: &str) -> Result<(), ActionError> {
                 return Err(ActionError::new(ErrorKind::WrongState, message));
             }
             _ => {
-                let message = format!("{id} is terminated: it cannot be started; its snapshots are what is left");
+                let message = format!("{id} cannot be started again; its snapshots are what is left");
                 return Err(ActionError::new(ErrorKind::NotFound, message));
             }
         }

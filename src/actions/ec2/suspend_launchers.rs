@@ -36,14 +36,30 @@ pub enum Prior {
     Group(Group),
     /// The fleet that launched it.
     Fleet(Fleet),
+    /// One that could not be looked at.
+    Unseen(Unseen),
+}
+
+/// A group or a kind of fleet that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// In words.
+    what: String,
+    /// Why not.
+    error: ActionError,
 }
 
 impl Prior {
+    fn unseen(what: String, error: &ActionError) -> Self {
+        Self::Unseen(Unseen { what, error: error.clone() })
+    }
+
     /// Whether it would launch another.
     fn launches(&self) -> bool {
         match self {
             Self::Group(group) => !group.running().is_empty(),
             Self::Fleet(fleet) => fleet.launches(),
+            Self::Unseen(_) => true,
         }
     }
 
@@ -52,6 +68,7 @@ impl Prior {
         match self {
             Self::Group(group) => format!("Auto Scaling group {}", group.name),
             Self::Fleet(fleet) => fleet.described(),
+            Self::Unseen(unseen) => unseen.what.clone(),
         }
     }
 
@@ -60,6 +77,7 @@ impl Prior {
         match self {
             Self::Group(group) => &group.arn,
             Self::Fleet(fleet) => &fleet.id,
+            Self::Unseen(unseen) => &unseen.what,
         }
     }
 }
@@ -108,6 +126,9 @@ impl Action for SuspendLaunchers {
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
+        if let Prior::Unseen(unseen) = &found.prior {
+            return Decision::Unseen(unseen.error.clone());
+        }
         if !found.prior.launches() {
             return Decision::Already;
         }
@@ -131,6 +152,7 @@ impl Action for SuspendLaunchers {
                     fleet.suspend(&super::client(cx)).await?;
                     Vec::new()
                 }
+                Prior::Unseen(unseen) => return Err(unseen.error.clone()),
             };
             effects.push(json!(Done { processes }));
         }
@@ -155,22 +177,34 @@ impl Action for SuspendLaunchers {
                 group.resume(cx, &done.map_or_else(|| group.running(), |done| done.processes)).await
             }
             Prior::Fleet(fleet) => super::unless_gone(fleet.resume(cx).await),
+            Prior::Unseen(unseen) => Err(unseen.error.clone()),
         }
     }
 }
 
-/// What would replace each of these instances.
+/// What would replace each of these instances. What cannot be looked at keeps those only from being contained that come from
+/// there.
 async fn found(cx: &Ctx, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
     let origins = origins(cx, members).await?;
     let names = origins.values().filter_map(|tags| tags.get(OF_GROUP)).map(String::as_str);
-    let groups = autoscaling::described(&autoscaling::client(cx), names).await?;
-    let groups: HashMap<String, Group> =
-        groups.iter().map(Group::of).map(|group| (group.name.clone(), group)).collect();
-    let fleets = fleets(cx, &origins).await?;
+    let groups = autoscaling::described(&autoscaling::client(cx), names).await;
+    let groups = groups.map(|groups| -> HashMap<String, Group> {
+        groups.iter().map(Group::of).map(|group| (group.name.clone(), group)).collect()
+    });
+    let fleets = fleets(cx, &origins).await;
     let of_member = |member: &Resource| {
         let tags = origins.get(member.id.as_str())?;
-        let group = tags.get(OF_GROUP).and_then(|name| groups.get(name)).cloned().map(Prior::Group);
-        let fleet = KINDS.iter().find_map(|kind| fleets.get(tags.get(kind.tag())?)).cloned().map(Prior::Fleet);
+        let group = tags.get(OF_GROUP).and_then(|name| match &groups {
+            Ok(groups) => groups.get(name).cloned().map(Prior::Group),
+            Err(error) => Some(Prior::unseen(format!("Auto Scaling group {name}"), error)),
+        });
+        let fleet = fleets.iter().find_map(|(kind, fleets)| {
+            let id = tags.get(kind.tag())?;
+            match fleets {
+                Ok(fleets) => fleets.get(id).cloned().map(Prior::Fleet),
+                Err(error) => Some(Prior::unseen(kind.described(id), error)),
+            }
+        });
         let found = |prior: Prior| {
             let resource = ResourceId::new(prior.resource()).ok()?;
             Some(Found { member: member.id.clone(), resource, prior })
@@ -184,21 +218,27 @@ async fn found(cx: &Ctx, members: &[Resource]) -> Result<Vec<Found<Prior>>, Acti
 async fn fleets(
     cx: &Ctx,
     origins: &HashMap<String, BTreeMap<String, String>>,
-) -> Result<BTreeMap<String, Fleet>, ActionError> {
+) -> Vec<(Kind, Result<BTreeMap<String, Fleet>, ActionError>)> {
     let client = super::client(cx);
-    let mut fleets = BTreeMap::new();
+    let mut fleets = Vec::new();
     for kind in KINDS.into_iter().filter(|kind| origins.values().any(|tags| tags.contains_key(kind.tag()))) {
-        fleets.extend(fleet::all(&client, kind).await?);
+        fleets.push((kind, fleet::all(&client, kind).await));
     }
-    Ok(fleets)
+    fleets
 }
 
 /// What would replace these instances, in words, by their ids.
 pub(super) async fn launching(cx: &Ctx, members: &[Resource]) -> Result<HashMap<String, String>, ActionError> {
-    let launching = found(cx, members).await?.into_iter().filter(|found| found.prior.launches());
-    let in_words =
-        |found: Found<Prior>| (found.member.to_string(), format!("{} is not suspended", found.prior.described()));
-    Ok(launching.map(in_words).collect())
+    let mut launching = HashMap::new();
+    for Found { member, prior, .. } in found(cx, members).await? {
+        if let Prior::Unseen(unseen) = prior {
+            return Err(unseen.error);
+        }
+        if prior.launches() {
+            launching.insert(member.to_string(), format!("{} is not suspended", prior.described()));
+        }
+    }
+    Ok(launching)
 }
 
 /// Which tags of AWS each instance carries, by id. A survey knows them already; without, they are asked for.

@@ -218,6 +218,7 @@ impl Action for DenyAll {
             Decision::Change(proposal) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             Decision::Skip(why) | Decision::Refuse(why) => Verdict::Unproven { why },
             Decision::ByHand(work) => Verdict::Unproven { why: work.what },
+            Decision::Unseen(error) => Verdict::Unproven { why: error.to_string() },
         }
     }
 

@@ -13,7 +13,7 @@ use crate::actions::event_history::{self, Derived, History, How};
 use crate::actions::field::{field, resource};
 use crate::actions::may_assume::Identities;
 use crate::actions::principal::Principal;
-use crate::engine::action::{Ctx, Source, View, Wanted};
+use crate::engine::action::{Ctx, Listed, Source, View, Wanted};
 use crate::model::{AccessKeyId, ActionError, ErrorKind, FieldType, KindSpec, Resource, ResourceId, Scope};
 
 /// Follows a key through the event history.
@@ -69,7 +69,12 @@ impl Source for SessionsOfKey {
         "iam:GetRole",
     ];
 
-    async fn list(&self, cx: &Ctx, params: &Params, _: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
+    async fn list(&self, cx: &Ctx, params: &Params, wanted: &Wanted<'_>) -> Result<Vec<Resource>, ActionError> {
+        Ok(self.ask(cx, params, wanted).await?.members)
+    }
+
+    /// Candidates do not make up for a history that could not be read: nobody knows who was made with the key.
+    async fn ask(&self, cx: &Ctx, params: &Params, _: &Wanted<'_>) -> Result<Listed, ActionError> {
         let client = super::client(cx);
         let history = event_history::derived_from(cx, params.key.as_str(), params.since).await;
         let mut found: BTreeMap<String, Traced> = BTreeMap::new();
@@ -86,7 +91,8 @@ impl Source for SessionsOfKey {
                 found.entry(role).or_insert_with(|| Traced::candidate(because));
             }
         }
-        Ok(found.iter().filter_map(|(arn, traced)| traced.member(cx, arn)).collect())
+        let members = found.iter().filter_map(|(arn, traced)| traced.member(cx, arn)).collect();
+        Ok(Listed { members, asked: vec![("cloudtrail", history.whole())] })
     }
 
     fn refuse(&self, view: &View, _: &Params, members: &[Resource]) -> Option<String> {
@@ -132,11 +138,7 @@ async fn candidates(
         };
         starts.extend(owner.and_then(|owner| identities.user(&owner).map(str::to_owned)));
     }
-    let regions: Vec<String> = history.unread.iter().map(|(region, why)| format!("{region} ({why})")).collect();
-    let unread = match regions.len() {
-        1..=2 => regions.join(" and "),
-        all => format!("{} and {} further regions", regions[0], all - 1),
-    };
+    let unread = history.unread_in_words();
     let mut found = BTreeMap::new();
     for start in starts {
         for (role, by) in identities.reachable(&start) {

@@ -230,6 +230,7 @@ impl Action for DenyAll {
             (Decision::Change(proposal), _) => Verdict::Unproven { why: format!("still {}", proposal.before) },
             (Decision::Skip(why) | Decision::Refuse(why), _) => Verdict::Unproven { why },
             (Decision::ByHand(work), _) => Verdict::Unproven { why: work.what },
+            (Decision::Unseen(error), _) => Verdict::Unproven { why: error.to_string() },
         }
     }
 

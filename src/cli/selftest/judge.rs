@@ -1,6 +1,6 @@
 //! Disturbed runs, and what is wrong with how they ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::{Duration, timeout};
 
@@ -84,7 +84,7 @@ impl Judged {
 #[derive(Debug)]
 pub struct Undisturbed {
     outcome: RunOutcome,
-    changes: BTreeSet<ChangeId>,
+    changes: BTreeMap<ChangeId, String>,
     seconds: f64,
     end: Shape,
     /// Everywhere where it could have died.
@@ -100,7 +100,12 @@ impl Undisturbed {
         let trial = stage.trial().await?;
         trial.watch();
         let planned = trial.plan().await?;
-        let changes = ids(&planned.plan);
+        let changes = planned
+            .plan
+            .changes
+            .iter()
+            .map(|change| (change.id.clone(), change.summary.clone()))
+            .collect::<BTreeMap<_, _>>();
         let ended = trial.carry_out(planned, &case()).await?;
         let cuts = trial.cuts();
         let (outcome, seconds) = (ended.outcome, ended.seconds.total);
@@ -185,13 +190,13 @@ async fn gone_wrong(
             return Ok(());
         }
     };
-    let missing = clean.changes.difference(&ids(&planned.plan)).count();
-    let told = planned.plan.findings.iter().any(|finding| finding.severity == Severity::Refusal);
-    if missing > 0 && planned.plan.coverage.is_complete() && planned.plan.skipped.is_empty() && !told {
-        judged
-            .note(Wrong::WrongClean, format!("{missing} changes are not planned, and everything counts as looked at"));
-    }
     let was_planned = ids(&planned.plan);
+    let missing = clean.changes.iter().filter(|(id, _)| !was_planned.contains(*id));
+    let missing: Vec<String> = missing.map(|(_, summary)| summary.clone()).collect();
+    let told = planned.plan.findings.iter().any(|finding| finding.severity == Severity::Refusal);
+    if planned.plan.coverage.is_complete() && planned.plan.skipped.is_empty() && !told {
+        judged.note_all(Wrong::WrongClean, "not planned, and everything counts as looked at", missing);
+    }
     let ended = judged.within("carried out", first.carry_out(planned, &case())).await;
     judged.struck = first.struck();
     let cuts = first.cuts();
@@ -217,7 +222,7 @@ async fn gone_wrong(
     judged.note_all(Wrong::Lost, "without an end", endless(&state));
     let end = trial.shape().await;
     // A plan that was made while something was silent may hold less; what it holds is true all the same.
-    if ended.outcome == RunOutcome::Contained && was_planned == clean.changes {
+    if ended.outcome == RunOutcome::Contained && clean.changes.keys().eq(&was_planned) {
         let differences = clean.end.differences(&end, |_| false);
         judged.note_all(Wrong::WrongClean, "contained, and not as undisturbed", differences);
     }

@@ -12,7 +12,9 @@ use quell::engine::Engine;
 use quell::engine::action::{Ctx, Wanted};
 use quell::engine::ports::{Access, Clock as _, Lane, Sessions as _, TokioClock};
 use quell::engine::table::Table;
-use quell::model::{Accounts, Finding, Kind, Regions, Resource, ResourceId, Role, RunId, Severity, Target, Targets};
+use quell::model::{
+    Accounts, Finding, Kind, Plan, Regions, Resource, ResourceId, Role, RunId, Severity, Target, Targets,
+};
 use quell::sim::Sim;
 use quell::sim::scenario::{Facts, Scenario};
 use quell::sim::world::World;
@@ -123,18 +125,24 @@ impl Lab {
             .list(&cx, &object(with), &Wanted { fields: vec!["image_owner", "created", "creator"], known: Vec::new() })
             .await
             .unwrap()
+            .members
     }
 
     /// What a plan of these sets and steps is refused for. `accounts` is where.
     pub async fn refusals(&self, accounts: &str, rest: &str) -> Vec<String> {
+        let plan = self.plan(accounts, rest).await;
+        let refused = plan.findings.into_iter().filter(|finding| finding.severity == Severity::Refusal);
+        refused.map(|finding: Finding| finding.message).collect()
+    }
+
+    /// The plan of these sets and steps.
+    pub async fn plan(&self, accounts: &str, rest: &str) -> Plan {
         let text = format!(
             "quell: 1\nname: guarded\ntitle: Guarded\ntargets: {{ accounts: {accounts}, role: ir/IRResponder }}\n\
              break_glass: [role/BreakGlass]\n{rest}"
         );
         let (runbook, _) = quell::runbook::load("guarded", &text, &self.table.catalog()).unwrap();
-        let planned = self.engine().plan(&runbook, &Map::new(), &case(), self.sim.now(), &mut |_| ()).await.unwrap();
-        let refused = planned.plan.findings.into_iter().filter(|finding| finding.severity == Severity::Refusal);
-        refused.map(|finding: Finding| finding.message).collect()
+        self.engine().plan(&runbook, &Map::new(), &case(), self.sim.now(), &mut |_| ()).await.unwrap().plan
     }
 
     /// The user whose key leaked.

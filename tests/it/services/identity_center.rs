@@ -166,7 +166,7 @@ async fn assignments_and_memberships_tell_what_they_lead_to() {
     let list = async |source: &str, with: serde_json::Value| {
         let wanted = Wanted { fields: all.clone(), known: Vec::new() };
         let with = with.as_object().unwrap().clone();
-        lab.table.source(source).unwrap().list(&cx, &with, &wanted).await.unwrap()
+        lab.table.source(source).unwrap().list(&cx, &with, &wanted).await.unwrap().members
     };
     let assignments = list("sso.assignments", json!({})).await;
     assert_eq!(assignments.len(), 1);
@@ -199,7 +199,7 @@ async fn where_no_instance_is_shown_another_account_is_not_called_clean() {
     assert_eq!(error.kind, ErrorKind::Unsupported, "{error}");
     let own = Target::global(cx.view.caller.account.clone());
     let cx = lab.enter(&own, Access::Read).await;
-    assert_eq!(source.list(&cx, &Map::new(), &Wanted::default()).await.unwrap(), []);
+    assert_eq!(source.list(&cx, &Map::new(), &Wanted::default()).await.unwrap().members, []);
 }
 
 #[tokio::test(start_paused = true)]

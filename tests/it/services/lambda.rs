@@ -123,7 +123,7 @@ async fn functions_are_found_with_what_lets_others_in() {
     let cx = lab.enter(&lab.region(), quell::engine::ports::Access::Read).await;
     let wanted = quell::engine::action::Wanted { fields: all.to_vec(), known: Vec::new() };
     let source = lab.table.source("lambda.functions").unwrap();
-    let found = source.list(&cx, &serde_json::Map::new(), &wanted).await.unwrap();
+    let found = source.list(&cx, &serde_json::Map::new(), &wanted).await.unwrap().members;
     let [function] = &found[..] else { panic!("{found:?}") };
     let account = lab.facts.breached_account.as_str();
     for (name, value) in [

@@ -108,7 +108,7 @@ async fn running(lab: &Lab) -> Vec<String> {
 async fn all(lab: &Lab) -> Vec<quell::model::Resource> {
     let cx = lab.enter(&lab.region(), Access::Read).await;
     let wanted = quell::engine::action::Wanted { fields: vec!["parent", "tags"], known: Vec::new() };
-    lab.table.source("sagemaker.workloads").unwrap().list(&cx, &serde_json::Map::new(), &wanted).await.unwrap()
+    lab.table.source("sagemaker.workloads").unwrap().list(&cx, &serde_json::Map::new(), &wanted).await.unwrap().members
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,6 +38,14 @@ impl Kind {
             Self::SpotFleet => "aws:ec2spot:fleet-request-id",
         }
     }
+
+    /// One of this kind, in words.
+    pub fn described(self, id: &str) -> String {
+        match self {
+            Self::Ec2Fleet => format!("EC2 Fleet {id}"),
+            Self::SpotFleet => format!("Spot Fleet {id}"),
+        }
+    }
 }
 
 /// A fleet and its capacity.
@@ -65,10 +73,7 @@ impl Fleet {
 
     /// In words.
     pub fn described(&self) -> String {
-        match self.kind {
-            Kind::Ec2Fleet => format!("EC2 Fleet {}", self.id),
-            Kind::SpotFleet => format!("Spot Fleet {}", self.id),
-        }
+        self.kind.described(&self.id)
     }
 
     /// Sets the capacity to nothing, and lets its machines go on.
