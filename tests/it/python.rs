@@ -145,7 +145,8 @@ impl Moto {
         let mut command = python.program("moto_server");
         command.env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true");
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
-        let mut process = Guarded(command.spawn().unwrap_or_else(|error| panic!("moto_server does not start: {error}")));
+        let mut process =
+            Guarded(command.spawn().unwrap_or_else(|error| panic!("moto_server does not start: {error}")));
         let begun = Instant::now();
         let endpoint = loop {
             let said = fs::read_to_string(&log).unwrap_or_default();
