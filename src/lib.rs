@@ -13,7 +13,7 @@
 //! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine |
+//! | [`report`] | terminal, JSON lines | engine, evidence |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
@@ -26,6 +26,8 @@
 pub mod actions;
 pub mod approval;
 pub mod bounded;
+#[cfg(feature = "aws")]
+pub mod capture;
 pub mod chained;
 #[cfg(feature = "aws")]
 pub mod cli;
