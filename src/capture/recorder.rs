@@ -56,7 +56,9 @@ impl Recorder {
     /// Notes that something could not be captured.
     pub fn lacks(&self, target: &Target, what: &str, error: &ActionError) {
         let (account, region) = (target.account.clone(), target.region.clone());
-        let gap = Gap { what: what.to_owned(), account, region, kind: error.kind, why: error.to_string() };
+        let request = error.request_id.clone();
+        let why = ActionError { request_id: None, ..error.clone() }.to_string();
+        let gap = Gap { what: what.to_owned(), account, region, kind: error.kind, why, request };
         self.note(Note::Entry(Entry::Gap(gap)));
     }
 
@@ -133,7 +135,8 @@ impl Writer {
         let answer = match document::read(&body) {
             Ok(answer) => answer,
             Err(error) => {
-                let gap = Gap { what: api, account, region, kind: ErrorKind::Unsupported, why: error.to_string() };
+                let (kind, why) = (ErrorKind::Unsupported, error.to_string());
+                let gap = Gap { what: api, account, region, kind, why, request };
                 self.manifest.add(&Entry::Gap(gap.clone()))?;
                 self.recorded.gaps.push(gap);
                 return Ok(());

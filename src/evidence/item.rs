@@ -77,6 +77,9 @@ pub struct Gap {
     pub kind: ErrorKind,
     /// What AWS said.
     pub why: String,
+    /// AWS's id of the request, to ask AWS Support about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 /// How a capture ended.

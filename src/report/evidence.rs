@@ -1,5 +1,6 @@
 //! Captures, stores and what differs between captures, for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -41,8 +42,15 @@ pub fn captured(id: &RunId, store: &Path, figures: &Figures, gaps: &[Gap]) -> St
     let _ = writeln!(text, "Chain     {head}");
     if !gaps.is_empty() {
         let _ = writeln!(text, "\nNot captured: {}", counted(gaps.len(), "thing"));
+        // The same is often lacking everywhere: a service that is not used, a permission that nobody gave.
+        let mut alike: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
         for gap in gaps {
-            let _ = writeln!(text, "  {} in {}/{}: {}", shown(&gap.what), gap.account, gap.region, shown(&gap.why));
+            let place = format!("{}/{}", gap.account, gap.region);
+            alike.entry((&gap.what, &gap.why)).or_default().push(place);
+        }
+        for ((what, why), places) in alike {
+            let more = if places.len() > 1 { format!(" and {} more", places.len() - 1) } else { String::new() };
+            let _ = writeln!(text, "  {} in {}{more}: {}", shown(what), places[0], shown(why));
         }
     }
     text
