@@ -38,7 +38,8 @@ async fn history(cx: &Ctx, client: &Client, questions: &Questions, wanted: &Want
     let Some(since) = wanted.history else { return };
     for (reads, what) in [("false", "writes"), ("true", "reads")] {
         for piece in pieces(since, wanted.now) {
-            let name = format!("cloudtrail {} {what} {}", cx.target, piece.0);
+            // By its end: the time since when is asked may cut off the beginning of the oldest one.
+            let name = format!("cloudtrail {} {what} until {}", cx.target, piece.1);
             // What ends now goes on growing.
             let is_over = piece.1 <= wanted.now;
             if is_over && wanted.done.contains(&name) {

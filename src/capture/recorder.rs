@@ -17,6 +17,7 @@ enum Note {
     Answer(Exchange, Timestamp),
     Entry(Entry),
     End(Timestamp),
+    Stop,
 }
 
 /// Keeps answers in a store.
@@ -76,6 +77,18 @@ impl Recorder {
     /// When it was ended before, or its thread panicked.
     pub fn end(&self) -> Result<Recorded, EvidenceError> {
         self.note(Note::End(self.clock.now()));
+        self.stop()
+    }
+
+    /// Stops writing a capture that did not come to its end, and can be taken up.
+    ///
+    /// # Errors
+    /// When something could not be written.
+    ///
+    /// # Panics
+    /// When it was ended before, or its thread panicked.
+    pub fn stop(&self) -> Result<Recorded, EvidenceError> {
+        self.note(Note::Stop);
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take().expect("a capture ends once");
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
@@ -119,8 +132,8 @@ impl Writer {
                 Note::End(at) => {
                     let (items, gaps) = (self.recorded.items, self.recorded.gaps.len() as u64);
                     self.manifest.add(&Entry::Ended(Ended { at, items, gaps }))?;
-                    break;
                 }
+                Note::Stop => break,
             }
         }
         self.manifest.sync()?;

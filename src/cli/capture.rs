@@ -88,9 +88,12 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let remarks = screen.remarks();
     let done = move |lane: &Target| remarks.write(&format!("captured {lane}"));
     let asked = capture::capture(engine.sessions.as_ref(), &recorder, &wanted, &done).await;
-    // What was answered stays, whatever became of the rest.
+    if let Err(error) = asked {
+        // What was answered stays.
+        recorder.stop()?;
+        return Err(error.into());
+    }
     let recorded = recorder.end()?;
-    asked?;
     show(&id, &store, &recorded, screen)?;
     Ok(if recorded.gaps.is_empty() { 0 } else { 5 })
 }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::EvidenceError;
 use super::item::{Ended, Entry, Gap, Header, Item, VERSION};
 use super::store::{io, new_file};
+use crate::bounded;
+use crate::chained;
 use crate::model::RunId;
-use crate::{bounded, chained};
 
 /// The name under which a line holds its content.
 const NAME: &str = "capture";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::store::{Store, io};
 use super::{EvidenceError, Item};
@@ -47,6 +47,9 @@ pub fn verify(store: &Store) -> Result<Verified, EvidenceError> {
             Err(error) => verified.wrong.push(error.to_string()),
         }
     }
+    for folder in list(&store.captures_folder())?.iter().filter(|folder| !folder.join("manifest.jsonl").exists()) {
+        verified.wrong.push(format!("`{}` has no manifest", folder.display()));
+    }
     // What no manifest names is looked at all the same: it may belong to one that was changed.
     for digest in objects(store)? {
         match digest {
@@ -82,14 +85,16 @@ fn object(store: &Store, item: &Item, verified: &mut Verified) {
     }
 }
 
+/// What a folder holds.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, EvidenceError> {
+    let entries = fs::read_dir(folder).map_err(io("read", folder))?;
+    let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    Ok(paths)
+}
+
 /// The names of all objects; for what is none, its path.
 fn objects(store: &Store) -> Result<Vec<Result<Digest, String>>, EvidenceError> {
-    let list = |folder: &Path| -> Result<Vec<_>, EvidenceError> {
-        let entries = fs::read_dir(folder).map_err(io("read", folder))?;
-        let mut paths: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
-        Ok(paths)
-    };
     let mut found = Vec::new();
     for folder in list(&store.objects())? {
         if !folder.is_dir() {
