@@ -109,7 +109,7 @@ fn evidence_is_its_owners_alone() {
 
 #[test]
 fn a_second_capture_keeps_only_what_changed() {
-    let site = Site::open();
+    let site = Site::of("cryptojack");
     let store = site.path("evidence");
     let first = capture(&site, &store, &["--history", "0s"]);
     let second = capture(&site, &store, &["--history", "0s"]);
