@@ -5,7 +5,7 @@ mod amplify;
 #[cfg(feature = "apprunner")]
 mod apprunner;
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
-mod autoscaling;
+pub(crate) mod autoscaling;
 #[cfg(feature = "iam")]
 mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
@@ -30,7 +30,7 @@ mod field;
 #[cfg(feature = "glue")]
 mod glue;
 #[cfg(feature = "iam")]
-mod iam;
+pub(crate) mod iam;
 #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
 mod identity_center;
 #[cfg(all(feature = "ssoadmin", feature = "identitystore"))]
@@ -46,7 +46,7 @@ mod network;
 #[cfg(feature = "organizations")]
 mod organization_policy;
 #[cfg(feature = "organizations")]
-mod organizations;
+pub(crate) mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
 #[cfg(feature = "rolesanywhere")]

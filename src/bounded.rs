@@ -42,6 +42,15 @@ pub const ACCOUNTS: Bound =
 /// How IAM was before: what AWS's own commands printed, of all accounts.
 pub const BASELINE: Bound =
     Bound { what: "a baseline", bytes: 256 * MIB, way_out: "give each account, or a few, a file of their own" };
+/// The manifest of a capture: a line for every question.
+pub const MANIFEST: Bound = Bound {
+    what: "a manifest",
+    bytes: 1024 * MIB,
+    way_out: "no capture of quell's writes as much; look who wrote to it",
+};
+/// An answer of AWS that is kept as evidence: a page.
+pub const EVIDENCE: Bound =
+    Bound { what: "an answer of AWS", bytes: 64 * MIB, way_out: "no page of AWS's is as large; look who wrote to it" };
 /// A policy document, also the largest that AWS has; white space does not count for AWS, but does here.
 pub const POLICY: Bound =
     Bound { what: "a policy document", bytes: 128 * 1024, way_out: "AWS takes none that is nearly as large" };

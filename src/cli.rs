@@ -1,12 +1,15 @@
 //! The command line: one file per command. Only this module joins all others.
 
 pub mod actions;
+mod capture;
 mod carry_out;
 pub mod check;
 mod completions;
+mod diff;
 mod doctor;
 mod drill;
 mod error;
+mod evidence;
 mod options;
 mod plan;
 mod plan_file;
@@ -105,6 +108,9 @@ enum Command {
     Runs(runs::Args),
     Show(show::Args),
     Report(report::Args),
+    Capture(capture::Args),
+    Evidence(evidence::Args),
+    Diff(diff::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Actions(actions::Args),
@@ -189,6 +195,9 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         },
         Command::Schema(args) => Ok(schema::run(args, &catalog(), &mut screen.stdout())?),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
+        Command::Capture(args) => block_on(capture::run(args, screen)),
+        Command::Evidence(args) => evidence::run(args, screen),
+        Command::Diff(args) => diff::run(args, screen),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Selftest(args) => selftest::run(args, screen),
         Command::Completions(args) => completions::run(args, screen),

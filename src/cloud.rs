@@ -20,5 +20,7 @@ pub mod retry;
 mod sessions;
 mod time;
 mod wire;
+mod witness;
 
 pub use sessions::{CloudSessions, Options};
+pub use witness::{Exchange, Witness};

@@ -6,9 +6,7 @@
 //! {"hash":"<64 hex digits>","event":{"seq":0,"at":"…","event":"run-started",…}}
 //! ```
 //!
-//! The hash of a line is the SHA-256 of the hash before it (of the header line, for the first) and of the text of its
-//! event. Whoever changes, drops or inserts a line must rewrite every line behind it, and the last hash, once published,
-//! gives that away.
+//! How lines are bound to each other: [`crate::chained`].
 
 mod append;
 mod format;

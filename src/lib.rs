@@ -8,12 +8,15 @@
 //! | [`model`] | plain data: runbook, plan, change, event | nothing |
 //! | [`runbook`] | reading, checking, filling in runbooks | bounded, model |
 //! | [`policy`] | IAM and SCP documents: read, evaluate | bounded |
-//! | [`journal`] | the hash-chained record of a run | bounded, model |
+//! | [`chained`] | lines bound to each other by hashes | nothing |
+//! | [`journal`] | the hash-chained record of a run | bounded, chained, model |
+//! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine |
+//! | [`report`] | terminal, JSON lines | engine, evidence |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
+//! | `capture` | what is asked for a capture, a file per service | actions, evidence |
 //! | [`sim`] | the simulated AWS | bounded, model, policy |
 //! | `cli` | a file per command; the only one that joins all | everything |
 //!
@@ -24,10 +27,14 @@ pub mod actions;
 pub mod approval;
 pub mod bounded;
 #[cfg(feature = "aws")]
+pub mod capture;
+pub mod chained;
+#[cfg(feature = "aws")]
 pub mod cli;
 #[cfg(feature = "aws")]
 pub mod cloud;
 pub mod engine;
+pub mod evidence;
 pub mod journal;
 pub mod model;
 pub mod policy;

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod chain;
 pub mod drill;
+pub mod evidence;
 pub mod findings;
 pub mod json_lines;
 pub mod live;

@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 
 use super::error::Failure;
-use crate::cloud::{CloudSessions, Options};
+use crate::cloud::{CloudSessions, Options, Witness};
 use crate::engine::Engine;
 use crate::engine::ports::{SharedClock, TokioClock};
 use crate::engine::table::Table;
@@ -46,7 +46,18 @@ impl Rehearsal {
         (case, now): (&RunId, Timestamp),
         http: SharedHttpClient,
     ) -> Result<Engine, Failure> {
-        let sessions = CloudSessions::new(Options {
+        self.engine_before(None, table, (case, now), http).await
+    }
+
+    /// As [`Rehearsal::engine`], before a witness who sees what AWS answers.
+    pub async fn engine_before(
+        &self,
+        witness: Option<Arc<dyn Witness>>,
+        table: Table,
+        (case, now): (&RunId, Timestamp),
+        http: SharedHttpClient,
+    ) -> Result<Engine, Failure> {
+        let options = Options {
             profile: None,
             region: Some("us-east-1".to_owned()),
             http: Some(http),
@@ -55,8 +66,8 @@ impl Rehearsal {
             clock: Arc::clone(&self.clock),
             case: case.clone(),
             now,
-        })
-        .await?;
+        };
+        let sessions = CloudSessions::seen_by(options, witness).await?;
         Ok(Engine { sessions: Arc::new(sessions), table, clock: Arc::clone(&self.clock) })
     }
 }

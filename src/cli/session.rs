@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::error::Failure;
 use super::options::{AwsOptions, confirm};
 use super::screen::Screen;
-use crate::cloud::{CloudSessions, Options};
+use crate::cloud::{CloudSessions, Options, Witness};
 use crate::engine::Engine;
 use crate::engine::ports::{Sessions as _, SharedClock, WallClock};
 use crate::model::{ActionError, Caller, ErrorKind, RunId, Targets};
@@ -18,12 +18,23 @@ use crate::report::text::shown;
 /// let the first question of its survey be asked at the same time.
 pub async fn open(
     options: &AwsOptions,
+    run: (&RunId, Timestamp),
+    next: Option<&Targets>,
+    screen: &Screen,
+) -> Result<(Engine, Caller), Failure> {
+    open_before(None, options, run, next, screen).await
+}
+
+/// As [`open()`], before a witness who sees what AWS answers.
+pub async fn open_before(
+    witness: Option<Arc<dyn Witness>>,
+    options: &AwsOptions,
     (case, now): (&RunId, Timestamp),
     next: Option<&Targets>,
     screen: &Screen,
 ) -> Result<(Engine, Caller), Failure> {
     let clock: SharedClock = Arc::new(WallClock);
-    let mut sessions = CloudSessions::new(Options {
+    let options_of_aws = Options {
         profile: options.profile.clone(),
         region: options.region.clone(),
         http: None,
@@ -32,8 +43,8 @@ pub async fn open(
         now,
         clock: Arc::clone(&clock),
         case: case.clone(),
-    })
-    .await?;
+    };
+    let mut sessions = CloudSessions::seen_by(options_of_aws, witness).await?;
     // Before anything is sent: even a signed question tells an endpoint who is asking.
     if let Some(endpoint) = sessions.endpoint() {
         trust(endpoint, options, screen).await?;

@@ -85,6 +85,9 @@ fn rest_operation(service: &str, request: &HttpRequest) -> String {
     if service == "rolesanywhere" {
         return super::rest::rolesanywhere(request.method(), path);
     }
+    if service == "guardduty" {
+        return super::rest::guardduty(request.method(), path);
+    }
     if service == "amplify" {
         return amplify_operation(request.method(), path);
     }

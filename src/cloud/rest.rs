@@ -1,4 +1,4 @@
-//! The operations behind the methods and paths of Lambda and Roles Anywhere, as far as quell uses them.
+//! The operations behind the methods and paths of REST services, as far as quell uses them.
 
 /// Method, path and operation; `*` stands for one part of the path.
 const LAMBDA: [(&str, &str, &str); 20] = [
@@ -50,6 +50,46 @@ pub(super) fn rolesanywhere(method: &str, path: &str) -> String {
         _ => return format!("{method} /{path}"),
     };
     operation.to_owned()
+}
+
+/// The operation of a request to GuardDuty; of one that quell does not make, method and path.
+pub(super) fn guardduty(method: &str, path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default().trim_matches('/');
+    let parts: Vec<&str> = path.split('/').collect();
+    let operation = match (method, &parts[..]) {
+        ("GET", ["detector"]) => "ListDetectors",
+        ("GET", ["detector", _]) => "GetDetector",
+        ("POST", ["detector", _, "findings"]) => "ListFindings",
+        ("POST", ["detector", _, "findings", "get"]) => "GetFindings",
+        _ => return format!("{method} /{path}"),
+    };
+    operation.to_owned()
+}
+
+/// What stands in the query of a question about a bucket, and the operation.
+const BUCKET: [(&str, &str); 10] = [
+    ("acl", "GetBucketAcl"),
+    ("encryption", "GetBucketEncryption"),
+    ("location", "GetBucketLocation"),
+    ("logging", "GetBucketLogging"),
+    ("object-lock", "GetObjectLockConfiguration"),
+    ("policy", "GetBucketPolicy"),
+    ("policyStatus", "GetBucketPolicyStatus"),
+    ("publicAccessBlock", "GetPublicAccessBlock"),
+    ("versioning", "GetBucketVersioning"),
+    ("list-type", "ListObjectsV2"),
+];
+
+/// The operation of a request that reads from S3; of any other the method.
+pub(super) fn s3(method: &str, path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let names = || query.split('&').map(|part| part.split('=').next().unwrap_or_default());
+    let asked = BUCKET.iter().find(|(name, _)| names().any(|given| given == *name));
+    match (method, asked) {
+        ("GET", Some((_, operation))) => (*operation).to_owned(),
+        ("GET", None) if path.is_empty() => "ListBuckets".to_owned(),
+        _ => method.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use super::account_session::AssumedRole;
 use super::preflight;
 use super::time::SdkTime;
 use super::wire::{self, Wire};
+use super::witness::Witness;
 use super::{regions, retry};
 use crate::engine::action::{Ctx, FRESH, View};
 use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
@@ -109,6 +110,11 @@ struct Entered {
 impl CloudSessions {
     /// Reads the configuration. Nothing is sent yet, unless the default chain has to fetch credentials.
     pub async fn new(options: Options) -> Result<Self, ActionError> {
+        Self::seen_by(options, None).await
+    }
+
+    /// As [`CloudSessions::new`], with a witness who sees what AWS answers.
+    pub async fn seen_by(options: Options, witness: Option<Arc<dyn Witness>>) -> Result<Self, ActionError> {
         let http = options.http.clone().unwrap_or_else(https);
         let time = SdkTime::by(options.clock.clone());
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
@@ -143,7 +149,7 @@ impl CloudSessions {
         Ok(Self {
             base: base.build(),
             http,
-            wire: Arc::new(Wire::setting(time)),
+            wire: Arc::new(Wire::setting(time, witness)),
             own: Credentials::new(provider),
             endpoint,
             clock: options.clock,

@@ -22,6 +22,7 @@ use super::budget::Budgets;
 use super::call::Call;
 use super::pages::Pages;
 use super::time::{FAR, SdkTime};
+use super::witness::{Asked, Witness};
 use super::{classify, read_only, retry};
 use crate::engine::ports::{Access, Traffic};
 
@@ -71,14 +72,16 @@ pub(super) struct Wire {
     pages: Pages,
     /// What signs go by, which learns from the dates of answers.
     time: Option<SdkTime>,
+    /// Who sees the answers.
+    witness: Option<Arc<dyn Witness>>,
     /// When each account and region last answered.
     heard: Mutex<HashMap<(Arc<str>, String), Instant>>,
 }
 
 impl Wire {
-    /// One whose answers set the time right that signs go by.
-    pub fn setting(time: SdkTime) -> Self {
-        Self { time: Some(time), ..Self::default() }
+    /// One whose answers set the time right that signs go by, and are seen by a witness.
+    pub fn setting(time: SdkTime, witness: Option<Arc<dyn Witness>>) -> Self {
+        Self { time: Some(time), witness, ..Self::default() }
     }
 
     /// What went over it so far.
@@ -111,8 +114,12 @@ impl Wire {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
 
+        let asked = self.witness.as_ref().and_then(|witness| Some((witness, Asked::read(&call, &request)?)));
         let signed_at = request.headers().get("x-amz-date").and_then(amz_time);
-        let exchange = async { whole(&call, inner.call(request).await?).await };
+        let exchange = async {
+            let answer = inner.call(request).await?;
+            if asked.is_none() && is_stream(&call, &answer) { Ok(answer) } else { whole(answer).await }
+        };
         let mut answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
         })??;
@@ -136,6 +143,9 @@ impl Wire {
         }
         check(&call, &answer)?;
         self.pages.follow(account, &call, &answer).map_err(|endless| ConnectorError::user(endless.into()))?;
+        if let Some((witness, asked)) = asked.filter(|_| answer.status().is_success()) {
+            witness.saw(asked.answered(account, &call, &answer, date));
+        }
         Ok(answer)
     }
 }
@@ -180,11 +190,13 @@ fn amz_time(text: &str) -> Option<Timestamp> {
     jiff::tz::TimeZone::UTC.to_timestamp(time).ok()
 }
 
-/// Reads an answer to its end, so that the time limit covers all of it. What S3 sends may be large and stays a stream.
-async fn whole(call: &Call, mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
-    if call.service == "s3" && answer.status().is_success() {
-        return Ok(answer);
-    }
+/// Whether an answer stays a stream: what S3 sends may be large.
+fn is_stream(call: &Call, answer: &HttpResponse) -> bool {
+    call.service == "s3" && answer.status().is_success()
+}
+
+/// Reads an answer to its end, so that the time limit covers all of it.
+async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let bytes = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
     *answer.body_mut() = SdkBody::from(bytes);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::{self, Header, VERSION};
 use super::{JournalError, Recorded, read};
+use crate::chained;
 use crate::model::{Event, RunId};
 
 /// A journal open for writing, by this process alone.
@@ -35,7 +36,7 @@ impl Journal {
 
         let header = Header { quell_journal: VERSION, run: run.clone() };
         let text = serde_json::to_string(&header).expect("a header is always JSON");
-        let mut journal = Self { file, hash: format::chain("", &text), path: path.clone() };
+        let mut journal = Self { file, hash: chained::follow("", &text), path: path.clone() };
         journal.write(&format!("{text}\n"))?;
         journal.sync()?;
         // A new file is only safe once the folder that names it is.

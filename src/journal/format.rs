@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::chained;
 use crate::model::{Event, RunId};
 
 /// The version of the format.
@@ -29,25 +29,12 @@ pub fn file(state: &Path, run: &RunId) -> PathBuf {
     runs(state).join(run.as_str()).join("journal.jsonl")
 }
 
-/// The hash of a text that follows the line with hash `before`.
-pub fn chain(before: &str, text: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(before);
-    hash.update(text);
-    hex::encode(hash.finalize())
-}
-
 /// An event as a line, with its hash.
 pub fn line(before: &str, event: &Event) -> (String, String) {
-    let text = serde_json::to_string(event).expect("an event is always JSON");
-    let hash = chain(before, &text);
-    (format!("{{\"hash\":\"{hash}\",\"event\":{text}}}\n"), hash)
+    chained::line(before, "event", event)
 }
 
-/// Takes a line apart into its hash and the text of its event: the hash is over that very text.
+/// Takes a line apart into its hash and the text of its event.
 pub fn split(line: &str) -> Option<(&str, &str)> {
-    let rest = line.strip_prefix("{\"hash\":\"")?;
-    let (hash, rest) = rest.split_at_checked(64)?;
-    let text = rest.strip_prefix("\",\"event\":")?.strip_suffix('}')?;
-    Some((hash, text))
+    chained::split(line, "event")
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use super::JournalError;
 use super::format::{self, Header, VERSION};
 use crate::bounded::{self, JOURNAL, Unreadable};
+use crate::chained;
 use crate::model::{Event, RunId};
 
 /// What a journal holds.
@@ -45,12 +46,12 @@ pub fn parse(bytes: &[u8], run: &RunId, path: &Path) -> Result<Recorded, Journal
         return Err(broken(1, "the header names another run"));
     }
 
-    let mut head = format::chain("", first);
+    let mut head = chained::follow("", first);
     let mut events: Vec<Event> = Vec::new();
     for (number, line) in lines.enumerate() {
         let number = number + 2;
         let (hash, text) = format::split(line).ok_or_else(|| broken(number, "not a journal line"))?;
-        if hash != format::chain(&head, text) {
+        if hash != chained::follow(&head, text) {
             return Err(broken(number, "its hash does not follow from the lines before"));
         }
         let event: Event = serde_json::from_str(text).map_err(|error| broken(number, &error.to_string()))?;

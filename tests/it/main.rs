@@ -27,6 +27,8 @@ mod bad_input;
 mod binary;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod budgets;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations", feature = "cloudtrail"))]
+mod capture;
 #[cfg(feature = "aws")]
 mod check;
 #[cfg(all(

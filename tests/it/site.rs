@@ -28,7 +28,12 @@ pub struct Site {
 
 impl Site {
     pub fn open() -> Self {
-        Self { simulator: Simulator::start("cryptojack-small", "0ms"), folder: tempfile::tempdir().unwrap() }
+        Self::of("cryptojack-small")
+    }
+
+    /// The world of another scenario.
+    pub fn of(scenario: &str) -> Self {
+        Self { simulator: Simulator::start(scenario, "0ms"), folder: tempfile::tempdir().unwrap() }
     }
 
     /// A fact that the simulated AWS told when it was ready: `/facts/leaked_key`.

@@ -301,13 +301,13 @@ struct GetConsole {
     _dry_run: Option<bool>,
 }
 
-/// GetConsoleOutput.
+/// GetConsoleOutput. Its time is that of the output, which is written while a machine starts.
 pub fn console_output(ec2: &Ec2, call: &Call) -> Reply {
     let params: GetConsole = call.params.read()?;
     let instance = INSTANCE.get(&ec2.instances, &params.instance_id)?;
     Ok(Body::Xml(vec![
         Xml::text("instanceId", &instance.id),
-        Xml::text("timestamp", date(call.now)),
+        Xml::text("timestamp", date(instance.launch_time)),
         Xml::text("output", STANDARD.encode(&instance.console)),
     ]))
 }

@@ -1,0 +1,52 @@
+//! S3: the buckets of an account and how each is set up. No object is read.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Builder, Region};
+use futures::stream::{self, StreamExt as _};
+
+use super::questions::Questions;
+use crate::cloud::retry;
+use crate::engine::action::Ctx;
+
+/// How many buckets are asked about at once.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Asks.
+pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
+    let home = client(cx, None);
+    let pages = questions.all("s3:ListBuckets", home.list_buckets().into_paginator().send()).await;
+    let names = pages.iter().flat_map(|page| page.buckets()).filter_map(|bucket| bucket.name().map(str::to_owned));
+    let names = names.collect::<Vec<_>>();
+    stream::iter(names).for_each_concurrent(SIDE_BY_SIDE, |name| bucket(cx, &home, questions, name)).await;
+}
+
+fn client(cx: &Ctx, region: Option<String>) -> Client {
+    let mut config = Builder::from(&cx.sdk)
+        .retry_partition(retry::partition(&cx.target))
+        .retry_classifier(retry::WhenBusy)
+        .force_path_style(true);
+    if let Some(region) = region {
+        config = config.region(Region::new(region));
+    }
+    Client::from_conf(config.build())
+}
+
+async fn bucket(cx: &Ctx, home: &Client, questions: &Questions, name: String) {
+    let location = questions.one("s3:GetBucketLocation", home.get_bucket_location().bucket(&name).send()).await;
+    // us-east-1 has no name there; `EU` is what eu-west-1 was called once.
+    let region = location.and_then(|location| location.location_constraint).map(|region| match region.as_str() {
+        "" => "us-east-1".to_owned(),
+        "EU" => "eu-west-1".to_owned(),
+        region => region.to_owned(),
+    });
+    let client = client(cx, region);
+    futures::join!(
+        questions.one("s3:GetBucketPolicy", client.get_bucket_policy().bucket(&name).send()),
+        questions.one("s3:GetBucketPolicyStatus", client.get_bucket_policy_status().bucket(&name).send()),
+        questions.one("s3:GetPublicAccessBlock", client.get_public_access_block().bucket(&name).send()),
+        questions.one("s3:GetBucketAcl", client.get_bucket_acl().bucket(&name).send()),
+        questions.one("s3:GetBucketVersioning", client.get_bucket_versioning().bucket(&name).send()),
+        questions.one("s3:GetBucketEncryption", client.get_bucket_encryption().bucket(&name).send()),
+        questions.one("s3:GetObjectLockConfiguration", client.get_object_lock_configuration().bucket(&name).send()),
+    );
+}
