@@ -91,10 +91,11 @@ pub fn tell(store: &Store, captures: &[Captured], known: &Known, run: &[Event]) 
 }
 
 /// The story of facts that are known already.
-pub fn told(seen: &[Seen], mut facts: Vec<Fact>, known: &Known, window: Window, remarks: Vec<String>) -> Story {
+pub fn told(seen: &[Seen], mut facts: Vec<Fact>, known: &Known, window: Window, mut remarks: Vec<String>) -> Story {
     let principals = principals::Principals::of(seen);
     facts::settle(&mut facts);
     let origins = origins::Origins::of(&facts, &principals, known, &window);
+    remarks.extend(window::unusual(&facts, &window, &origins));
     window::into_phases(&mut facts, &window, &origins);
     let findings = attribution::judge(&facts, &principals, &origins, &window);
     Story { window, facts, findings, remarks }

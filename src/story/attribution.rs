@@ -157,10 +157,16 @@ impl Court<'_> {
         let mut own = false;
         for held in &principal.credentials {
             let words = held.credential.words();
-            let facts: Vec<&Fact> = self.facts.iter().filter(|fact| is_use(fact, &held.credential)).collect();
+            // What was asked before the incident does not know of it.
+            let used = if held.asked < self.window.from { &Used::NotKnown } else { &held.used };
+            let facts: Vec<&Fact> = self
+                .facts
+                .iter()
+                .filter(|fact| fact.account == principal.account && is_use(fact, &held.credential))
+                .collect();
             let theirs = self.origins.why(&held.credential);
             let planted = self.is_planted(principal, &held.credential);
-            match (&held.used, theirs) {
+            match (used, theirs) {
                 (Used::At(at, service), why) if self.window.holds(*at) && !principal.is_role() => {
                     let service = if service.is_empty() { String::new() } else { format!(" for {service}") };
                     let text = format!("{words} was last used at {at:.0}{service}");
@@ -192,24 +198,24 @@ impl Court<'_> {
             }
         }
         own |= self.sole_maker(principal, finding);
-        // A key that is gone since has no dates, and the word of the responder stands.
         own
     }
 
     /// Whether this is the one user who can have made a credential of the intruder for somebody else, and whose last use is of
-    /// IAM and of that time.
+    /// IAM and of that time. One credential may be made in good faith; a key and a password at once are a takeover.
     fn sole_maker(&self, principal: &Principal, finding: &mut Finding) -> bool {
-        let mut sole = false;
-        for (made, making) in self.origins.made().filter(|(made, _)| self.origins.why(made).is_some()) {
+        let taken_over = |owner: &str| self.origins.made_for(owner).any(|(made, _)| self.origins.why(made).is_some());
+        let mut made_alone = 0;
+        for (made, making) in self.origins.made().filter(|(_, making)| taken_over(&making.owner)) {
             let Maker::OneOf(suspects) = &making.maker else { continue };
             let users: BTreeSet<&str> =
                 suspects.iter().map(|suspect| suspect.arn.as_str()).filter(|arn| !arn.contains(":role/")).collect();
             let alone = users.len() == 1 && users.contains(principal.arn.as_str()) && making.owner != principal.arn;
             let Some(suspect) = suspects.iter().find(|suspect| alone && suspect.coincides) else { continue };
-            sole = true;
+            made_alone += 1;
             finding.proven.push(self.point(
                 format!(
-                    "{} was made at {:.0}, and of all users only {} can have made it: {}",
+                    "{} was made or set at {:.0}, and of all users only {} can have done it: {}",
                     made.words(),
                     making.at,
                     principal.name,
@@ -217,18 +223,20 @@ impl Court<'_> {
                 ),
                 making,
             ));
+        }
+        if made_alone > 0 {
             finding.against.push(Point::new(
                 "a user or key that is gone since, or a role, would not show here; and who makes a key may do so in good faith",
             ));
         }
-        sole
+        made_alone > 1
     }
 
     /// What was done to the principal that looks like its own doing; how sure it is that somebody else did.
     fn done_to(&self, principal: &Principal, finding: &mut Finding) -> Option<Confidence> {
         let mut framed = None;
         for (made, making) in self.origins.made_for(&principal.arn) {
-            let text = format!("{} came into being at {:.0}, {}", made.words(), making.at, making.maker.words());
+            let text = format!("{} was made or set at {:.0}: {}", made.words(), making.at, making.maker.words());
             finding.looks_like.push(self.point(text, making));
             if !self.is_planted(principal, made) {
                 continue;
@@ -248,7 +256,7 @@ impl Court<'_> {
         }
         for fact in self.facts.iter().filter(|fact| self.window.holds(fact.time) && self.is_gift(fact, principal)) {
             let text = match &fact.by {
-                Some(by) => format!("{} at {:.0}, by {}", fact.message, fact.time, short(&by.principal)),
+                Some(_) => format!("{}, at {:.0}", fact.message, fact.time),
                 None => format!("{}, between {} and {:.0}", fact.message, fact.precision.words(), fact.time),
             };
             finding.looks_like.push(Point::of(text, &[fact]));

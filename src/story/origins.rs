@@ -1,7 +1,6 @@
-//! Whose credentials are the intruder's: those that are said to have leaked, those with which machines were launched where the
-//! account had none, and what was made with or for these.
+//! Whose credentials are the intruder's: those that are said to have leaked, and what hangs together with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +9,7 @@ use super::fact::{Act, By, Confidence, Fact};
 use super::facts::short;
 use super::principals::{Credential, Principals};
 use super::suspects::{self, Deed, Suspect};
-use super::window::{Window, new_regions};
+use super::window::Window;
 
 /// A recorded call and the date that it left are at most so far apart.
 const SAME: SignedDuration = SignedDuration::from_mins(1);
@@ -55,21 +54,21 @@ impl Origins {
         for credential in &origins.named {
             origins.theirs.insert(credential.clone(), "it is said to have leaked".to_owned());
         }
-        let new_regions = new_regions(facts, window);
-        for fact in facts.iter().filter(|fact| fact.act == Act::MachineLaunched && window.holds(fact.time)) {
-            if let Some(by) = &fact.by
-                && new_regions.contains(&(fact.account.to_string(), fact.region.to_string()))
-            {
-                let why = format!("machines were launched with it in {}, where the account had none", fact.region);
-                origins.theirs.entry(credential(by, principals)).or_insert(why);
-            }
+        // Temporary credentials stand for those that they came from.
+        let is_named = |by: &&By| by.key.as_ref().is_some_and(|key| origins.is_named(&Credential::Key(key.clone())));
+        let sessions = facts.iter().filter_map(|fact| fact.by.as_ref()).filter(|by| is_session(by)).filter(is_named);
+        let behind: Vec<Credential> = sessions.map(|by| credential(by, principals)).collect();
+        for credential in behind {
+            origins.theirs.insert(credential.clone(), "one of its sessions is said to be in other hands".to_owned());
+            origins.named.push(credential);
         }
         origins.spread(facts, principals);
         origins
     }
 
-    /// What is made with a credential of the intruder is the intruder's. Who made a credential of the intruder is the
-    /// intruder, or made it in good faith: that it is the intruder takes the same user, or the same address.
+    /// What is made with a credential of the intruder is the intruder's. Who made a credential of the intruder is the intruder,
+    /// or made it in good faith: that it is the intruder takes the same user, or that all use of it came from the maker's
+    /// address.
     fn spread(&mut self, facts: &[Fact], principals: &Principals) {
         loop {
             let mut more = Vec::new();
@@ -81,8 +80,11 @@ impl Origins {
                     (true, false) if by.principal == making.owner => {
                         more.push((maker, format!("{} was made with it, for the same user", made.words())));
                     }
-                    (true, false) if same_address(facts, principals, made, by) => {
-                        more.push((maker, format!("{} was made with it and used from the same address", made.words())));
+                    (true, false) if only_from_there(facts, principals, made, by) => {
+                        more.push((
+                            maker,
+                            format!("{} was made with it, and all its use came from the same address", made.words()),
+                        ));
                     }
                     _ => {}
                 }
@@ -134,10 +136,12 @@ impl Origins {
     /// Whether a fact is recorded to be done with a credential of the intruder.
     pub fn is_of_intruder(&self, fact: &Fact) -> bool {
         let Some(by) = &fact.by else { return false };
-        let key = by.key.as_ref().map(|key| Credential::Key(key.clone()));
-        let sessions = [Credential::Password(by.principal.clone()), Credential::Sessions(by.principal.clone())];
-        key.iter().chain(&sessions).any(|credential| self.theirs.contains_key(credential))
-            && key.is_none_or(|key| self.theirs.contains_key(&key) || is_session(by))
+        match &by.key {
+            Some(key) if !is_session(by) => self.theirs.contains_key(&Credential::Key(key.clone())),
+            _ => [Credential::Password(by.principal.clone()), Credential::Sessions(by.principal.clone())]
+                .iter()
+                .any(|credential| self.theirs.contains_key(credential)),
+        }
     }
 }
 
@@ -156,9 +160,11 @@ pub fn credential(by: &By, principals: &Principals) -> Credential {
     }
 }
 
-fn same_address(facts: &[Fact], principals: &Principals, made: &Credential, maker: &By) -> bool {
+/// Whether a credential was used, and from nowhere but the address that it was made from.
+fn only_from_there(facts: &[Fact], principals: &Principals, made: &Credential, maker: &By) -> bool {
     let uses = facts.iter().filter_map(|fact| fact.by.as_ref()).filter(|by| credential(by, principals) == *made);
-    maker.address.is_some() && uses.into_iter().any(|by| by.address == maker.address)
+    let addresses: BTreeSet<Option<&str>> = uses.map(|by| by.address.as_deref()).collect();
+    maker.address.is_some() && addresses == BTreeSet::from([maker.address.as_deref()])
 }
 
 /// The credentials that came into being in the window. What the history has goes before what a date says of the same.
@@ -205,8 +211,11 @@ impl Maker {
             }
             Self::OneOf(suspects) if suspects.is_empty() => "by nobody who is known here".to_owned(),
             Self::OneOf(suspects) => {
-                let who: Vec<String> =
-                    suspects.iter().map(|suspect| format!("{} ({})", short(&suspect.arn), suspect.why)).collect();
+                let mut who: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+                for suspect in suspects {
+                    who.entry(short(&suspect.arn)).or_default().push(&suspect.why);
+                }
+                let who: Vec<String> = who.iter().map(|(who, why)| format!("{who} ({})", why.join(", "))).collect();
                 format!("it could have been {}", who.join("; "))
             }
         }

@@ -105,6 +105,12 @@ fn opportunity(held: &Held, at: Timestamp) -> Option<(bool, String)> {
         Used::Never => None,
         Used::NotKnown => Some((false, "cannot be excluded: its last use is not known".to_owned())),
         Used::At(used, _) if *used + reach < at => None,
+        // Who captures uses a role, and so hides its earlier uses.
+        Used::At(used, _)
+            if matches!(held.credential, Credential::Sessions(_)) && held.asked.duration_since(*used) < LAG =>
+        {
+            Some((false, "cannot be excluded: the capture itself is its last use".to_owned()))
+        }
         Used::At(used, service) => {
             let coincides = service == "iam" && used.duration_since(at).abs() <= LAG;
             let service = if service.is_empty() { String::new() } else { format!(" for {service}") };

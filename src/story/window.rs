@@ -1,12 +1,13 @@
 //! When the incident was, and what of it is which phase.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Known;
-use super::fact::{Act, Fact, Phase};
+use super::fact::{Act, By, Fact, Phase};
+use super::facts::short;
 use super::origins::Origins;
 use super::principals::Credential;
 
@@ -46,6 +47,29 @@ pub fn new_regions(facts: &[Fact], window: &Window) -> BTreeSet<(String, String)
     let launches = || facts.iter().filter(|fact| fact.act == Act::MachineLaunched);
     let before: BTreeSet<_> = launches().filter(|fact| fact.time < window.from).map(place).collect();
     launches().filter(|fact| window.holds(fact.time)).map(place).filter(|place| !before.contains(place)).collect()
+}
+
+/// With which other keys machines were launched where the account had none. It may well be in order, so it is asked and not
+/// judged.
+pub fn unusual(facts: &[Fact], window: &Window, origins: &Origins) -> Vec<String> {
+    let new_regions = new_regions(facts, window);
+    let mut by_key: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    let launches = facts.iter().filter(|fact| fact.act == Act::MachineLaunched && window.holds(fact.time));
+    for fact in launches.filter(|fact| !origins.is_of_intruder(fact)) {
+        if let Some(By { principal, key: Some(key), .. }) = &fact.by
+            && new_regions.contains(&(fact.account.to_string(), fact.region.to_string()))
+        {
+            by_key.entry((key.clone(), principal.clone())).or_default().insert(fact.region.to_string());
+        }
+    }
+    let remark = |((key, principal), regions): ((String, String), BTreeSet<String>)| {
+        let regions = regions.into_iter().collect::<Vec<_>>().join(", ");
+        let who = short(&principal);
+        format!(
+            "with {key} of {who} machines were launched where the account had none ({regions}); if that was the intruder, say --leaked-key {key}"
+        )
+    };
+    by_key.into_iter().map(remark).collect()
 }
 
 /// Gives every fact of the incident its phase.
