@@ -162,3 +162,6 @@ fn remarks(captures: &[Captured], known: &Known, window: &Window, facts: &[Fact]
     }
     remarks
 }
+
+#[cfg(test)]
+mod tests;
