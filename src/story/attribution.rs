@@ -14,6 +14,7 @@ use super::fact::{Act, Confidence, Fact};
 use super::facts::short;
 use super::origins::{Maker, Making, Origins, credential};
 use super::principals::{Credential, Principal, Principals, Used};
+use super::suspects::Suspect;
 use super::window::Window;
 use crate::model::Digest;
 
@@ -208,8 +209,9 @@ impl Court<'_> {
         let mut made_alone = 0;
         for (made, making) in self.origins.made().filter(|(_, making)| taken_over(&making.owner)) {
             let Maker::OneOf(suspects) = &making.maker else { continue };
+            let users = suspects.iter().filter(|suspect| !self.is_borrowed(suspect, making.at));
             let users: BTreeSet<&str> =
-                suspects.iter().map(|suspect| suspect.arn.as_str()).filter(|arn| !arn.contains(":role/")).collect();
+                users.map(|suspect| suspect.arn.as_str()).filter(|arn| !arn.contains(":role/")).collect();
             let alone = users.len() == 1 && users.contains(principal.arn.as_str()) && making.owner != principal.arn;
             let Some(suspect) = suspects.iter().find(|suspect| alone && suspect.coincides) else { continue };
             made_alone += 1;
@@ -282,7 +284,8 @@ impl Court<'_> {
         match &making.maker {
             Maker::Recorded(by) => by.principal != principal.arn,
             Maker::OneOf(suspects) => {
-                let (own, others): (Vec<_>, Vec<_>) = suspects.iter().partition(|suspect| suspect.arn == principal.arn);
+                let real = suspects.iter().filter(|suspect| !self.is_borrowed(suspect, making.at));
+                let (own, others): (Vec<_>, Vec<_>) = real.partition(|suspect| suspect.arn == principal.arn);
                 let theirs = own.iter().any(|own| self.origins.why(&own.credential).is_some());
                 !others.is_empty()
                     && !theirs
@@ -290,6 +293,12 @@ impl Court<'_> {
                     && (own.is_empty() || others.iter().any(|other| self.has_theirs(&other.arn)))
             }
         }
+    }
+
+    /// Whether what a suspect could have used was itself planted on it, before.
+    fn is_borrowed(&self, suspect: &Suspect, at: Timestamp) -> bool {
+        let before = self.origins.making(&suspect.credential).is_some_and(|making| making.at < at);
+        before && self.principals.get(&suspect.arn).is_some_and(|owner| self.is_planted(owner, &suspect.credential))
     }
 
     /// Whether a credential of a principal is the intruder's.

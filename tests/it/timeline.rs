@@ -189,7 +189,17 @@ fn a_second_capture_infers_what_bears_no_date_and_a_run_adds_the_response() {
     let case = Case::of("cryptojack-small", History::Missing);
     let leaked = case.simulator.leaked_key();
     let mut run = case.simulator.quell(case.folder.path());
-    run.args(["run", "leaked-key", "--trust-endpoint", "--approve", "all", "--output", "json", "--input", &leaked]);
+    run.args([
+        "run",
+        "leaked-key",
+        "--trust-endpoint",
+        "--approve",
+        "reversible,disruptive",
+        "--output",
+        "json",
+        "--input",
+        &leaked,
+    ]);
     let output = run.output().unwrap();
     assert!(matches!(code(&output), 0 | 5), "{}", String::from_utf8_lossy(&output.stderr));
     let runs = std::fs::read_dir(case.folder.path().join("state/runs")).unwrap();
