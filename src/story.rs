@@ -8,13 +8,15 @@
 //! | [`principals`] | users, roles and root as the captures show them: credentials, last uses, policies |
 //! | [`suspects`] | who could have done something at a time: the power by policy, and a credential that was in use |
 //! | [`origins`] | who made the credentials that came into being in the incident, and which of them are the intruder's |
-//! | [`attribution`] | the verdict on each principal, with the facts for and against |
+//! | [`attribution`] | how a verdict on each principal is come to |
+//! | [`finding`] | the verdict, with the facts for and against |
 //!
 //! Nothing here asks AWS anything, and nothing is told that no fact bears: what is not known is said to be not known.
 
 pub mod attribution;
 pub mod fact;
 pub mod facts;
+pub mod finding;
 pub mod origins;
 pub mod principals;
 pub mod suspects;
@@ -30,8 +32,8 @@ use crate::evidence::resources::{self, Record};
 use crate::evidence::{Captured, EvidenceError, Store};
 use crate::model::{AccessKeyId, Digest, Event};
 
-pub use attribution::{Finding, Point, Verdict};
 pub use fact::{Act, By, Confidence, Fact, Phase, Precision, Subject};
+pub use finding::{Finding, Point, Verdict};
 pub use window::Window;
 
 /// What a responder knows beforehand.

@@ -8,83 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 
 use super::fact::{Act, Confidence, Fact};
 use super::facts::short;
+use super::finding::{Finding, Point, Verdict};
 use super::origins::{Maker, Making, Origins, credential};
 use super::principals::{Credential, Principal, Principals, Used};
 use super::suspects::Suspect;
 use super::window::Window;
-use crate::model::Digest;
 
 /// What was known long before the incident is taken for the owner's own. An intruder who was there all that time is not.
 const LONG: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// A verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The history has that its own credentials acted, nobody else is known to hold them, and they were used from where they
-    /// had been used before, or with a second factor.
-    Acted,
-    /// Its own credentials were used in the incident; whether by itself is open.
-    CredentialsUsed,
-    /// What points at it was made, or could have been made, by somebody else.
-    Framed,
-    /// Nothing points at it.
-    NoSign,
-}
-
-impl Verdict {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Acted => "acted",
-            Self::CredentialsUsed => "credentials used",
-            Self::Framed => "framed: consistent with",
-            Self::NoSign => "no sign",
-        }
-    }
-}
-
-/// A verdict on a principal, with its reasons.
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
-    /// The ARN.
-    pub principal: String,
-    /// The name.
-    pub name: String,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What the verdict rests on.
-    pub confidence: Confidence,
-    /// What its credentials did.
-    pub proven: Vec<Point>,
-    /// What looks like its doing and was done to it, and who could have.
-    pub looks_like: Vec<Point>,
-    /// What speaks against the verdict, or is open.
-    pub against: Vec<Point>,
-}
-
-/// A reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Point {
-    /// In words.
-    pub text: String,
-    /// The objects of the evidence store that say so.
-    pub evidence: BTreeSet<Digest>,
-}
-
-impl Point {
-    fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), evidence: BTreeSet::new() }
-    }
-
-    fn of(text: impl Into<String>, facts: &[&Fact]) -> Self {
-        Self { text: text.into(), evidence: facts.iter().filter_map(|fact| fact.evidence.clone()).collect() }
-    }
-}
 
 /// All that is known.
 struct Court<'a> {
@@ -256,7 +190,7 @@ impl Court<'_> {
             };
             framed = framed.max(confidence);
         }
-        for fact in self.facts.iter().filter(|fact| self.window.holds(fact.time) && self.is_gift(fact, principal)) {
+        for fact in self.facts.iter().filter(|fact| self.window.holds(fact.time) && is_gift(fact, principal)) {
             let text = match &fact.by {
                 Some(_) => format!("{}, at {:.0}", fact.message, fact.time),
                 None => format!("{}, between {} and {:.0}", fact.message, fact.precision.words(), fact.time),
@@ -267,14 +201,6 @@ impl Court<'_> {
             }
         }
         framed
-    }
-
-    /// Whether something was given to a principal by somebody else, or nobody knows by whom.
-    fn is_gift(&self, fact: &Fact, principal: &Principal) -> bool {
-        matches!(fact.act, Act::PolicyChanged | Act::MfaChanged)
-            && fact.account == principal.account
-            && fact.subject.user.as_deref() == Some(principal.name.as_str())
-            && fact.by.as_ref().is_none_or(|by| by.principal != principal.arn)
     }
 
     /// Whether somebody else made a credential of the principal in the incident: recorded so, or the principal had none in use
@@ -317,14 +243,14 @@ impl Court<'_> {
     /// Whether the principal's own credentials were used in the incident as only their owner is known to use them: nobody says
     /// that one of them leaked, and it was from an address that was theirs long before, or with a second factor.
     fn is_usual(&self, principal: &Principal, finding: &mut Finding) -> bool {
-        if let Some(held) = principal.credentials.iter().find(|held| self.origins.is_named(&held.credential)) {
-            if !self.is_planted(principal, &held.credential) {
-                let words = held.credential.words();
-                finding
-                    .against
-                    .push(Point::new(format!("{words} is said to have leaked: whoever has it can have done this")));
-                return false;
-            }
+        let mut named =
+            principal.credentials.iter().map(|held| &held.credential).filter(|held| self.origins.is_named(held));
+        if let Some(leaked) = named.find(|held| !self.is_planted(principal, held)) {
+            let words = leaked.words();
+            finding
+                .against
+                .push(Point::new(format!("{words} is said to have leaked: whoever has it can have done this")));
+            return false;
         }
         let own = |fact: &&Fact| {
             fact.by.as_ref().is_some_and(|by| {
@@ -409,6 +335,14 @@ impl Court<'_> {
     fn point(&self, text: String, making: &Making) -> Point {
         Point::of(text, &self.facts.get(making.fact).into_iter().collect::<Vec<_>>())
     }
+}
+
+/// Whether something was given to a principal by somebody else, or nobody knows by whom.
+fn is_gift(fact: &Fact, principal: &Principal) -> bool {
+    matches!(fact.act, Act::PolicyChanged | Act::MfaChanged)
+        && fact.account == principal.account
+        && fact.subject.user.as_deref() == Some(principal.name.as_str())
+        && fact.by.as_ref().is_none_or(|by| by.principal != principal.arn)
 }
 
 /// The operation of a recorded fact, out of its message: `mara called RunInstances on i-1`.

@@ -77,11 +77,13 @@ fn key(user: &str, id: &str, made: Timestamp, used: Option<(Timestamp, &str)>) -
 
 /// The credential report, of users with passwords: when each was set and last used.
 fn passwords(rows: &[(&str, Timestamp, Option<Timestamp>)]) -> Vec<Seen> {
+    use std::fmt::Write as _;
+
     use base64::Engine as _;
     let mut text = "user,password_enabled,password_last_used,password_last_changed\n".to_owned();
     for (user, set, used) in rows {
         let used = used.map_or_else(|| "no_information".to_owned(), |used| used.to_string());
-        text.push_str(&format!("{user},true,{used},{set}\n"));
+        writeln!(text, "{user},true,{used},{set}").unwrap();
     }
     let content = base64::engine::general_purpose::STANDARD.encode(text);
     seen("iam:GetCredentialReport", json!({}), &json!({ "Content": content }))
@@ -242,7 +244,7 @@ fn who_changed_his_own_password_after_signing_in_is_not_framed() {
 #[test]
 fn a_leaked_key_that_is_gone_is_still_its_owners() {
     let mut parts = without_history();
-    for seen in parts[1].iter_mut() {
+    for seen in &mut parts[1] {
         seen.record.at = day("2026-02-01");
     }
     parts[1][1].record.state["AccessKeyLastUsed"]["LastUsedDate"] = json!("2026-01-31T00:00:00Z");
