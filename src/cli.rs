@@ -28,6 +28,7 @@ pub mod selftest;
 mod session;
 mod show;
 mod sim;
+mod timeline;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -111,6 +112,7 @@ enum Command {
     Capture(capture::Args),
     Evidence(evidence::Args),
     Diff(diff::Args),
+    Timeline(timeline::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Actions(actions::Args),
@@ -198,6 +200,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Capture(args) => block_on(capture::run(args, screen)),
         Command::Evidence(args) => evidence::run(args, screen),
         Command::Diff(args) => diff::run(args, screen),
+        Command::Timeline(args) => timeline::run(args, screen),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Selftest(args) => selftest::run(args, screen),
         Command::Completions(args) => completions::run(args, screen),
@@ -271,6 +274,8 @@ mod tests {
             "policy --for role ./evaluate",
             "policy evaluate --absent-keys absent",
             "policy explain --principal arn:aws:iam::111122223333:user/eve --action s3:GetObject --context a=b --policy scp:1=f",
+            "timeline",
+            "timeline 20261123-144312-a1b2c3 --leaked-key AKIAIOSFODNN7EXAMPLE --since 2026-11-23T14:44:00Z --csv t.csv",
             "schema",
             "drill",
             "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
@@ -295,6 +300,8 @@ mod tests {
             "policy --with-rollback",
             "policy evaluate cryptojack",
             "--output xml runs",
+            "timeline --since soon",
+            "timeline --leaked-key mara",
             "drill --fault everything",
             "drill --latency soon",
         ] {

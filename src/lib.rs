@@ -11,9 +11,10 @@
 //! | [`chained`] | lines bound to each other by hashes | nothing |
 //! | [`journal`] | the hash-chained record of a run | bounded, chained, model |
 //! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
+//! | [`story`] | what happened, told from evidence: timeline, verdicts | bounded, chained, model, policy, evidence |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine, evidence |
+//! | [`report`] | terminal, JSON lines | engine, evidence, story |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
@@ -41,3 +42,4 @@ pub mod policy;
 pub mod report;
 pub mod runbook;
 pub mod sim;
+pub mod story;

@@ -22,4 +22,5 @@ pub mod style;
 pub mod summary;
 pub mod terminal;
 pub mod text;
+pub mod timeline;
 mod unseen;

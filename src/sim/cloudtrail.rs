@@ -46,6 +46,8 @@ pub struct Event {
     pub error: Option<(String, String)>,
     /// `requestID`.
     pub request_id: String,
+    /// The address that the call came from.
+    pub source_address: String,
     /// The program that called.
     pub user_agent: String,
 }
@@ -179,6 +181,9 @@ struct Attribute {
     attribute_value: String,
 }
 
+/// Where calls come from unless somebody says otherwise.
+pub const USUAL_ADDRESS: &str = "192.0.2.10";
+
 const PAGE: usize = 50;
 
 /// Newest first, at most 50 to a page, one attribute at most (API reference, "LookupEvents").
@@ -275,7 +280,7 @@ impl Event {
             "eventSource": self.source,
             "eventName": self.name,
             "awsRegion": self.region,
-            "sourceIPAddress": "192.0.2.10",
+            "sourceIPAddress": self.source_address,
             "userAgent": self.user_agent,
             "requestParameters": self.request,
             "responseElements": self.response,

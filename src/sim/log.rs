@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::call::{Body, Call, Permission, Reply};
-use super::cloudtrail::{Event, Identity};
+use super::cloudtrail::{Event, Identity, USUAL_ADDRESS};
 use super::wire::params::{Form, Params};
 use super::wire::request::bucket_and_key;
 use super::wire::xml::Xml;
@@ -79,6 +79,7 @@ pub fn record(world: &mut World, call: &Call, permissions: &[Permission], reply:
         response: Value::Null,
         error: None,
         request_id: call.request_id.clone(),
+        source_address: USUAL_ADDRESS.to_owned(),
         user_agent: call.http.headers.get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or("-").to_owned(),
     };
     match reply {

@@ -10,7 +10,7 @@ mod yaml;
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::adversary::Intruder;
@@ -83,7 +83,10 @@ pub struct Facts {
     /// The user whose key leaked.
     pub compromised_user: String,
     /// The user that the intruder took over beside.
-    pub framed_user: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub framed_user: Option<String>,
+    /// The part that each user had; who is not named had none.
+    pub parts: BTreeMap<String, Part>,
     /// The account that was broken into; the first of several.
     pub breached_account: AccountId,
     /// Where to look for more, as the input `accounts` of a runbook is given it.
@@ -91,6 +94,18 @@ pub struct Facts {
     pub accounts: Option<String>,
     /// Machines, by group: `rogue`, `legitimate`, `production`.
     pub machines: BTreeMap<String, Vec<Machine>>,
+}
+
+/// The part that a user had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// It did it.
+    Guilty,
+    /// Somebody else used its credentials.
+    Compromised,
+    /// Somebody else made it look as if it had done it.
+    Framed,
 }
 
 /// A machine of a scenario.

@@ -137,5 +137,7 @@ mod sim_iam;
 mod site;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod terminal;
+#[cfg(all(feature = "cloudtrail", feature = "ec2", feature = "iam", feature = "organizations"))]
+mod timeline;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod tty;

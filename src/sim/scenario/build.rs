@@ -1,6 +1,7 @@
 //! A story made into a world: accounts, the organisation, images, machines.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -9,13 +10,14 @@ use super::people::{self, Keys};
 use super::story::{AccountStory, ImageStory, KeyOf, MachinesStory, OneOf, Protection, Story};
 use super::{Built, Credentials, Facts, Machine, deeds};
 use crate::model::{AccountId, Region};
-use crate::sim::cloudtrail::{Event, Identity};
+use crate::sim::cloudtrail::{Event, Identity, USUAL_ADDRESS};
 use crate::sim::ec2::Ec2;
 use crate::sim::ec2::ids::Ids;
 use crate::sim::ec2::images::Image;
 use crate::sim::ec2::launch::LaunchSpec;
 use crate::sim::ec2::run::BlockDeviceMapping;
 use crate::sim::ec2::volumes::EbsBlock;
+use crate::sim::iam::KeyUse;
 use crate::sim::world::{OptIn, RegionState, World, regions};
 
 /// The group of machines that are the intruder's.
@@ -28,6 +30,15 @@ pub(super) struct Site<'a> {
     /// The day on which the story is told: the time at which it begins.
     pub day: Timestamp,
     pub keys: Keys,
+}
+
+/// What the event history is to say of a call.
+pub(super) struct Happened<'a> {
+    pub region: &'a Region,
+    pub at: Timestamp,
+    pub service: &'a str,
+    pub operation: &'a str,
+    pub address: Option<IpAddr>,
 }
 
 /// Builds a story that begins at `day`.
@@ -66,6 +77,7 @@ pub(super) fn build(story: &Story, seed: u64, day: Timestamp) -> Result<Built, S
             since: facts.since.on(day),
             compromised_user: facts.compromised_user.clone(),
             framed_user: facts.framed_user.clone(),
+            parts: facts.parts(),
             breached_account: site.account(&facts.breached_account)?.id.clone(),
             accounts: facts.accounts.clone(),
             machines,
@@ -142,7 +154,8 @@ impl Site<'_> {
             let request = json!({ "name": image.name, "sourceRegion": "us-east-1" });
             let response = json!({ "imageId": id });
             let resources = vec![("AWS::EC2::Image".to_owned(), id)];
-            self.record(by, region, at, ("ec2", "CopyImage"), (request, response), resources)?;
+            let happened = Happened { region, at, service: "ec2", operation: "CopyImage", address: image.address };
+            self.record(by, happened, (request, response), resources)?;
         }
         Ok(())
     }
@@ -205,7 +218,9 @@ impl Site<'_> {
                 json!({ "instanceType": instance_type, "imageId": spec.image_id, "minCount": 1, "maxCount": 1 });
             let response = json!({ "instancesSet": { "items": [{ "instanceId": id }] } });
             let resources = vec![("AWS::EC2::Instance".to_owned(), id.clone())];
-            self.record(by, region, launched, ("ec2", "RunInstances"), (request, response), resources)?;
+            let (at, address) = (launched, group.address);
+            let happened = Happened { region, at, service: "ec2", operation: "RunInstances", address };
+            self.record(by, happened, (request, response), resources)?;
         }
         Ok(id)
     }
@@ -217,24 +232,39 @@ impl Site<'_> {
         }
     }
 
-    /// Writes to the event history what the holder of a key did.
+    /// Writes to the event history what the holder of a key did, and that the key was used.
     pub fn record(
         &mut self,
         by: &KeyOf,
-        region: &Region,
-        time: Timestamp,
-        (service, operation): (&str, &str),
-        (request, response): (Value, Value),
+        happened: Happened<'_>,
+        answered: (Value, Value),
         resources: Vec<(String, String)>,
     ) -> Result<(), String> {
         let account = self.account(&by.account)?.id.clone();
-        let access_key = self.credentials(by)?.access_key_id;
-        let iam = &self.world.account(&account).iam;
-        let who = iam.principal(&self.world.partition, &account, Some(&by.user));
-        let who = who.ok_or_else(|| format!("there is no user `{}`", by.user))?;
+        let key = self.credentials(by)?.access_key_id;
+        let Happened { region, at, service, .. } = happened;
+        if let Some(key) = self.world.account_mut(&account).iam.access_keys.get_mut(&key)
+            && key.last_used.as_ref().is_none_or(|used| used.at < at)
+        {
+            key.last_used = Some(KeyUse { at, service: service.to_owned(), region: region.to_string() });
+        }
+        self.record_user((&account, &by.user, key.as_str()), happened, answered, resources)
+    }
+
+    /// Writes to the event history what a user did; `key` is empty for the console.
+    pub fn record_user(
+        &mut self,
+        (account, user, key): (&AccountId, &str, &str),
+        Happened { region, at, service, operation, address }: Happened<'_>,
+        (request, response): (Value, Value),
+        resources: Vec<(String, String)>,
+    ) -> Result<(), String> {
+        let iam = &self.world.account(account).iam;
+        let who = iam.principal(&self.world.partition, account, Some(user));
+        let who = who.ok_or_else(|| format!("there is no user `{user}`"))?;
         let event = Event {
             id: self.world.uuid(),
-            time,
+            time: at,
             name: operation.to_owned(),
             source: format!("{service}.amazonaws.com"),
             region: region.clone(),
@@ -244,7 +274,7 @@ impl Site<'_> {
                 account: account.clone(),
                 arn: who.arn,
                 user_id: who.user_id,
-                access_key: access_key.to_string(),
+                access_key: key.to_owned(),
                 issuer: None,
             },
             resources,
@@ -252,9 +282,10 @@ impl Site<'_> {
             response,
             error: None,
             request_id: self.world.uuid(),
+            source_address: address.map_or_else(|| USUAL_ADDRESS.to_owned(), |address| address.to_string()),
             user_agent: "aws-cli/2.31.0".to_owned(),
         };
-        self.world.region_mut(&account, region).cloudtrail.record(event);
+        self.world.region_mut(account, region).cloudtrail.record(event);
         Ok(())
     }
 }

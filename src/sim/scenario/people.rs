@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Credentials;
-use super::build::Site;
-use super::story::{AccountStory, EventStory, KeyOf, RoleStory, UserStory};
+use super::build::{Happened, Site};
+use super::story::{AccountStory, EventStory, KeyOf, RoleStory, SignIn, UserStory};
 use crate::model::{AccountId, Region};
 use crate::sim::call::Refusal;
 use crate::sim::iam::{self, LoginProfile, Policies};
@@ -77,6 +77,7 @@ fn found_user(site: &mut Site<'_>, account_name: &str, account: &AccountId, user
     let password = Secret(site.world.secret());
     let made = iam::create_user(&mut site.world, account, &user.path, &user.name, created).map_err(words)?;
     made.policies = policies;
+    made.password_last_used = user.signed_in.map(|signed_in| signed_in.at.on(day));
     made.login_profile = user.password.map(|changed| LoginProfile {
         password,
         created: created.min(changed.on(day)),
@@ -115,7 +116,7 @@ pub(super) fn record_events(site: &mut Site<'_>) -> Result<(), String> {
     let home = Region::new("us-east-1").map_err(|error| error.to_string())?;
     for (account_name, account) in &site.story.accounts {
         for (user, event) in account.users.iter().flat_map(|user| user.events.iter().map(move |event| (user, event))) {
-            let EventStory { at, name, by, request, made } = event;
+            let EventStory { at, name, by, request, made, address } = event;
             let response = match made {
                 None => Value::Null,
                 Some(key) => {
@@ -125,7 +126,17 @@ pub(super) fn record_events(site: &mut Site<'_>) -> Result<(), String> {
                 }
             };
             let resources = vec![("AWS::IAM::User".to_owned(), user.name.clone())];
-            site.record(by, &home, at.on(site.day), ("iam", name), (request.clone(), response), resources)?;
+            let at = at.on(site.day);
+            let happened = Happened { region: &home, at, service: "iam", operation: name, address: *address };
+            site.record(by, happened, (request.clone(), response), resources)?;
+        }
+        for user in &account.users {
+            if let Some(SignIn { at, address }) = user.signed_in {
+                let at = at.on(site.day);
+                let happened = Happened { region: &home, at, service: "signin", operation: "ConsoleLogin", address };
+                let response = json!({ "ConsoleLogin": "Success" });
+                site.record_user((&account.id, &user.name, ""), happened, (Value::Null, response), Vec::new())?;
+            }
         }
     }
     Ok(())

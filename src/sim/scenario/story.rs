@@ -1,12 +1,14 @@
 //! The form of a scenario file.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use indexmap::IndexMap;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Part;
 use super::moment::Moment;
 use crate::model::{AccountId, Region, Span};
 use crate::sim::adversary::Begins;
@@ -115,6 +117,8 @@ pub struct UserStory {
     pub created: Moment,
     /// When its password was set, if it has one.
     pub password: Option<Moment>,
+    /// When it last signed in to the console.
+    pub signed_in: Option<SignIn>,
     /// Names of AWS's managed policies.
     #[serde(default)]
     pub managed: Vec<String>,
@@ -131,6 +135,16 @@ pub struct UserStory {
 
 fn slash() -> String {
     "/".to_owned()
+}
+
+/// A sign-in to the console.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// When.
+    pub at: Moment,
+    /// The address that it came from, where it is not the usual one.
+    pub address: Option<IpAddr>,
 }
 
 /// An access key.
@@ -202,6 +216,8 @@ pub struct EventStory {
     pub request: Value,
     /// The key that it made, if it made one: it stands in `responseElements`.
     pub made: Option<String>,
+    /// The address that it came from, where it is not the usual one.
+    pub address: Option<IpAddr>,
 }
 
 /// An image.
@@ -216,6 +232,8 @@ pub struct ImageStory {
     pub copied: Moment,
     /// The key that copied it, if the event history is to show it.
     pub by: Option<KeyOf>,
+    /// The address that it was copied from, where it is not the usual one.
+    pub address: Option<IpAddr>,
     /// The size of its root volume, in GiB.
     pub gib: u32,
 }
@@ -241,6 +259,8 @@ pub struct MachinesStory {
     pub until: Moment,
     /// The key that launched them, if the event history is to show it.
     pub by: Option<KeyOf>,
+    /// The address that they were launched from, where it is not the usual one.
+    pub address: Option<IpAddr>,
     /// Tags; of several values the seed picks one. `{n}` is the machine's number.
     #[serde(default)]
     pub tags: BTreeMap<String, OneOf>,
@@ -341,9 +361,22 @@ pub struct FactsStory {
     /// The user whose key leaked.
     pub compromised_user: String,
     /// The user that the intruder took over beside.
-    pub framed_user: String,
+    pub framed_user: Option<String>,
+    /// The parts of users where they are others than the two above tell.
+    #[serde(default)]
+    pub parts: BTreeMap<String, Part>,
     /// The account that was broken into, by its name in this file; the first of several.
     pub breached_account: String,
     /// Where to look for more, as a runbook's input `accounts` is given it: `organization`.
     pub accounts: Option<String>,
+}
+
+impl FactsStory {
+    /// The part that each user had; who is not named had none.
+    pub fn parts(&self) -> BTreeMap<String, Part> {
+        let mut parts = BTreeMap::from([(self.compromised_user.clone(), Part::Compromised)]);
+        parts.extend(self.framed_user.iter().map(|user| (user.clone(), Part::Framed)));
+        parts.extend(self.parts.clone());
+        parts
+    }
 }
