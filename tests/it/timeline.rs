@@ -44,7 +44,9 @@ impl Case {
     fn timeline(&self, leaked: &[&str], more: &[&str]) -> std::process::Output {
         let mut command = binary::quell(self.folder.path());
         command.arg("timeline").args(["--since", self.fact("since")]);
-        leaked.iter().for_each(|key| drop(command.args(["--leaked-key", key])));
+        for key in leaked {
+            command.args(["--leaked-key", key]);
+        }
         let output = command.args(more).output().unwrap();
         assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
         output
