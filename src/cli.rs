@@ -14,6 +14,7 @@ mod options;
 mod plan;
 mod plan_file;
 pub mod policy;
+mod posture;
 mod prepare;
 mod recorded;
 mod rehearsal;
@@ -111,6 +112,7 @@ enum Command {
     Capture(capture::Args),
     Evidence(evidence::Args),
     Diff(diff::Args),
+    Posture(posture::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Actions(actions::Args),
@@ -198,6 +200,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Capture(args) => block_on(capture::run(args, screen)),
         Command::Evidence(args) => evidence::run(args, screen),
         Command::Diff(args) => diff::run(args, screen),
+        Command::Posture(args) => block_on(posture::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Selftest(args) => selftest::run(args, screen),
         Command::Completions(args) => completions::run(args, screen),

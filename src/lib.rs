@@ -11,9 +11,10 @@
 //! | [`chained`] | lines bound to each other by hashes | nothing |
 //! | [`journal`] | the hash-chained record of a run | bounded, chained, model |
 //! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
+//! | [`posture`] | checks over what a capture says | model, evidence |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine, evidence |
+//! | [`report`] | terminal, JSON lines | engine, evidence, posture |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
@@ -38,6 +39,7 @@ pub mod evidence;
 pub mod journal;
 pub mod model;
 pub mod policy;
+pub mod posture;
 pub mod report;
 pub mod runbook;
 pub mod sim;

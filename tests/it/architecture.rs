@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the table of `src/lib.rs`, row by row.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     ("bounded", &[]),
     ("model", &[]),
     ("policy", &["bounded"]),
@@ -13,9 +13,10 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ("chained", &[]),
     ("journal", &["bounded", "chained", "model"]),
     ("evidence", &["bounded", "chained", "model"]),
+    ("posture", &["model", "evidence"]),
     ("engine", &["bounded", "model", "policy", "runbook", "journal"]),
     ("approval", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
-    ("report", &["bounded", "model", "policy", "runbook", "journal", "engine", "evidence"]),
+    ("report", &["bounded", "model", "policy", "runbook", "journal", "engine", "evidence", "posture"]),
     ("cloud", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
     ("actions", &["bounded", "model", "policy", "runbook", "journal", "engine", "cloud"]),
     ("capture", &["model", "engine", "cloud", "actions", "evidence"]),

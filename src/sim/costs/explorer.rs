@@ -17,6 +17,9 @@ use crate::sim::world::World;
 /// How far what is shown lags behind what was used: data are refreshed at least once every 24 hours (Cost Management User Guide,
 /// "Analyzing your costs with Cost Explorer").
 const LAG: SignedDuration = SignedDuration::from_hours(24);
+/// How often that happens: billing data is updated up to three times daily (the same guide, "Managing your costs with AWS
+/// Budgets").
+const UPDATED: i64 = 8 * 3_600;
 const SERVICE: &str = "Amazon Elastic Compute Cloud - Compute";
 
 /// What the call needs to be allowed.
@@ -92,7 +95,8 @@ fn usage(world: &World, call: &Call) -> Reply {
     {
         return Err(refused("The simulated AWS knows the metrics UnblendedCost and UsageQuantity alone"));
     }
-    let until = call.now - LAG;
+    let behind = call.now - LAG;
+    let until = behind - SignedDuration::from_secs(behind.as_second().rem_euclid(UPDATED));
     let accounts = seen(world, &call.account);
     let mut days = Vec::new();
     for day in start.series(jiff::Span::new().days(1)).take_while(|day| *day < end) {
@@ -318,7 +322,7 @@ mod tests {
                 .map(|text| text.parse::<f64>().unwrap())
         };
         assert_eq!(days[0]["Groups"][0]["Keys"], json!([SERVICE, "EUC1-BoxUsage:m5.large"]));
-        assert_eq!([hours(0), hours(1), hours(2), hours(3)], [Some(6.0), Some(24.0), Some(15.0), None]);
+        assert_eq!([hours(0), hours(1), hours(2), hours(3)], [Some(6.0), Some(24.0), Some(8.0), None]);
         assert_eq!(days[0]["Groups"][0]["Metrics"]["UnblendedCost"]["Amount"], "0.5760000000");
         assert_eq!((&days[1]["Estimated"], &days[2]["Estimated"]), (&json!(false), &json!(true)));
     }
