@@ -26,9 +26,9 @@ pub(super) const UNUSED_REGIONS: Check = Check {
                 (VOLUMES, &["volumeSet", "*"]),
                 (SNAPSHOTS, &["snapshotSet", "*"]),
             ];
-            let mut counted =
+            let counted =
                 questions.map(|(api, path)| read.known(view.list_in(&region, api, path)).map(|all| all.len()));
-            if counted.iter_mut().all(|count| *count == Some(0)) {
+            if counted.iter().all(|count| *count == Some(0)) {
                 read.fail_in(&region, "region", "is enabled and holds nothing");
             }
         }

@@ -103,7 +103,6 @@ pub struct Lack {
 #[derive(Debug, Serialize)]
 pub struct Judged {
     /// Which check.
-    #[serde(serialize_with = "id")]
     pub check: &'static Check,
     /// Which account.
     pub account: AccountId,
@@ -113,8 +112,11 @@ pub struct Judged {
     pub lacks: Vec<Lack>,
 }
 
-fn id<S: Serializer>(check: &&'static Check, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(check.id)
+/// By its id.
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id)
+    }
 }
 
 impl Judged {
@@ -155,11 +157,16 @@ impl Read {
     pub fn known<T>(&mut self, asked: Result<T, Missing>) -> Option<T> {
         match asked {
             Ok(answer) => Some(answer),
-            Err(Missing { region, why }) => {
-                self.lacks.push(Lack { region, why });
+            Err(missing) => {
+                self.lack(missing);
                 None
             }
         }
+    }
+
+    /// Something that is not known.
+    pub fn lack(&mut self, Missing { region, why }: Missing) {
+        self.lacks.push(Lack { region, why });
     }
 
     /// The same in every enabled region.

@@ -84,7 +84,7 @@ impl Facts {
             let own = answers.iter().filter(|answer| answer.account == *account);
             let mut apis = own.map(|answer| answer.api.split(':').next().unwrap_or_default());
             // A caller who looks into other accounts answers for its organisation, not for its own account.
-            apis.all(|service| matches!(service, "organizations")) && !gaps.iter().any(|gap| gap.account == *account)
+            apis.all(|service| service == "organizations") && !gaps.iter().any(|gap| gap.account == *account)
         };
         accounts.retain(|account| !of_caller_alone(account));
         let (at, ended) = (captured.header.began, captured.ended().is_some());
@@ -162,7 +162,7 @@ impl<'f> View<'f> {
         listed.sort();
         listed.dedup_by(|a, b| a.0 == b.0);
         if listed.is_empty() {
-            return Err(self.missing("which regions are enabled was not captured"));
+            return Err(missing("which regions are enabled was not captured"));
         }
         Ok(listed)
     }
@@ -174,10 +174,7 @@ impl<'f> View<'f> {
 
     /// The only answer.
     pub(super) fn one(&self, api: &str) -> Result<&'f Value, Missing> {
-        self.all(api)?
-            .first()
-            .map(|answer| &answer.said)
-            .ok_or_else(|| self.missing(&format!("{api} was not captured")))
+        self.all(api)?.first().map(|answer| &answer.said).ok_or_else(|| missing(&format!("{api} was not captured")))
     }
 
     /// The answers of one region, page by page.
@@ -211,7 +208,7 @@ impl<'f> View<'f> {
         let answers: Vec<&Answer> = self.answers().filter(|answer| answer.api == api).collect();
         let was_asked = self.facts.ended && self.answers().any(|answer| answer.api == beside);
         if answers.is_empty() && !was_asked {
-            return Err(self.missing(&format!("{api} was not captured")));
+            return Err(missing(&format!("{api} was not captured")));
         }
         Ok(answers)
     }
@@ -252,10 +249,10 @@ impl<'f> View<'f> {
     fn answers(&self) -> impl Iterator<Item = &'f Answer> {
         self.facts.answers.iter().filter(|answer| answer.account == *self.account)
     }
+}
 
-    fn missing(&self, why: &str) -> Missing {
-        Missing { region: None, why: why.to_owned() }
-    }
+fn missing(why: &str) -> Missing {
+    Missing { region: None, why: why.to_owned() }
 }
 
 fn is_enabled(status: &str) -> bool {

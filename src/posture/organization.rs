@@ -65,7 +65,7 @@ fn bounded(view: &View<'_>, what: &str, is_wanted: impl Fn(&Value) -> bool) -> R
             return read;
         }
         Err(missing) => {
-            read.known::<()>(Err(missing));
+            read.lack(missing);
             return read;
         }
     }
@@ -99,7 +99,7 @@ fn bounded(view: &View<'_>, what: &str, is_wanted: impl Fn(&Value) -> bool) -> R
         }
     }
     match perhaps {
-        Some(missing) => drop(read.known::<()>(Err(missing))),
+        Some(missing) => read.lack(missing),
         None => read.fail("organisation", what),
     }
     read

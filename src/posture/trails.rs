@@ -44,7 +44,7 @@ pub(super) const ORGANIZATION: Check = Check {
         }),
         Err(missing) => {
             let mut read = Read::default();
-            read.known::<()>(Err(missing));
+            read.lack(missing);
             read
         }
     },
