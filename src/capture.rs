@@ -45,6 +45,8 @@ pub struct Wanted {
     pub history: Option<Timestamp>,
     /// Now, by quell's clock.
     pub now: Timestamp,
+    /// The operations that are asked; none asks all.
+    pub only: Option<BTreeSet<&'static str>>,
     /// What an earlier process captured to its end.
     pub done: BTreeSet<String>,
 }
@@ -125,7 +127,7 @@ async fn lane(
     match sessions.enter(lane, Access::Read).await {
         Err(error) => recorder.lacks(lane, "everything", &error),
         Ok(cx) => {
-            let questions = Questions::new(lane.clone(), recorder.clone());
+            let questions = Questions::new(lane.clone(), recorder.clone(), wanted.only.clone());
             join_all(asks.iter().map(|ask| ask(&cx, &questions, wanted))).await;
         }
     }

@@ -14,6 +14,7 @@ mod options;
 mod plan;
 mod plan_file;
 pub mod policy;
+mod posture;
 mod prepare;
 mod recorded;
 mod rehearsal;
@@ -113,6 +114,7 @@ enum Command {
     Evidence(evidence::Args),
     Diff(diff::Args),
     Timeline(timeline::Args),
+    Posture(posture::Args),
     Check(check::Args),
     Doctor(doctor::Args),
     Actions(actions::Args),
@@ -201,6 +203,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Evidence(args) => evidence::run(args, screen),
         Command::Diff(args) => diff::run(args, screen),
         Command::Timeline(args) => timeline::run(args, screen),
+        Command::Posture(args) => block_on(posture::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Selftest(args) => selftest::run(args, screen),
         Command::Completions(args) => completions::run(args, screen),

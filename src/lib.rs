@@ -12,9 +12,10 @@
 //! | [`journal`] | the hash-chained record of a run | bounded, chained, model |
 //! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
 //! | [`story`] | what happened, told from evidence: timeline, verdicts | bounded, chained, model, policy, evidence |
+//! | [`posture`] | checks over what a capture says | model, evidence |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine, evidence, story |
+//! | [`report`] | terminal, JSON lines | engine, evidence, story, posture |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
@@ -39,6 +40,7 @@ pub mod evidence;
 pub mod journal;
 pub mod model;
 pub mod policy;
+pub mod posture;
 pub mod report;
 pub mod runbook;
 pub mod sim;

@@ -14,6 +14,7 @@ pub(crate) mod example;
 mod id;
 mod plan;
 mod plan_file;
+pub mod prices;
 mod resource;
 mod runbook;
 mod span;

@@ -13,7 +13,7 @@ pub mod live;
 pub mod plain;
 pub mod plan_json;
 pub mod plan_text;
-pub mod prices;
+pub mod posture;
 pub mod progress;
 pub mod record;
 pub mod runs;

@@ -17,13 +17,16 @@ pub mod call;
 pub mod client;
 pub mod cloudtrail;
 pub mod codebuild;
+pub mod config;
 pub mod connector;
+pub mod costs;
 pub mod documents;
 pub mod ec2;
 pub mod ecs;
 pub mod emr;
 pub mod faults;
 pub mod glue;
+pub mod guardduty;
 pub mod iam;
 pub mod identity_center;
 pub mod identitystore;
@@ -399,11 +402,15 @@ impl Service {
             "apprunner" => Self { permissions: apprunner::permissions, handle: apprunner::handle },
             "autoscaling" => Self { permissions: autoscaling::permissions, handle: autoscaling::handle },
             "batch" => Self { permissions: batch::permissions, handle: batch::handle },
+            "budgets" => Self { permissions: costs::budgets::permissions, handle: costs::budgets::handle },
+            "ce" => Self { permissions: costs::explorer::permissions, handle: costs::explorer::handle },
             "cloudtrail" => Self { permissions: cloudtrail::permissions, handle: cloudtrail::handle },
             "codebuild" => Self { permissions: codebuild::permissions, handle: codebuild::handle },
+            "config" => Self { permissions: config::permissions, handle: config::handle },
             "ec2" => Self { permissions: ec2::permissions, handle: ec2::handle },
             "elasticmapreduce" => Self { permissions: emr::permissions, handle: emr::handle },
             "glue" => Self { permissions: glue::permissions, handle: glue::handle },
+            "guardduty" => Self { permissions: guardduty::permissions, handle: guardduty::handle },
             "ecs" => Self { permissions: ecs::permissions, handle: ecs::handle },
             "iam" => Self { permissions: iam::permissions, handle: iam::handle },
             "identitystore" => Self { permissions: identitystore::permissions, handle: identitystore::handle },

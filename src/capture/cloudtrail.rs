@@ -18,13 +18,15 @@ const PIECE: i64 = 7 * 24 * 3_600;
 pub(super) async fn ask(cx: &Ctx, questions: &Questions, wanted: &Wanted) {
     let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
     let client = &Client::from_conf(config.build());
-    futures::join!(trails(client, questions), history(cx, client, questions, wanted));
+    futures::join!(trails(client, cx.target.region.as_str(), questions), history(cx, client, questions, wanted));
 }
 
-async fn trails(client: &Client, questions: &Questions) {
-    let trails = client.describe_trails().include_shadow_trails(false).send();
+async fn trails(client: &Client, region: &str, questions: &Questions) {
+    // A trail of the organisation is a shadow in its members, and nothing else tells that it is there.
+    let trails = client.describe_trails().include_shadow_trails(true).send();
     let Some(trails) = questions.one("cloudtrail:DescribeTrails", trails).await else { return };
-    for arn in trails.trail_list().iter().filter_map(|trail| trail.trail_arn()) {
+    let at_home = trails.trail_list().iter().filter(|trail| trail.home_region() == Some(region));
+    for arn in at_home.filter_map(|trail| trail.trail_arn()) {
         futures::join!(
             questions.one("cloudtrail:GetTrailStatus", client.get_trail_status().name(arn).send()),
             questions.one("cloudtrail:GetEventSelectors", client.get_event_selectors().trail_name(arn).send()),

@@ -1,5 +1,6 @@
 //! Asking, page by page, with a note of what was not answered.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -16,11 +17,16 @@ use crate::model::{ActionError, ErrorKind, Target};
 pub(super) struct Questions {
     lane: Target,
     recorder: Arc<Recorder>,
+    only: Option<BTreeSet<&'static str>>,
 }
 
 impl Questions {
-    pub fn new(lane: Target, recorder: Arc<Recorder>) -> Self {
-        Self { lane, recorder }
+    pub fn new(lane: Target, recorder: Arc<Recorder>, only: Option<BTreeSet<&'static str>>) -> Self {
+        Self { lane, recorder, only }
+    }
+
+    fn is_wanted(&self, what: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(what))
     }
 
     /// Asks once. That something is not there is an answer.
@@ -32,6 +38,9 @@ impl Questions {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if !self.is_wanted(what) {
+            return None;
+        }
         match question.await {
             Ok(answer) => Some(answer),
             Err(error) => {
@@ -51,6 +60,9 @@ impl Questions {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let mut answers = Vec::new();
+        if !self.is_wanted(what) {
+            return answers;
+        }
         while let Some(page) = pages.next().await {
             match page {
                 Ok(page) => answers.push(page),

@@ -11,7 +11,7 @@ use super::options::AwsOptions;
 use super::screen::{Output, Screen};
 use super::session;
 use crate::capture::{self, Recorded, Recorder, Wanted};
-use crate::engine::ports::{SharedClock, WallClock};
+use crate::engine::ports::{Clock as _, SharedClock, WallClock};
 use crate::evidence::item::VERSION;
 use crate::evidence::{EvidenceError, Gap, Header, Store};
 use crate::model::{Accounts, Regions, Role, RunId, Span, Target, Targets};
@@ -59,8 +59,7 @@ const LONGEST: Duration = Duration::from_hours(90 * 24);
 
 /// Carries the command out.
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
-    let clock: SharedClock = Arc::new(WallClock);
-    let now = clock.now();
+    let now = WallClock.now();
     let store = Store::make(&args.to.clone().map_or_else(|| folder(screen), Ok)?)?;
     let id = match &args.resume {
         Some(id) => RunId::new(id).map_err(Failure::usage)?,
@@ -68,11 +67,38 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     };
     let history = args.history.std().min(LONGEST);
     let history = (!history.is_zero()).then(|| now - history);
-    let mut wanted = Wanted { targets: targets(args), history, now, done: BTreeSet::new() };
+    let targets = targets(&args.accounts, &args.regions, args.role.as_ref());
+    let wanted = Wanted { targets, history, now, only: None, done: BTreeSet::new() };
+    let begin = if args.resume.is_some() { Begin::Again } else { Begin::Anew };
+    let recorded = take(&id, &store, begin, wanted, &args.aws, screen).await?;
+    show(&id, &store, &recorded, screen)?;
+    Ok(if recorded.gaps.is_empty() { 0 } else { 5 })
+}
+
+/// Whether a capture is a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It is.
+    Anew,
+    /// It was cut off before.
+    Again,
+}
+
+/// Captures what is wanted.
+pub async fn take(
+    id: &RunId,
+    store: &Store,
+    begin: Begin,
+    mut wanted: Wanted,
+    aws: &AwsOptions,
+    screen: &Screen,
+) -> Result<Recorded, Failure> {
+    let clock: SharedClock = Arc::new(WallClock);
+    let now = wanted.now;
     let witness = Arc::new(Late::default());
-    let (engine, caller) = session::open_before(Some(witness.clone()), &args.aws, (&id, now), None, screen).await?;
-    let manifest = if args.resume.is_some() {
-        let (manifest, captured) = store.take_up(&id)?;
+    let (engine, caller) = session::open_before(Some(witness.clone()), aws, (id, now), None, screen).await?;
+    let manifest = if begin == Begin::Again {
+        let (manifest, captured) = store.take_up(id)?;
         if captured.ended().is_some() {
             return Err(Failure::usage(format!("capture {id} has come to its end; there is nothing to go on with")));
         }
@@ -93,9 +119,7 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         recorder.stop()?;
         return Err(error.into());
     }
-    let recorded = recorder.end()?;
-    show(&id, &store, &recorded, screen)?;
-    Ok(if recorded.gaps.is_empty() { 0 } else { 5 })
+    Ok(recorder.end()?)
 }
 
 /// Where evidence is kept unless somebody says otherwise.
@@ -103,10 +127,11 @@ pub fn folder(screen: &Screen) -> Result<PathBuf, Failure> {
     Ok(screen.state()?.join("evidence"))
 }
 
-fn targets(args: &Args) -> Targets {
-    let regions = if args.regions.is_empty() { Regions::Enabled } else { Regions::Listed(args.regions.clone()) };
-    let role = args.role.as_ref().map(|name| Role { name: name.clone(), external_id: None, source_identity: None });
-    Targets { accounts: Accounts::Listed(args.accounts.clone()), regions, role }
+/// Accounts, regions and role as options name them.
+pub fn targets(accounts: &[String], regions: &[String], role: Option<&String>) -> Targets {
+    let regions = if regions.is_empty() { Regions::Enabled } else { Regions::Listed(regions.to_vec()) };
+    let role = role.map(|name| Role { name: name.clone(), external_id: None, source_identity: None });
+    Targets { accounts: Accounts::Listed(accounts.to_vec()), regions, role }
 }
 
 fn show(id: &RunId, store: &Store, recorded: &Recorded, screen: &Screen) -> Result<(), Failure> {

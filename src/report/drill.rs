@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::prices::{Platform, SOURCE, per_hour};
 use super::record::Record;
 use super::style::{Colour, laid_out, table};
 use super::text::counted;
+use crate::model::prices::{Platform, SOURCE, per_hour};
 use crate::model::{Event, EventKind, Outcome};
 
 pub use intruder::{Intruder, Try, Way};

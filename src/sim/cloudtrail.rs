@@ -1,11 +1,14 @@
-//! AWS CloudTrail: the event history, and trails (there are none).
+//! AWS CloudTrail: the event history, and trails.
+
+pub mod trails;
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::call::{Body, Call, Permission, Refusal, Reply};
-use super::wire::params::{Form, Params};
 use super::world::World;
 use crate::model::{AccountId, Region};
 
@@ -15,6 +18,8 @@ pub struct CloudTrail {
     /// The event history, oldest first. What happened is no part of the state, so it is no part of a dump.
     #[serde(skip)]
     pub events: Vec<Event>,
+    /// The trails whose home this region is, by name.
+    pub trails: BTreeMap<String, trails::Trail>,
 }
 
 /// A management event.
@@ -133,33 +138,40 @@ impl CloudTrail {
 }
 
 /// What the call needs to be allowed.
-pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
-    match call.operation.as_str() {
-        "LookupEvents" | "DescribeTrails" | "ListTrails" | "GetTrailStatus" | "GetEventSelectors" => {
-            Ok(vec![Permission::new(format!("cloudtrail:{}", call.operation), "*")])
+pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
+    let resource = match call.operation.as_str() {
+        "LookupEvents" | "DescribeTrails" | "ListTrails" => "*".to_owned(),
+        "CreateTrail" | "UpdateTrail" | "DeleteTrail" | "StartLogging" | "StopLogging" | "GetTrailStatus"
+        | "GetEventSelectors" | "PutEventSelectors" => {
+            let params = call.params.json();
+            let name = params["Name"].as_str().or(params["TrailName"].as_str()).unwrap_or_default();
+            if name.starts_with("arn:") {
+                name.to_owned()
+            } else {
+                format!("arn:{}:cloudtrail:{}:{}:trail/{name}", world.partition, call.region, call.account)
+            }
         }
-        _ => Err(call.unknown()),
-    }
+        _ => return Err(call.unknown()),
+    };
+    Ok(vec![Permission::new(format!("cloudtrail:{}", call.operation), resource)])
 }
 
 /// Carries the call out.
 pub fn handle(world: &mut World, call: &Call) -> Reply {
     match call.operation.as_str() {
         "LookupEvents" => lookup_events(world, call),
-        "DescribeTrails" => Ok(Body::Json(json!({ "trailList": [] }))),
-        "ListTrails" => Ok(Body::Json(json!({ "Trails": [] }))),
-        "GetTrailStatus" | "GetEventSelectors" => Err(no_trail(call)),
+        "CreateTrail" => trails::create(world, call),
+        "UpdateTrail" => trails::update(world, call),
+        "DeleteTrail" => trails::delete(world, call),
+        "DescribeTrails" => trails::describe(world, call),
+        "ListTrails" => trails::list(world, call),
+        "StartLogging" => trails::start(world, call),
+        "StopLogging" => trails::stop(world, call),
+        "GetTrailStatus" => trails::status(world, call),
+        "GetEventSelectors" => trails::selectors(world, call),
+        "PutEventSelectors" => trails::put_selectors(world, call),
         _ => Err(call.unknown()),
     }
-}
-
-fn no_trail(call: &Call) -> Refusal {
-    let name = match &call.params {
-        Params::Json(json) => json["Name"].as_str().or(json["TrailName"].as_str()).unwrap_or_default().to_owned(),
-        Params::Form(Form::Text(_) | Form::Tree(_)) => String::new(),
-    };
-    let message = format!("Unknown trail: {name} for the user: {}", call.account);
-    Refusal::new(400, "TrailNotFoundException", message)
 }
 
 #[derive(Deserialize)]
@@ -306,6 +318,7 @@ mod tests {
     use super::*;
     use crate::sim::call::test_call;
     use crate::sim::log::record;
+    use crate::sim::wire::params::Params;
 
     fn world_with(events: usize) -> World {
         let mut world = World::new(3);

@@ -22,6 +22,7 @@ mod client_tokens;
 pub mod connections;
 pub mod fleets;
 pub mod ids;
+pub mod image_sharing;
 pub mod images;
 pub mod instances;
 pub mod key_pairs;
@@ -34,6 +35,7 @@ pub mod network_interfaces;
 mod permissions;
 pub mod power;
 pub mod profiles;
+pub mod region_settings;
 pub mod regions;
 pub mod run;
 pub mod security_group_rules;
@@ -94,6 +96,8 @@ pub struct Ec2 {
     pub launch_templates: BTreeMap<String, launch_templates::LaunchTemplate>,
     /// Whether new volumes are encrypted unless they say otherwise.
     pub ebs_encryption_by_default: bool,
+    /// What else is set for the region.
+    pub region_settings: region_settings::RegionSettings,
     /// Whether what services manage is left out of lists.
     pub hides_managed_resources: bool,
     /// By operation and client token: what was asked, and the ids of what was made.
@@ -278,6 +282,7 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeCapacityReservations",
     "DescribeFleets",
     "DescribeIamInstanceProfileAssociations",
+    "DescribeImageAttribute",
     "DescribeImages",
     "DescribeInstanceAttribute",
     "DescribeInstanceStatus",
@@ -302,15 +307,26 @@ pub const OPERATIONS: &[&str] = &[
     "DescribeVpcBlockPublicAccessExclusions",
     "DescribeVpcBlockPublicAccessOptions",
     "DescribeVpcs",
+    "DisableEbsEncryptionByDefault",
+    "DisableImageBlockPublicAccess",
+    "DisableSnapshotBlockPublicAccess",
     "DisassociateIamInstanceProfile",
+    "EnableEbsEncryptionByDefault",
+    "EnableImageBlockPublicAccess",
+    "EnableSnapshotBlockPublicAccess",
     "GetConsoleOutput",
     "GetConsoleScreenshot",
     "GetEbsEncryptionByDefault",
+    "GetImageBlockPublicAccessState",
+    "GetInstanceMetadataDefaults",
     "GetManagedResourceVisibility",
+    "GetSnapshotBlockPublicAccessState",
     "ImportKeyPair",
     "LockSnapshot",
     "ModifyFleet",
+    "ModifyImageAttribute",
     "ModifyInstanceAttribute",
+    "ModifyInstanceMetadataDefaults",
     "ModifyInstanceMetadataOptions",
     "ModifyLaunchTemplate",
     "ModifyNetworkInterfaceAttribute",
@@ -396,6 +412,7 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeCapacityReservations" => capacity_reservations::describe(ec2, call),
         "DescribeFleets" => fleets::describe(ec2, call),
         "DescribeIamInstanceProfileAssociations" => profiles::describe(ec2, call),
+        "DescribeImageAttribute" => image_sharing::describe(ec2, call),
         "DescribeImages" => images::describe(ec2, call),
         "DescribeInstanceAttribute" => attributes::describe(ec2, call),
         "DescribeInstanceStatus" => instances::describe_status(ec2, call),
@@ -419,15 +436,26 @@ fn carry_out(world: &mut World, call: &Call) -> Reply {
         "DescribeVpcBlockPublicAccessExclusions" => block_public_access::describe_exclusions(ec2, call),
         "DescribeVpcBlockPublicAccessOptions" => block_public_access::describe_options(ec2, call),
         "DescribeVpcs" => vpcs::describe(ec2, call),
+        "DisableEbsEncryptionByDefault" => region_settings::set_ebs_encryption(ec2, call, false),
+        "DisableImageBlockPublicAccess" => region_settings::unblock_images(ec2, call),
+        "DisableSnapshotBlockPublicAccess" => region_settings::unblock_snapshots(ec2, call),
         "DisassociateIamInstanceProfile" => profiles::disassociate(ec2, call),
+        "EnableEbsEncryptionByDefault" => region_settings::set_ebs_encryption(ec2, call, true),
+        "EnableImageBlockPublicAccess" => region_settings::block_images(ec2, call),
+        "EnableSnapshotBlockPublicAccess" => region_settings::block_snapshots(ec2, call),
         "GetConsoleOutput" => attributes::console_output(ec2, call),
         "GetConsoleScreenshot" => attributes::console_screenshot(ec2, call),
-        "GetEbsEncryptionByDefault" => regions::ebs_encryption(ec2, call),
+        "GetEbsEncryptionByDefault" => region_settings::ebs_encryption(ec2, call),
+        "GetImageBlockPublicAccessState" => region_settings::image_access(ec2, call),
+        "GetInstanceMetadataDefaults" => region_settings::metadata_defaults(ec2, call),
         "GetManagedResourceVisibility" => regions::managed_visibility(ec2, call),
+        "GetSnapshotBlockPublicAccessState" => region_settings::snapshot_access(ec2, call),
         "ImportKeyPair" => key_pairs::import(ec2, call),
         "LockSnapshot" => locks::lock(ec2, call),
         "ModifyFleet" => fleets::modify(ec2, call),
+        "ModifyImageAttribute" => image_sharing::modify(ec2, call),
         "ModifyInstanceAttribute" => attributes::modify(ec2, call),
+        "ModifyInstanceMetadataDefaults" => region_settings::modify_metadata_defaults(ec2, call),
         "ModifyInstanceMetadataOptions" => attributes::modify_metadata(ec2, call),
         "ModifyLaunchTemplate" => launch_templates::modify(ec2, call),
         "ModifyNetworkInterfaceAttribute" => network_interfaces::modify_attribute(ec2, call),

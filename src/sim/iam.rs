@@ -12,6 +12,7 @@ mod groups;
 mod keys;
 mod managed;
 mod paging;
+mod password_policy;
 mod policies;
 mod profiles;
 mod providers;
@@ -34,6 +35,7 @@ pub use entity::{Group, LoginProfile, Policies, Role, RoleUse, User};
 pub use groups::create_group;
 pub use keys::{AccessKey, KeyStatus, KeyUse, add_access_key};
 pub use managed::{ManagedPolicy, create_policy};
+pub use password_policy::PasswordPolicy;
 pub use profiles::{InstanceProfile, create_instance_profile};
 pub use providers::{IdentityProvider, Speaks};
 pub use roles::create_role;
@@ -64,6 +66,8 @@ pub struct Iam {
     pub root: Root,
     /// Long-term access keys.
     pub access_keys: BTreeMap<AccessKeyId, AccessKey>,
+    /// What passwords have to be like, if somebody said.
+    pub password_policy: Option<PasswordPolicy>,
     /// The account's alias.
     pub alias: Option<String>,
     /// When the credential report was made.
@@ -158,6 +162,9 @@ pub fn permissions(world: &World, call: &Call) -> Result<Vec<Permission>, Refusa
         | "CreateAccountAlias"
         | "DeleteAccountAlias"
         | "GetAccountSummary"
+        | "GetAccountPasswordPolicy"
+        | "UpdateAccountPasswordPolicy"
+        | "DeleteAccountPasswordPolicy"
         | "GetAccountAuthorizationDetails"
         | "GenerateCredentialReport"
         | "GetCredentialReport"
@@ -397,6 +404,9 @@ fn dispatch(world: &mut World, call: &Call) -> Reply {
         "CreateAccountAlias" => report::create_alias(world, call),
         "DeleteAccountAlias" => report::delete_alias(world, call),
         "ListAccountAliases" => report::aliases(world, call),
+        "GetAccountPasswordPolicy" => password_policy::get(world, call),
+        "UpdateAccountPasswordPolicy" => password_policy::update(world, call),
+        "DeleteAccountPasswordPolicy" => password_policy::delete(world, call),
         "GetAccountSummary" => report::summary(world, call),
         "GetAccountAuthorizationDetails" => report::authorization_details(world, call),
         "GenerateCredentialReport" => report::generate_credential_report(world, call),

@@ -2,6 +2,7 @@
 //!
 //! For scenarios: [`create_bucket`], and the fields of [`S3`].
 
+mod access;
 mod buckets;
 mod checksums;
 mod delete_objects;
@@ -20,6 +21,7 @@ use super::wire::xml::Xml;
 use super::world::World;
 use crate::model::{AccountId, Region};
 
+pub use access::{BucketAccess, PublicAccessBlock};
 pub use buckets::create_bucket;
 pub use checksums::Checksums;
 
@@ -43,6 +45,8 @@ pub struct Bucket {
     pub object_lock: bool,
     /// The lock that a new version gets: mode and days.
     pub default_retention: Option<(LockMode, i64)>,
+    /// Who may reach it from outside its account.
+    pub access: BucketAccess,
     /// The versions of each key, oldest first.
     pub objects: BTreeMap<String, Vec<Version>>,
 }
@@ -120,9 +124,21 @@ pub fn permissions(_: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
     let one = |action: &str, resource: &str| vec![Permission::new(format!("s3:{action}"), resource)];
     Ok(match call.operation.as_str() {
         "ListBuckets" => one("ListAllMyBuckets", "*"),
-        "CreateBucket" | "DeleteBucket" | "GetBucketLocation" | "GetBucketVersioning" | "PutBucketVersioning" => {
-            one(&call.operation, &bucket)
-        }
+        "CreateBucket"
+        | "DeleteBucket"
+        | "DeleteBucketPolicy"
+        | "GetBucketAcl"
+        | "GetBucketLocation"
+        | "GetBucketPolicy"
+        | "GetBucketPolicyStatus"
+        | "GetBucketVersioning"
+        | "PutBucketAcl"
+        | "PutBucketPolicy"
+        | "PutBucketVersioning" => one(&call.operation, &bucket),
+        "GetBucketEncryption" => one("GetEncryptionConfiguration", &bucket),
+        "PutBucketEncryption" => one("PutEncryptionConfiguration", &bucket),
+        "GetPublicAccessBlock" => one("GetBucketPublicAccessBlock", &bucket),
+        "PutPublicAccessBlock" | "DeletePublicAccessBlock" => one("PutBucketPublicAccessBlock", &bucket),
         "HeadBucket" | "ListObjectsV2" | "ListObjects" => one("ListBucket", &bucket),
         "ListObjectVersions" => one("ListBucketVersions", &bucket),
         "GetObjectLockConfiguration" => one("GetBucketObjectLockConfiguration", &bucket),
@@ -176,6 +192,17 @@ pub fn handle(world: &mut World, call: &Call) -> Reply {
         "HeadBucket" => buckets::head(world, call),
         "DeleteBucket" => buckets::delete(world, call),
         "GetBucketLocation" => buckets::location(world, call),
+        "GetBucketPolicy" => access::get_policy(world, call),
+        "GetBucketPolicyStatus" => access::policy_status(world, call),
+        "PutBucketPolicy" => access::put_policy(world, call),
+        "DeleteBucketPolicy" => access::delete_policy(world, call),
+        "GetPublicAccessBlock" => access::get_block(world, call),
+        "PutPublicAccessBlock" => access::put_block(world, call),
+        "DeletePublicAccessBlock" => access::delete_block(world, call),
+        "GetBucketAcl" => access::get_acl(world, call),
+        "PutBucketAcl" => access::put_acl(world, call),
+        "GetBucketEncryption" => access::get_encryption(world, call),
+        "PutBucketEncryption" => access::put_encryption(world, call),
         "GetBucketVersioning" => buckets::get_versioning(world, call),
         "PutBucketVersioning" => buckets::put_versioning(world, call),
         "GetObjectLockConfiguration" => buckets::get_lock(world, call),

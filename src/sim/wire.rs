@@ -2,6 +2,7 @@
 
 mod amplify;
 pub mod chunked;
+mod guardduty;
 pub mod params;
 pub mod protocol;
 pub mod request;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::call::Principal;
 use super::documents::Documents;
 use super::{
-    amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, ec2, ecs, emr, glue, iam, identity_center, lambda,
-    lightsail, organizations, rolesanywhere, s3, sagemaker,
+    amplify, apprunner, autoscaling, batch, cloudtrail, codebuild, config, costs, ec2, ecs, emr, glue, guardduty, iam,
+    identity_center, lambda, lightsail, organizations, rolesanywhere, s3, sagemaker,
 };
 use crate::model::{AccountId, Region};
 
@@ -52,6 +52,8 @@ pub struct Account {
     pub iam: iam::Iam,
     /// Buckets.
     pub s3: s3::S3,
+    /// What watches its costs.
+    pub costs: costs::Costs,
     /// Every region of the partition, enabled or not.
     pub regions: BTreeMap<Region, RegionState>,
 }
@@ -89,6 +91,10 @@ pub struct RegionState {
     pub lightsail: lightsail::Lightsail,
     /// Trails and event history.
     pub cloudtrail: cloudtrail::CloudTrail,
+    /// The recorder of AWS Config.
+    pub config: config::Config,
+    /// The detector of Amazon GuardDuty.
+    pub guardduty: guardduty::GuardDuty,
 }
 
 /// Whether a region is enabled, as `ec2:DescribeRegions` spells it.
@@ -305,8 +311,14 @@ impl World {
     /// Adds an account that has every region of the partition, the opt-in ones disabled.
     pub fn add_account(&mut self, id: AccountId, name: impl Into<String>) -> &mut Account {
         let regions = regions().map(|(region, opt_in)| (region, RegionState::new(opt_in))).collect();
-        let account =
-            Account { id: id.clone(), name: name.into(), iam: iam::Iam::default(), s3: s3::S3::default(), regions };
+        let account = Account {
+            id: id.clone(),
+            name: name.into(),
+            iam: iam::Iam::default(),
+            s3: s3::S3::default(),
+            costs: costs::Costs::default(),
+            regions,
+        };
         self.accounts.entry(id).insert_entry(account).into_mut()
     }
 
@@ -356,6 +368,8 @@ impl RegionState {
             emr: emr::Emr::default(),
             lightsail: lightsail::Lightsail::default(),
             cloudtrail: cloudtrail::CloudTrail::default(),
+            config: config::Config::default(),
+            guardduty: guardduty::GuardDuty::default(),
         }
     }
 }

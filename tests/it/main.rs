@@ -99,6 +99,19 @@ mod organization;
 mod persistence;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod policy_command;
+#[cfg(all(
+    feature = "account",
+    feature = "autoscaling",
+    feature = "budgets",
+    feature = "cloudtrail",
+    feature = "costexplorer",
+    feature = "ec2",
+    feature = "guardduty",
+    feature = "iam",
+    feature = "organizations",
+    feature = "s3"
+))]
+mod posture;
 #[cfg(all(unix, feature = "ec2", feature = "iam", feature = "organizations"))]
 mod profiles;
 #[cfg(feature = "aws")]

@@ -7,8 +7,8 @@ mod footholds;
 use serde_json::Value;
 
 use crate::model::Span;
+use crate::model::prices::Platform;
 use crate::report::drill::{Facts, Machine, Owner};
-use crate::report::prices::Platform;
 use crate::sim::scenario;
 
 /// The groups of machines that are the intruder's.

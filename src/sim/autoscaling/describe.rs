@@ -142,3 +142,19 @@ pub(super) fn activities(scaling: &AutoScaling, call: &Call) -> Reply {
     let items = wanted.take(params.max_records.unwrap_or(100)).map(shown);
     Ok(Body::Xml(vec![Xml::list("Activities", "member", items)]))
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DescribeLaunchConfigurations {
+    #[serde(default, rename = "LaunchConfigurationNames")]
+    _names: Vec<String>,
+    _max_records: Option<u32>,
+    _next_token: Option<String>,
+}
+
+/// DescribeLaunchConfigurations: there are none, as accounts made since October 2024 cannot make any (Amazon EC2 Auto Scaling
+/// User Guide, "Auto Scaling launch configurations").
+pub(super) fn launch_configurations(call: &Call) -> Reply {
+    let _: DescribeLaunchConfigurations = call.params.read()?;
+    Ok(Body::Xml(vec![Xml::node("LaunchConfigurations", Vec::new())]))
+}

@@ -12,12 +12,13 @@ use crate::sim::ec2::launch_templates::TemplateReference;
 use crate::sim::ec2::shape::date;
 use crate::sim::wire::xml::Xml;
 
-const OPERATIONS: [&str; 13] = [
+const OPERATIONS: [&str; 14] = [
     "AttachInstances",
     "CreateAutoScalingGroup",
     "DeleteAutoScalingGroup",
     "DescribeAutoScalingGroups",
     "DescribeAutoScalingInstances",
+    "DescribeLaunchConfigurations",
     "DescribeScalingActivities",
     "DetachInstances",
     "EnterStandby",
@@ -61,6 +62,7 @@ pub fn carry_out(scaling: &mut AutoScaling, ec2: &mut Ec2, call: &Call) -> Reply
         "DeleteAutoScalingGroup" => delete(scaling, ec2, call),
         "DescribeAutoScalingGroups" => describe::groups(scaling, ec2, call),
         "DescribeAutoScalingInstances" => describe::instances(scaling, ec2, call),
+        "DescribeLaunchConfigurations" => describe::launch_configurations(call),
         "DescribeScalingActivities" => describe::activities(scaling, call),
         "DetachInstances" => leave(scaling, ec2, call, None),
         "EnterStandby" => leave(scaling, ec2, call, Some("Standby")),

@@ -51,6 +51,9 @@ pub struct Image {
     pub block_devices: Vec<BlockDeviceMapping>,
     /// Whether everybody may launch it.
     pub public: bool,
+    /// Accounts that may launch it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shared_with: Vec<String>,
     /// What it was copied from.
     pub source_image_id: Option<String>,
     /// And where.
@@ -84,6 +87,7 @@ impl Default for Image {
             root_device_name: root.device_name.clone(),
             block_devices: vec![root],
             public: false,
+            shared_with: Vec::new(),
             source_image_id: None,
             source_image_region: None,
             tags: Tags::new(),
@@ -257,7 +261,11 @@ pub fn source<'w>(caller: &str, regions: &[&'w Ec2], params: &CopyImage) -> Resu
     let id = &params.source_image_id;
     IMAGE.check(id)?;
     let mut found = regions.iter().filter_map(|ec2| ec2.images.get(id));
-    found.find(|image| image.owner == caller || image.public).ok_or_else(|| IMAGE.not_found(&[id]))
+    found
+        .find(|image| {
+            image.owner == caller || image.public || image.shared_with.iter().any(|account| account == caller)
+        })
+        .ok_or_else(|| IMAGE.not_found(&[id]))
 }
 
 /// CopyImage: the same client token copies once.
@@ -278,6 +286,7 @@ pub fn copy(ec2: &mut Ec2, original: Image, params: CopyImage, call: &Call) -> R
         created: now,
         ready: now + ec2.settings.image,
         public: false,
+        shared_with: Vec::new(),
         source_image_id: Some(original.id.clone()),
         source_image_region: Some(params.source_region),
         tags,

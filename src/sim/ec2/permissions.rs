@@ -201,7 +201,7 @@ pub fn of(world: &World, call: &Call) -> Result<Vec<Permission>, Refusal> {
         "CopyImage" => scope.made(&action, "image"),
         "CreateCapacityReservation" => scope.made(&action, "capacity-reservation"),
         "CancelCapacityReservation" => scope.existing(&action, &named.capacity_reservation_id.0),
-        "DeregisterImage" => scope.existing(&action, &named.image_id.0),
+        "DeregisterImage" | "ModifyImageAttribute" => scope.existing(&action, &named.image_id.0),
         "CreateKeyPair" | "ImportKeyPair" => scope.made(&action, "key-pair"),
         "DeleteKeyPair" => scope.made(&action, "key-pair"),
         "CreateLaunchTemplate" => scope.made(&action, "launch-template"),

@@ -189,12 +189,6 @@ struct NoParameters {
     _dry_run: Option<bool>,
 }
 
-/// GetEbsEncryptionByDefault.
-pub fn ebs_encryption(ec2: &Ec2, call: &Call) -> Reply {
-    let _: NoParameters = call.params.read()?;
-    Ok(Body::Xml(vec![Xml::text("ebsEncryptionByDefault", ec2.ebs_encryption_by_default)]))
-}
-
 /// GetManagedResourceVisibility.
 pub fn managed_visibility(ec2: &Ec2, call: &Call) -> Reply {
     let _: NoParameters = call.params.read()?;

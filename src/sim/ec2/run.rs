@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::Ec2;
-use super::instances::{self, Instance, MetadataOptions};
+use super::instances::{self, Instance};
 use super::launch::LaunchSpec;
 use super::launch_templates::TemplateReference;
 use super::profiles::ProfileReference;
+use super::region_settings::AskedMetadata;
 use super::shape::maybe;
 use super::spot::{self, SpotType};
 use super::tags::{self, TagSpecification};
@@ -46,7 +47,7 @@ pub struct RunInstances {
     ebs_optimized: Option<bool>,
     monitoring: Option<Enabled>,
     instance_market_options: Option<MarketOptions>,
-    metadata_options: Option<MetadataOptions>,
+    metadata_options: Option<AskedMetadata>,
     hibernation_options: Option<Configured>,
     launch_template: Option<TemplateReference>,
     credit_specification: Option<CreditSpecification>,
@@ -234,7 +235,7 @@ impl RunInstances {
             disable_api_termination: params.disable_api_termination.unwrap_or_default(),
             disable_api_stop: params.disable_api_stop.unwrap_or_default(),
             shutdown_behavior: params.instance_initiated_shutdown_behavior,
-            metadata: params.metadata_options.unwrap_or_default(),
+            metadata: ec2.region_settings.metadata_defaults.applied(params.metadata_options.unwrap_or_default()),
             public_ip: interface.and_then(|i| i.associate_public_ip_address),
             private_ip: params.private_ip_address.or_else(|| interface.and_then(|i| i.private_ip_address.clone())),
             spot_request_id: None,

@@ -367,6 +367,9 @@ pub fn modify_attribute(ec2: &mut Ec2, call: &Call) -> Reply {
         _ if add.len() + remove.len() > 500 => return combination("At most 500 permissions are changed in one call"),
         _ => {}
     }
+    if add.iter().any(|who| who == "all") {
+        ec2.region_settings.may_share_snapshots()?;
+    }
     let snapshot = SNAPSHOT.get_mut(&mut ec2.snapshots, &params.snapshot_id)?;
     if !add.is_empty() && snapshot.encrypted && snapshot.kms_key_id.is_none() {
         let message = "Encrypted snapshots with EBS default key cannot be shared";

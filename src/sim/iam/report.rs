@@ -293,7 +293,8 @@ pub(super) fn credential_report(world: &World, call: &Call) -> Reply {
                 format!("true,{used},{},N/A", date(profile.changed))
             }
         };
-        let head = format!("{},{},{},{password},false", user.name, user.arn, date(user.created));
+        let mfa = !user.credentials.mfa.is_empty();
+        let head = format!("{},{},{},{password},{mfa}", user.name, user.arn, date(user.created));
         row(&mut csv, &head, &account.iam, Some(&user.name));
     }
     Ok(Body::Xml(vec![

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::{Bucket, LockMode, Versioning, bare, bucket, bucket_mut, date, document, element, header, owner};
+use super::{
+    Bucket, BucketAccess, LockMode, Versioning, bare, bucket, bucket_mut, date, document, element, header, owner,
+};
 use crate::model::{AccountId, Region};
 use crate::sim::call::{Body, Call, Refusal, Reply};
 use crate::sim::wire::request::bucket_and_key;
@@ -40,6 +42,7 @@ pub fn create_bucket<'a>(
         versioning: None,
         object_lock: false,
         default_retention: None,
+        access: BucketAccess::default(),
         objects: BTreeMap::new(),
     };
     Ok(world.account_mut(account).s3.buckets.entry(name.to_owned()).insert_entry(bucket).into_mut())

@@ -299,7 +299,7 @@ fn second_volume(gib: u32) -> BlockDeviceMapping {
 }
 
 /// The regions that an account can work in.
-fn account_regions(world: &World, account: &AccountId) -> Vec<Region> {
+pub(super) fn account_regions(world: &World, account: &AccountId) -> Vec<Region> {
     let regions = world.account(account).regions.iter();
     regions.filter(|(_, state)| state.opt_in.is_enabled()).map(|(region, _)| region.clone()).collect()
 }

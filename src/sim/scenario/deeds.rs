@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::mem;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Machine;
-use super::build::Site;
+use super::build::{Site, account_regions};
 use super::people::{with_account_numbers, words};
-use super::story::{AdversaryStory, DeedStory};
+use super::story::{AdversaryStory, DeedStory, Place};
 use crate::model::{AccountId, Region};
 use crate::sim::State;
 use crate::sim::adversary::{Deed, Intruder};
@@ -33,7 +33,9 @@ pub(super) fn carry_out(site: &mut Site<'_>) -> Result<(), String> {
     let mut deeds = deeds.into_iter().peekable();
     while now < site.day {
         while let Some(deed) = deeds.next_if(|deed| deed.at.on(site.day) <= now) {
-            call(site, deed, now).map_err(|cause| format!("deed {} at {now}: {cause}", deed.call))?;
+            for region in regions(site, deed)? {
+                call(site, deed, &region, now).map_err(|cause| format!("deed {} at {now}: {cause}", deed.call))?;
+            }
         }
         now += STEP;
         site.world.settle(now);
@@ -41,9 +43,29 @@ pub(super) fn carry_out(site: &mut Site<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), String> {
+/// Where a deed was done.
+fn regions(site: &Site<'_>, story: &DeedStory) -> Result<Vec<Region>, String> {
+    match &story.region {
+        Place::In(name) => Ok(vec![Region::new(name).map_err(|error| error.to_string())?]),
+        Place::Enabled => Ok(account_regions(&site.world, &site.account(&story.by.account)?.id)),
+    }
+}
+
+/// What a deed sends to S3, whose parameters stand in the path, in headers and in a document.
+fn to_s3(with: &Value) -> Result<RawRequest, String> {
+    let text = |name: &str| with[name].as_str().unwrap_or_default().to_owned();
+    let mut headers = HeaderMap::new();
+    for (name, value) in with["Headers"].as_object().into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default().parse().map_err(|_| format!("`{value}` is no header"))?;
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?, value);
+    }
+    Ok(RawRequest { path: format!("/{}", text("Bucket")), headers, body: text("Body").into(), ..RawRequest::default() })
+}
+
+fn call(site: &mut Site<'_>, story: &DeedStory, region: &Region, now: Timestamp) -> Result<(), String> {
     let account = site.account(&story.by.account)?.id.clone();
-    let Deed { region, service, operation, with } = deed(site, story)?;
+    let Deed { region, service, operation, with } = deed(site, story, region)?;
+    let http = if service == "s3" { to_s3(&with)? } else { RawRequest::default() };
     let who = site.world.account(&account).iam.principal(&site.world.partition, &account, Some(&story.by.user));
     let call = Call {
         now,
@@ -58,7 +80,7 @@ fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), St
         principal: who.ok_or_else(|| format!("there is no user `{}`", story.by.user))?,
         access_key: site.credentials(&story.by)?.access_key_id.to_string(),
         request_id: site.world.uuid(),
-        http: RawRequest { headers: HeaderMap::new(), ..RawRequest::default() },
+        http,
     };
     let world = mem::replace(&mut site.world, World::new(0));
     let mut state = State::of(world);
@@ -68,25 +90,25 @@ fn call(site: &mut Site<'_>, story: &DeedStory, now: Timestamp) -> Result<(), St
 }
 
 /// A deed with its parameters filled in.
-fn deed(site: &Site<'_>, story: &DeedStory) -> Result<Deed, String> {
+fn deed(site: &Site<'_>, story: &DeedStory, region: &Region) -> Result<Deed, String> {
     let account = &site.account(&story.by.account)?.id;
     let (service, operation) =
         story.call.split_once(':').ok_or_else(|| format!("`{}` is no call (ec2:RunInstances)", story.call))?;
     let mut with = with_account_numbers(site, &story.with.to_string())?;
-    for image in site.world.region(account, &story.region).ec2.images.values() {
+    for image in site.world.region(account, region).ec2.images.values() {
         let names = site.story.accounts.values().flat_map(|account| &account.images);
         for (name, _) in names.filter(|(_, known)| known.name == image.name) {
             with = with.replace(&format!("${{image.{name}}}"), &image.id);
         }
     }
-    if let Some(subnet) = site.world.region(account, &story.region).ec2.subnets.values().find(|s| s.default_for_az) {
+    if let Some(subnet) = site.world.region(account, region).ec2.subnets.values().find(|s| s.default_for_az) {
         with = with.replace("${subnet}", &subnet.id);
     }
     if with.contains("${") {
-        return Err(format!("something in {with} is not in {}", story.region));
+        return Err(format!("something in {with} is not in {region}"));
     }
     let with: Value = serde_json::from_str(&with).map_err(|error| error.to_string())?;
-    Ok(Deed { region: story.region.clone(), service: service.to_owned(), operation: operation.to_owned(), with })
+    Ok(Deed { region: region.clone(), service: service.to_owned(), operation: operation.to_owned(), with })
 }
 
 /// The machines that came from deeds: those of their accounts that no group of the story has.
@@ -114,6 +136,12 @@ pub(super) fn intruder(site: &Site<'_>, story: &AdversaryStory, machines: &[Mach
     };
     let of_account = machines.iter().filter(|machine| machine.account == account);
     let place = |machine: &Machine| -> (Region, String) { (machine.region.clone(), machine.id.clone()) };
+    let mut deeds = Vec::new();
+    for story in &site.story.deeds {
+        for region in regions(site, story)? {
+            deeds.push(deed(site, story, &region)?);
+        }
+    }
     Ok(Intruder {
         begins: story.begins,
         every: story.every.std(),
@@ -121,7 +149,7 @@ pub(super) fn intruder(site: &Site<'_>, story: &AdversaryStory, machines: &[Mach
         users: vec![facts.compromised_user.clone()],
         roles: story.roles.iter().map(|role| with_account_numbers(site, role)).collect::<Result<_, String>>()?,
         machines: of_account.map(place).collect(),
-        deeds: site.story.deeds.iter().map(|story| deed(site, story)).collect::<Result<_, String>>()?,
+        deeds,
         account,
     })
 }

@@ -310,13 +310,29 @@ pub struct DeedStory {
     /// With which key.
     pub by: KeyOf,
     /// Where.
-    pub region: Region,
+    pub region: Place,
     /// `ec2:RunInstances`.
     pub call: String,
-    /// Its parameters, by the names of the wire. `${image.NAME}` stands for the id that the image has in the region,
+    /// Its parameters, by the names of the wire; for S3 `Bucket`, `Headers` and `Body`, a text. `${image.NAME}` stands for the id that the image has in the region,
     /// `${subnet}` for a default subnet.
     #[serde(default)]
     pub with: Value,
+}
+
+/// Where a call was made.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum Place {
+    /// In one region.
+    In(String),
+    /// In every region that the account has enabled: `enabled`.
+    Enabled,
+}
+
+impl From<String> for Place {
+    fn from(text: String) -> Self {
+        if text == "enabled" { Self::Enabled } else { Self::In(text) }
+    }
 }
 
 /// An intruder that fights back.

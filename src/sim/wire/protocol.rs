@@ -21,10 +21,10 @@ impl Protocol {
         match service {
             "ec2" => Some(Self::Ec2),
             "iam" | "sts" | "autoscaling" => Some(Self::Query),
-            "organizations" | "apprunner" | "cloudtrail" | "codebuild" | "ecs" | "elasticmapreduce" | "glue"
-            | "identitystore" | "lightsail" | "sagemaker" | "sso" => Some(Self::Json),
+            "organizations" | "apprunner" | "budgets" | "ce" | "cloudtrail" | "codebuild" | "config" | "ecs"
+            | "elasticmapreduce" | "glue" | "identitystore" | "lightsail" | "sagemaker" | "sso" => Some(Self::Json),
             "s3" => Some(Self::RestXml),
-            "account" | "amplify" | "batch" | "lambda" | "rolesanywhere" => Some(Self::RestJson),
+            "account" | "amplify" | "batch" | "guardduty" | "lambda" | "rolesanywhere" => Some(Self::RestJson),
             _ => None,
         }
     }
@@ -41,5 +41,5 @@ pub fn is_offered(service: &str, region: &str) -> bool {
 
 /// Whether a service has one endpoint for all regions, whose events are recorded in us-east-1.
 pub fn is_global(service: &str) -> bool {
-    matches!(service, "iam" | "organizations" | "account")
+    matches!(service, "iam" | "organizations" | "account" | "budgets" | "ce")
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::params::{Form, Params};
 use super::protocol::Protocol;
-use super::{amplify, chunked, rest, rolesanywhere};
+use super::{amplify, chunked, guardduty, rest, rolesanywhere};
 use crate::sim::call::{RawRequest, Refusal};
 
 /// What a request asks for.
@@ -128,7 +128,9 @@ const OF_BATCH: [&str; 15] = [
 /// The operations of Account Management and of Batch are paths: `/listRegions`. What is sent to a function of Lambda's when it
 /// is invoked is no parameter.
 fn rest_json(http: &RawRequest) -> Result<(String, Params), Refusal> {
-    if let Some((operation, mut params)) = amplify::read(http).or_else(|| rolesanywhere::read(http)) {
+    if let Some((operation, mut params)) =
+        amplify::read(http).or_else(|| rolesanywhere::read(http)).or_else(|| guardduty::read(http))
+    {
         if let Value::Object(body) = document(&http.body)? {
             params.extend(body);
         }
