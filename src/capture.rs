@@ -110,7 +110,8 @@ pub async fn capture(
             join_all(lanes).await;
             Ok(())
         };
-        let (_, regional) = futures::join!(lane(sessions, recorder, wanted, (&global, OF_ACCOUNT), progress), regional);
+        let ((), regional) =
+            futures::join!(lane(sessions, recorder, wanted, (&global, OF_ACCOUNT), progress), regional);
         regional
     });
     join_all(ask).await.into_iter().collect()

@@ -2,7 +2,10 @@
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::config::Builder;
-use aws_sdk_ec2::types::{ImageAttributeName, InstanceAttributeName, SnapshotAttributeName};
+use aws_sdk_ec2::operation::describe_images::DescribeImagesOutput;
+use aws_sdk_ec2::operation::describe_instances::DescribeInstancesOutput;
+use aws_sdk_ec2::operation::describe_snapshots::DescribeSnapshotsOutput;
+use aws_sdk_ec2::types::{ImageAttributeName, InstanceAttributeName, Reservation, SnapshotAttributeName};
 use futures::stream::{self, StreamExt as _};
 
 use super::questions::Questions;
@@ -33,7 +36,7 @@ async fn instances(client: &Client, questions: &Questions) {
     let volumes = client.describe_volumes().include_managed_resources(true).max_results(PAGE).into_paginator().send();
     let (pages, _) =
         futures::join!(questions.all("ec2:DescribeInstances", pages), questions.all("ec2:DescribeVolumes", volumes));
-    let instances = pages.iter().flat_map(|page| page.reservations()).flat_map(|reservation| reservation.instances());
+    let instances = pages.iter().flat_map(DescribeInstancesOutput::reservations).flat_map(Reservation::instances);
     let ids = instances.filter_map(|instance| instance.instance_id()).map(str::to_owned).collect::<Vec<_>>();
     stream::iter(ids).for_each_concurrent(SIDE_BY_SIDE, |id| instance(client, questions, id)).await;
 }
@@ -51,7 +54,7 @@ async fn instance(client: &Client, questions: &Questions, id: String) {
 async fn images(client: &Client, questions: &Questions) {
     let pages = client.describe_images().owners("self").max_results(PAGE).into_paginator().send();
     let pages = questions.all("ec2:DescribeImages", pages).await;
-    let ids = pages.iter().flat_map(|page| page.images()).filter_map(|image| image.image_id());
+    let ids = pages.iter().flat_map(DescribeImagesOutput::images).filter_map(|image| image.image_id());
     let ids = ids.map(str::to_owned).collect::<Vec<_>>();
     let shared = |id: String| async move {
         let attribute = ImageAttributeName::LaunchPermission;
@@ -64,7 +67,7 @@ async fn images(client: &Client, questions: &Questions) {
 async fn snapshots(client: &Client, questions: &Questions) {
     let pages = client.describe_snapshots().owner_ids("self").max_results(PAGE).into_paginator().send();
     let pages = questions.all("ec2:DescribeSnapshots", pages).await;
-    let ids = pages.iter().flat_map(|page| page.snapshots()).filter_map(|snapshot| snapshot.snapshot_id());
+    let ids = pages.iter().flat_map(DescribeSnapshotsOutput::snapshots).filter_map(|snapshot| snapshot.snapshot_id());
     let ids = ids.map(str::to_owned).collect::<Vec<_>>();
     let shared = |id: String| async move {
         let attribute = SnapshotAttributeName::CreateVolumePermission;

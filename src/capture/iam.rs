@@ -1,6 +1,8 @@
 //! IAM: who there is, what each may do, with which credentials, and when they were last used.
 
 use aws_sdk_iam::Client;
+use aws_sdk_iam::operation::list_access_keys::ListAccessKeysOutput;
+use aws_sdk_iam::operation::list_users::ListUsersOutput;
 use aws_sdk_iam::types::ReportStateType;
 use futures::stream::{self, StreamExt as _};
 use tokio::time::{Duration, sleep};
@@ -47,7 +49,8 @@ async fn report(client: &Client, questions: &Questions) {
 
 async fn users(client: &Client, questions: &Questions) {
     let pages = questions.all("iam:ListUsers", client.list_users().max_items(1_000).into_paginator().send()).await;
-    let names = pages.iter().flat_map(|page| page.users()).map(|user| user.user_name().to_owned()).collect::<Vec<_>>();
+    let names =
+        pages.iter().flat_map(ListUsersOutput::users).map(|user| user.user_name().to_owned()).collect::<Vec<_>>();
     stream::iter(names).for_each_concurrent(SIDE_BY_SIDE, |name| user(client, questions, name)).await;
 }
 
@@ -67,7 +70,7 @@ async fn user(client: &Client, questions: &Questions, name: String) {
             client.list_signing_certificates().user_name(&name).into_paginator().send()
         ),
     );
-    let ids = keys.iter().flat_map(|page| page.access_key_metadata()).filter_map(|key| key.access_key_id());
+    let ids = keys.iter().flat_map(ListAccessKeysOutput::access_key_metadata).filter_map(|key| key.access_key_id());
     for id in ids {
         questions.one("iam:GetAccessKeyLastUsed", client.get_access_key_last_used().access_key_id(id).send()).await;
     }

@@ -1,5 +1,6 @@
 //! Organizations, where the caller may ask: accounts, policies and what they hang on. Each capture asks once, by the caller.
 
+use aws_sdk_organizations::operation::list_policies::ListPoliciesOutput;
 use aws_sdk_organizations::types::PolicyType;
 
 use super::questions::Questions;
@@ -20,7 +21,7 @@ pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
         async move {
             let pages = client.list_policies().filter(kind).into_paginator().send();
             let pages = questions.all("organizations:ListPolicies", pages).await;
-            for policy in pages.iter().flat_map(|page| page.policies()).filter_map(|policy| policy.id()) {
+            for policy in pages.iter().flat_map(ListPoliciesOutput::policies).filter_map(|policy| policy.id()) {
                 let (document, targets) =
                     (client.describe_policy().policy_id(policy), client.list_targets_for_policy());
                 questions.one("organizations:DescribePolicy", document.send()).await;

@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, Region};
+use aws_sdk_s3::operation::list_buckets::ListBucketsOutput;
 use futures::stream::{self, StreamExt as _};
 
 use super::questions::Questions;
@@ -15,7 +16,7 @@ const SIDE_BY_SIDE: usize = 8;
 pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
     let home = client(cx, None);
     let pages = questions.all("s3:ListBuckets", home.list_buckets().into_paginator().send()).await;
-    let names = pages.iter().flat_map(|page| page.buckets()).filter_map(|bucket| bucket.name().map(str::to_owned));
+    let names = pages.iter().flat_map(ListBucketsOutput::buckets).filter_map(|bucket| bucket.name().map(str::to_owned));
     let names = names.collect::<Vec<_>>();
     stream::iter(names).for_each_concurrent(SIDE_BY_SIDE, |name| bucket(cx, &home, questions, name)).await;
 }

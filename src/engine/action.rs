@@ -72,7 +72,6 @@ pub struct Found<P> {
 
 /// What is to be done about something found.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "most decisions are changes, and none is kept")]
 pub enum Decision {
     /// Change it.
     Change(Proposal),

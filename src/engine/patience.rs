@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn of_very_many_lanes_some_wait_for_their_turn() {
         let begun = Instant::now();
-        let answers = wait(|_| None, stream::iter([1; 640].map(question))).await;
+        let answers = Box::pin(wait(|_| None, stream::iter(vec![1; 640].into_iter().map(question)))).await;
         assert!(answers.iter().all(|answer| *answer == Some(1)));
         assert_eq!(begun.elapsed().as_secs(), 10);
     }

@@ -88,7 +88,7 @@ pub(super) mod tests {
         tokio::time::advance(SILENCE).await;
         rooms.pass_over(|_| Some(Instant::now()));
         assert!(rooms.are_full(), "it has just answered");
-        assert_eq!(rooms.pass_over(|_| None), [here.region.clone()]);
+        assert_eq!(rooms.pass_over(|_| None), std::slice::from_ref(&here.region));
         assert!(!rooms.are_full() && !rooms.leave(&here.region, 0) && rooms.enter(&here, 100));
     }
 }

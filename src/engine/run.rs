@@ -463,7 +463,9 @@ impl<'a> Run<'a> {
         let events: Vec<Event> = kinds.into_iter().zip(first..).map(|(kind, seq)| Event { seq, at, kind }).collect();
         self.journal.append(&events)?;
         self.state.take_in(&events);
-        events.iter().for_each(|event| self.reporter.event(event));
+        for event in &events {
+            self.reporter.event(event);
+        }
         Ok(())
     }
 

@@ -60,9 +60,7 @@ fn holds_key(data: &Value) -> bool {
     bytes.windows(20).enumerate().any(|(place, window)| {
         let before = place.checked_sub(1).map(|place| bytes[place]);
         let after = bytes.get(place + 20).copied();
-        window.starts_with(b"AKIA")
-            && window.iter().all(|byte| is_letter(byte))
-            && ![before, after].iter().flatten().any(|byte| is_letter(byte))
+        window.starts_with(b"AKIA") && window.iter().all(is_letter) && ![before, after].iter().flatten().any(is_letter)
     })
 }
 

@@ -73,7 +73,7 @@ fn findings(facts: &[Fact]) -> Vec<String> {
     let mut alike: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for fact in facts {
         let places = alike.entry((&fact.resource, &fact.what)).or_default();
-        places.extend(fact.region.as_ref().map(|region| region.as_str()));
+        places.extend(fact.region.as_ref().map(crate::model::Region::as_str));
     }
     let all = alike.len();
     let mut lines: Vec<String> = alike

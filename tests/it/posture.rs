@@ -89,7 +89,7 @@ impl Guarded {
     async fn judged(self, folder: &std::path::Path) -> Vec<Judged> {
         let Self { world, begins, responder, account } = self;
         let clock = TokioClock::starting_at(begins);
-        let time = clock.clone();
+        let time = clock;
         let sim = Sim::new(world, move || time.now());
         sim.set_latency(Duration::ZERO);
         let store = Store::make(folder).unwrap();
@@ -102,7 +102,7 @@ impl Guarded {
             quell: "0".to_owned(),
             accounts: Vec::new(),
         };
-        let recorder = Arc::new(Recorder::new(store.clone(), store.begin(&header).unwrap(), Arc::new(clock.clone())));
+        let recorder = Arc::new(Recorder::new(store.clone(), store.begin(&header).unwrap(), Arc::new(clock)));
         let key = Credentials::new(
             responder.access_key_id.as_str(),
             responder.secret_access_key.0.clone(),

@@ -70,6 +70,7 @@ struct Create {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as on the wire")]
 struct Budget {
     budget_name: String,
     budget_limit: Spend,

@@ -256,6 +256,7 @@ struct CreateAnomalyMonitor {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "as on the wire")]
 struct Monitor {
     monitor_name: String,
     monitor_type: String,
