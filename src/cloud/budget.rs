@@ -250,7 +250,8 @@ mod tests {
         for account in KEPT..2 * KEPT + 8 {
             budgets.draw(&account.to_string(), &stop()).await;
         }
-        assert!(kept() <= KEPT + 16, "{}", kept());
+        // Two for each draw, calls and instances; those of before have gone, but for the two that were slowed down.
+        assert!(kept() <= 2 * (KEPT + 8) + 2, "{}", kept());
         let start = Instant::now();
         budgets.draw("111122223333", &stop()).await;
         assert!(start.elapsed() > Duration::ZERO, "a bucket that was slowed down is kept");
