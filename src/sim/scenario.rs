@@ -1,6 +1,5 @@
 //! What a simulated AWS starts from: a story in YAML, made into a [`World`] with a seed.
 
-mod alike;
 mod build;
 mod deeds;
 mod moment;
@@ -129,11 +128,10 @@ impl Scenario {
             let like = yaml::read(shipped(name)?).map_err(bad)?;
             told = completed(told, like);
         }
-        let mut story: Story = serde_json::from_value(told).map_err(|error| bad(error.to_string()))?;
+        let story: Story = serde_json::from_value(told).map_err(|error| bad(error.to_string()))?;
         if story.scenario != 1 {
             return Err(bad(format!("version {} of the form is not known; this quell knows 1", story.scenario)));
         }
-        alike::counted(&mut story).map_err(bad)?;
         Ok(Self(story))
     }
 

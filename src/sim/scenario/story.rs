@@ -85,10 +85,8 @@ impl Timing {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountStory {
-    /// Its number; of several alike, that of the first.
+    /// Its number.
     pub id: AccountId,
-    /// How many there are alike: `NAME-1`, `NAME-2`, … with consecutive numbers.
-    pub count: Option<u32>,
     /// The opt-in regions that it has enabled.
     #[serde(default)]
     pub opted_in: Vec<Region>,
@@ -364,7 +362,7 @@ pub struct OrganizationStory {
     /// The region in which it has IAM Identity Center, if it has.
     #[serde(default)]
     pub identity_center: Option<Region>,
-    /// Organisational units below the root, with their accounts; the name of accounts alike stands for all of them.
+    /// Organisational units below the root, with their accounts.
     pub units: IndexMap<String, Vec<String>>,
 }
 
