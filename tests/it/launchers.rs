@@ -204,10 +204,15 @@ impl Lab {
     }
 
     pub async fn take_back(&self) -> Summary {
+        let plan = self.plan_back().await;
+        self.carry_out(plan, &RunId::new("back-1").unwrap()).await
+    }
+
+    /// The plan that takes the run back.
+    pub async fn plan_back(&self) -> Plan {
         let state = self.state_of(case().as_str());
         let caller = self.engine().await.sessions.caller().await.unwrap();
-        let plan = rollback::plan(&state, caller, self.clock.now());
-        self.carry_out(plan, &RunId::new("back-1").unwrap()).await
+        rollback::plan(&state, caller, self.clock.now())
     }
 }
 
