@@ -7,6 +7,7 @@ mod account_session;
 mod budget;
 mod call;
 mod classify;
+mod in_flight;
 mod limits;
 mod pages;
 #[cfg(all(feature = "iam", feature = "organizations"))]

@@ -6,17 +6,21 @@ pub mod graph;
 pub mod lane;
 pub mod lockout;
 pub mod patience;
+pub mod places;
 pub mod planner;
 pub mod ports;
 pub mod preflight;
 mod prove;
+mod ready;
 pub mod rollback;
+mod rooms;
 pub mod run;
 pub mod state;
 pub mod survey;
 pub mod table;
 #[cfg(test)]
 mod test_plans;
+mod turns;
 mod unseen;
 
 use std::collections::{HashMap, HashSet};
@@ -26,9 +30,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use self::action::Found;
+use self::action::{FRESH, Found};
 use self::survey::Purpose;
-use crate::model::{Change, ChangeId, Phase, Plan, RunId, Runbook};
+use crate::model::{AccountId, ChangeId, Finding, Phase, Plan, RunId, Runbook, StepId};
 
 /// What a run is carried out with. Cheap to clone.
 #[derive(Clone)]
@@ -95,20 +99,25 @@ impl Engine {
 /// Adds what the checks of permissions found: of accounts in which something is to be changed, and each finding once, as what
 /// the caller lacks at home is found again for every account that needs it.
 fn add_findings(survey: &survey::Survey, plan: &mut Plan) {
-    for finding in &survey.findings {
-        let concerns = |change: &Change| match (&finding.step, &finding.target) {
-            (Some(step), _) => change.step == *step,
-            (None, Some(target)) if target.account != plan.caller.account => change.target.account == target.account,
-            (None, _) => true,
-        };
-        if plan.changes.iter().any(concerns) && !plan.findings.contains(finding) {
-            plan.findings.push(finding.clone());
-        }
-    }
+    let steps: HashSet<&StepId> = plan.changes.iter().map(|change| &change.step).collect();
+    let accounts: HashSet<&AccountId> = plan.changes.iter().map(|change| &change.target.account).collect();
+    let concerns = |finding: &&Finding| match (&finding.step, &finding.target) {
+        (Some(step), _) => steps.contains(step),
+        (None, Some(target)) if target.account != plan.caller.account => accounts.contains(&target.account),
+        (None, _) => !plan.changes.is_empty(),
+    };
+    let mut known: HashSet<&Finding> = plan.findings.iter().collect();
+    let new: Vec<Finding> =
+        survey.findings.iter().filter(concerns).filter(|finding| known.insert(finding)).cloned().collect();
+    plan.findings.extend(new);
 }
 
-/// What a survey saw of the changes of its plan. Its beginning counts as the time of all its looks.
+/// What a survey saw of the changes of its plan. Its beginning counts as the time of all its looks: after one that took long,
+/// none of them is fresh.
 fn looks(survey: survey::Survey, begun: Instant, plan: &Plan) -> Looks {
+    if begun.elapsed() > FRESH {
+        return Looks::new();
+    }
     let changes: HashSet<&ChangeId> = plan.changes.iter().map(|change| &change.id).collect();
     let lanes =
         survey.found.into_iter().flat_map(|(step, lanes)| lanes.into_iter().map(move |lane| (step.clone(), lane)));

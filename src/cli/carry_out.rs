@@ -68,7 +68,7 @@ pub async fn show_survey(
             lanes = count;
             reporters.working(Phase::Survey, &counted(lanes, "lane"));
         }
-        Progress::Lane(..) => {
+        Progress::Lane => {
             looked += 1;
             reporters.working(Phase::Survey, &format!("{looked} of {lanes} lanes"));
         }

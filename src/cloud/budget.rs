@@ -15,10 +15,20 @@ const SLOWEST: f64 = 1.0 / 16.0;
 /// How much of the full rate comes back with every answer that is not a throttle.
 const RECOVERY: f64 = 0.02;
 
+/// So many buckets are kept before those are let go that are as good as new.
+const KEPT: usize = 4_096;
+
 /// All buckets, by account, region, service and name.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
-    buckets: Mutex<HashMap<Key, Arc<Bucket>>>,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    all: HashMap<Key, Arc<Bucket>>,
+    /// How many were left when some were let go last.
+    left: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,7 +63,19 @@ impl Budgets {
             bucket: limit.bucket.clone(),
         };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.entry(key).or_insert_with(|| Arc::new(Bucket::new(limit.capacity, limit.refill))).clone()
+        buckets.let_go();
+        buckets.all.entry(key).or_insert_with(|| Arc::new(Bucket::new(limit.capacity, limit.refill))).clone()
+    }
+}
+
+impl Buckets {
+    /// Lets go of the buckets that a new one would be the same as: an organisation has tens of thousands of lanes, and in
+    /// most of them a bucket is drawn from once.
+    fn let_go(&mut self) {
+        if self.all.len() >= KEPT.max(2 * self.left) {
+            self.all.retain(|_, bucket| Arc::strong_count(bucket) > 1 || !bucket.level().is_as_new());
+            self.left = self.all.len();
+        }
     }
 }
 
@@ -128,6 +150,11 @@ impl Level {
         let since = now.duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + since * self.refill * self.pace).min(self.capacity);
         self.at = now;
+    }
+
+    fn is_as_new(&mut self) -> bool {
+        self.fill();
+        self.tokens >= self.capacity && self.pace >= 1.0
     }
 
     fn throttled(&mut self) {
@@ -208,5 +235,24 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         budgets.draw("111122223333", &stop()).await;
         assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn buckets_that_are_full_again_are_let_go() {
+        let budgets = Budgets::default();
+        let kept = || budgets.buckets.lock().unwrap().all.len();
+        budgets.draw("111122223333", &stop()).await.throttled();
+        for account in 0..KEPT {
+            budgets.draw(&account.to_string(), &stop()).await;
+        }
+        assert!(kept() > KEPT, "none is full again");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        for account in KEPT..2 * KEPT + 8 {
+            budgets.draw(&account.to_string(), &stop()).await;
+        }
+        // Two for each draw, calls and instances; those of before have gone, but for the two that were slowed down.
+        assert!(kept() <= 2 * (KEPT + 8) + 2, "{}", kept());
+        let slowed = budgets.buckets.lock().unwrap().all.keys().filter(|key| key.account == "111122223333").count();
+        assert_eq!(slowed, 2, "what was slowed down is kept");
     }
 }

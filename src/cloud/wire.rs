@@ -1,4 +1,4 @@
-//! What every request passes: guard → budget → count → time limit → connection, and on the way back the throttle answers.
+//! What every request passes: guard → budget → turn → count → time limit → connection, and on the way back the throttle answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,7 @@ use tokio::time::{Duration, Instant, timeout};
 use super::account_session::AssumedRole;
 use super::budget::Budgets;
 use super::call::Call;
+use super::in_flight::InFlight;
 use super::pages::Pages;
 use super::time::{FAR, SdkTime};
 use super::witness::{Asked, Witness};
@@ -66,6 +67,7 @@ const MISTIMED: [&str; 8] = [
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     budgets: Budgets,
+    in_flight: InFlight,
     requests: AtomicU64,
     throttled: AtomicU64,
     retries: AtomicU64,
@@ -109,6 +111,7 @@ impl Wire {
         let call = Call::read(&request);
         read_only::check(access, &call).map_err(|refused| ConnectorError::user(refused.into()))?;
         let drawn = self.budgets.draw(account, &call).await;
+        let on_its_way = self.in_flight.enter(&call.region).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         if call.attempt > 1 {
             self.retries.fetch_add(1, Ordering::Relaxed);
@@ -123,6 +126,7 @@ impl Wire {
         let mut answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
         })??;
+        drop(on_its_way);
         let place = (account.clone(), call.region.clone());
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(place, Instant::now());
 

@@ -186,11 +186,13 @@ fn left(step: Option<&Step>, target: Option<&Target>, ByHand { what, steps }: By
     LeftByHand { step, target: target.cloned(), what: brief(what), steps }
 }
 
-/// The same work for several members is one piece of work.
+/// The same work for several members of a lane is one piece of work.
 fn by_hand(plan: &mut Plan, step: &Step, target: &Target, work: Vec<ByHand>) {
     for work in work {
         let work = left(Some(step), Some(target), work);
-        if !plan.by_hand.contains(&work) {
+        let mut here =
+            plan.by_hand.iter().rev().take_while(|left| left.step == work.step && left.target == work.target);
+        if !here.any(|left| *left == work) {
             plan.by_hand.push(work);
         }
     }

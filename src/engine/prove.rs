@@ -1,6 +1,6 @@
 //! Proof: looking again after the last change, and looking for newcomers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 use tokio::time::Duration;
@@ -10,10 +10,11 @@ use super::lane::members;
 use super::patience::ask_all;
 use super::ports::Access;
 use super::state::{Progress, State, Tracked};
-use super::survey::{Purpose, SurveyError, status, survey};
+use super::survey::{Known, Purpose, SurveyError, status, survey};
 use super::{Engine, lockout, planner};
 use crate::model::{
-    ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, Severity, StepId, Target, Tier, Verdict,
+    ActionError, Change, ChangeId, Coverage, CoverageStatus, Finding, ResourceId, Severity, StepId, Target, Tier,
+    Verdict,
 };
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
@@ -58,7 +59,7 @@ async fn look(engine: &Engine, state: &State, wanted: impl Fn(&Tracked) -> bool)
     let mut changes: Vec<&Change> = tracked.map(|tracked| &tracked.change).collect();
     changes.sort_by(|a, b| (&a.step, &a.target).cmp(&(&b.step, &b.target)));
     let groups: Vec<&[&Change]> = changes.chunk_by(|a, b| (&a.step, &a.target) == (&b.step, &b.target)).collect();
-    let looks = groups.iter().map(|group| (group[0].target.clone(), look_at(engine, state, group)));
+    let looks = groups.iter().map(|group| (group[0].target.clone(), move || look_at(engine, state, group)));
     let answers = ask_all(engine.sessions.as_ref(), looks).await;
     let mut looked = Looked::default();
     for (group, answer) in groups.iter().zip(answers) {
@@ -89,9 +90,11 @@ async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Lo
     let action = engine.table.action(step.uses.as_str()).ok_or_else(missing)?;
     let cx = engine.sessions.enter(target, Access::Read).await?;
     let found = action.discover(&cx, &step.with, &members(group.iter().copied())).await?;
+    let by_resource: HashMap<&ResourceId, &Found<Value>> =
+        found.iter().rev().map(|found| (&found.resource, found)).collect();
     let mut looked = Looked::default();
     for change in group {
-        let now = found.iter().find(|found| found.resource == change.resource);
+        let now = by_resource.get(&change.resource).copied();
         if let Some(now) = now
             && let Decision::Unseen(error) = action.plan(&cx.view, &step.with, now)?
         {
@@ -130,8 +133,11 @@ pub struct Swept {
 pub async fn sweep<'a>(engine: &Engine, state: &'a State) -> Result<Swept, SurveyError> {
     let plan = state.plan();
     let changes = state.changes().iter().filter(|tracked| was_made(tracked)).map(|tracked| &tracked.change);
-    let of_change = |change: &'a Change| change.members().map(move |member| (&change.step, &change.target, member));
-    let known = changes.flat_map(of_change).collect();
+    let mut known: Known<'a> = HashMap::new();
+    for change in changes {
+        let here = known.entry(&change.target).or_default();
+        here.extend(change.members().map(|member| (&change.step, member)));
+    }
     let disabled = plan.coverage.entries().filter(|entry| entry.status == CoverageStatus::Disabled);
     let disabled: BTreeSet<Target> = disabled.map(|entry| entry.target).collect();
     let lanes = plan.targets.iter().filter(|lane| !lane.region.is_global() && !disabled.contains(lane)).collect();

@@ -1,8 +1,10 @@
 //! The main loop: ask, apply, prove. A resumed run is this same loop, entered with a state folded from the journal.
 
 use std::collections::HashSet;
+use std::ops::RangeFrom;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -12,6 +14,7 @@ use super::action::{FRESH, Found, LookBefore};
 use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
 use super::prove::{self, Looked, Swept};
+use super::rooms::{Rooms, SILENCE};
 use super::state::{State, Tracked, Wave};
 use super::table::Table;
 use super::{Engine, Looks, Planned};
@@ -191,17 +194,20 @@ impl<'a> Run<'a> {
         let begun = self.begin(Phase::Apply)?;
         let (sender, mut events) = mpsc::unbounded_channel();
         let mut lanes = JoinSet::new();
+        let (mut rooms, mut numbers) = (Rooms::default(), 0..);
+        let mut next_turn = Instant::now() + SILENCE;
         loop {
             self.skip_held()?;
-            for shard in self.shards()? {
+            for (shard, number) in self.shards(&mut rooms, &mut numbers)? {
                 let (target, step) = (shard.target.clone(), shard.step.id.clone());
-                let report = lane::through(sender.clone(), target, step);
-                lanes.spawn(lane::carry_out(self.engine.clone(), shard, report));
+                let (region, report) = (target.region.clone(), lane::through(sender.clone(), target, step));
+                let carried_out = lane::carry_out(self.engine.clone(), shard, report);
+                lanes.spawn(carried_out.map(move |()| Some((region, number))));
             }
             for shard in self.shards_ahead() {
                 self.state.looks_ahead(&shard.target, &shard.step.id);
                 let report = lane::through(sender.clone(), shard.target.clone(), shard.step.id.clone());
-                lanes.spawn(lane::look_ahead(self.engine.clone(), shard, report));
+                lanes.spawn(lane::look_ahead(self.engine.clone(), shard, report).map(|()| None));
             }
             if lanes.is_empty() && events.is_empty() {
                 break;
@@ -210,29 +216,38 @@ impl<'a> Run<'a> {
                 biased;
                 () = stopped(&mut self.stop), if !self.state.stopping() => self.record([EventKind::StopRequested])?,
                 Some(event) = events.recv() => self.take(event, &mut events)?,
-                Some(ended) = lanes.join_next() => ended?,
+                Some(ended) = lanes.join_next() => {
+                    if let Some((region, number)) = ended? {
+                        rooms.leave(&region, number);
+                    }
+                }
+                () = tokio::time::sleep_until(next_turn), if rooms.are_full() => {
+                    rooms.pass_over(|lane| self.engine.sessions.heard(lane));
+                    next_turn = Instant::now() + SILENCE;
+                }
             }
         }
         self.finish(Phase::Apply, begun)
     }
 
-    /// What can be started now. Its intent is on the disk before it is handed out.
-    fn shards(&mut self) -> Result<Vec<Shard>, RunError> {
+    /// What can be started now, as far as there is room, each with its number there. Its intent is on the disk before it is
+    /// handed out.
+    fn shards(&mut self, rooms: &mut Rooms, numbers: &mut RangeFrom<usize>) -> Result<Vec<(Shard, usize)>, RunError> {
         let table = self.engine.table.clone();
         let steps = &self.state.plan().runbook;
         let batch = |id: &StepId| {
             let action = steps.step(id).and_then(|step| table.action(step.uses.as_str()));
             action.map_or(1, super::table::DynAction::batch)
         };
-        let waves = self.state.waves(batch);
+        let waves = self.state.waves(batch, |lane| numbers.next().filter(|number| rooms.enter(lane, *number)));
         if waves.is_empty() {
             return Ok(Vec::new());
         }
-        let shards = waves.iter().map(|wave| self.shard(wave)).collect();
-        for id in waves.iter().flat_map(|wave| &wave.changes) {
+        let shards = waves.iter().map(|(wave, number)| (self.shard(wave), *number)).collect();
+        for id in waves.iter().flat_map(|(wave, _)| &wave.changes) {
             self.foreseen.remove(id);
         }
-        let intents = waves.into_iter().flat_map(|wave| wave.changes);
+        let intents = waves.into_iter().flat_map(|(wave, _)| wave.changes);
         self.record(intents.map(|change| EventKind::ChangeStarted { change }))?;
         self.journal.sync()?;
         Ok(shards)
@@ -447,8 +462,8 @@ impl<'a> Run<'a> {
         let at = self.engine.clock.now();
         let events: Vec<Event> = kinds.into_iter().zip(first..).map(|(kind, seq)| Event { seq, at, kind }).collect();
         self.journal.append(&events)?;
+        self.state.take_in(&events);
         for event in &events {
-            self.state.fold(event);
             self.reporter.event(event);
         }
         Ok(())

@@ -6,14 +6,11 @@ use jiff::Timestamp;
 
 use super::graph::{Freed, Graph, Index};
 use super::ports::Traffic;
+use super::ready::{Place, Ready};
 use crate::model::{
     Answer, Approval, Caller, Change, ChangeCounts, ChangeId, Coverage, CoverageStatus, Digest, Event, EventKind,
     Outcome, Phase, PhaseSeconds, Plan, RunId, RunOutcome, StepId, Summary, Target, Tier, Verdict,
 };
-
-/// How many changes of one step may be under way in one lane. It bounds how long a change can wait between the look
-/// before it and the request.
-const IN_FLIGHT: usize = 50;
 
 /// How far a change has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,10 +65,9 @@ pub struct State {
     tracked: Vec<Tracked>,
     index: HashMap<ChangeId, Index>,
     graph: Graph,
-    ready: BTreeSet<Index>,
+    ready: Ready,
     held: BTreeSet<Index>,
     next: BTreeSet<Index>,
-    lanes: HashMap<(Target, StepId), Lane>,
     approvals: BTreeMap<Tier, Approval>,
     stopping: bool,
     coverage: Coverage,
@@ -80,13 +76,6 @@ pub struct State {
     seconds: PhaseSeconds,
     ended: Option<RunOutcome>,
     summary: Option<Summary>,
-}
-
-/// What is under way in one lane for one step.
-#[derive(Debug, Clone, Copy, Default)]
-struct Lane {
-    in_flight: usize,
-    looking: bool,
 }
 
 /// A journal that does not begin with a run.
@@ -109,10 +98,9 @@ impl State {
             tracked: Vec::new(),
             index: HashMap::new(),
             graph: Graph::default(),
-            ready: BTreeSet::new(),
+            ready: Ready::default(),
             held: BTreeSet::new(),
             next: BTreeSet::new(),
-            lanes: HashMap::new(),
             approvals: BTreeMap::new(),
             stopping: false,
             coverage: plan.coverage.clone(),
@@ -131,14 +119,27 @@ impl State {
     pub fn fold_all(events: &[Event]) -> Result<Self, NoRun> {
         let (first, rest) = events.split_first().ok_or(NoRun)?;
         let mut state = Self::begin(first)?;
-        for event in rest {
-            state.fold(event);
-        }
+        state.take_in(rest);
         Ok(state)
     }
 
-    /// Takes an event in.
-    pub fn fold(&mut self, event: &Event) {
+    /// Takes events in. The graph is built anew once for all changes that are reopened one after the other.
+    pub fn take_in(&mut self, events: &[Event]) {
+        let mut reopened = false;
+        for event in events {
+            let reopens = matches!(event.kind, EventKind::ChangeReverted { .. });
+            if reopened && !reopens {
+                self.connect();
+            }
+            self.fold(event);
+            reopened = reopens;
+        }
+        if reopened {
+            self.connect();
+        }
+    }
+
+    fn fold(&mut self, event: &Event) {
         self.next_seq = event.seq + 1;
         self.last = event.at;
         match &event.kind {
@@ -200,15 +201,17 @@ impl State {
     /// Builds the graph anew and takes in what has ended.
     fn connect(&mut self) {
         self.graph = Graph::new(&self.plan.runbook, &self.plan.changes);
-        self.ready = self.graph.free().collect();
+        self.ready.clear();
+        for index in self.graph.free() {
+            self.ready.add(&self.tracked[index].change, index);
+        }
         self.held.clear();
         self.next.clear();
         for index in 0..self.tracked.len() {
-            match &self.tracked[index].progress {
+            let tracked = &self.tracked[index];
+            match &tracked.progress {
                 Progress::Waiting => {}
-                Progress::Started => {
-                    self.ready.remove(&index);
-                }
+                Progress::Started => self.ready.remove(&tracked.change, index),
                 Progress::Ended(outcome) => {
                     let good = outcome.is_good();
                     self.release(index, good);
@@ -219,11 +222,13 @@ impl State {
 
     fn release(&mut self, index: Index, good: bool) {
         let Freed { free, held } = self.graph.end(index, good);
-        self.ready.remove(&index);
+        let Self { tracked, ready, .. } = self;
+        ready.remove(&tracked[index].change, index);
         self.held.remove(&index);
-        let waiting = |index: &Index| self.tracked[*index].progress == Progress::Waiting;
-        self.ready.extend(free.into_iter().filter(waiting));
-        self.held.extend(held.into_iter().filter(|index| self.tracked[*index].progress == Progress::Waiting));
+        for index in free.into_iter().filter(|index| tracked[*index].progress == Progress::Waiting) {
+            ready.add(&tracked[index].change, index);
+        }
+        self.held.extend(held.into_iter().filter(|index| tracked[*index].progress == Progress::Waiting));
     }
 
     /// A process takes the run up: what was under way may have taken effect and is looked at first; what failed, or was
@@ -232,7 +237,7 @@ impl State {
         self.caller = caller.clone();
         self.stopping = false;
         self.ended = None;
-        self.lanes.clear();
+        self.ready = Ready::default();
         self.clean_sweeps = 0;
         self.approvals.retain(|_, approval| approval.answer == Answer::Approved);
         for tracked in &mut self.tracked {
@@ -254,7 +259,6 @@ impl State {
         tracked.attempted = true;
         tracked.progress = Progress::Waiting;
         tracked.verdict = Some(Verdict::Unproven { why: why.to_owned() });
-        self.connect();
     }
 
     fn start(&mut self, change: &ChangeId, at: Timestamp) {
@@ -262,10 +266,7 @@ impl State {
         let tracked = &mut self.tracked[index];
         tracked.progress = Progress::Started;
         tracked.started.get_or_insert(at);
-        self.ready.remove(&index);
-        let lane = self.lanes.entry((tracked.change.target.clone(), tracked.change.step.clone())).or_default();
-        lane.in_flight += 1;
-        lane.looking = true;
+        self.ready.begin(&tracked.change, index);
         self.next.extend(self.graph.begin(index));
     }
 
@@ -274,10 +275,8 @@ impl State {
         let tracked = &mut self.tracked[index];
         let has_ended = matches!(tracked.progress, Progress::Ended(_));
         debug_assert!(!has_ended, "{} ended twice: {:?}, {outcome:?}", tracked.change.summary, tracked.progress);
-        if tracked.progress == Progress::Started
-            && let Some(lane) = self.lanes.get_mut(&(tracked.change.target.clone(), tracked.change.step.clone()))
-        {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
+        if tracked.progress == Progress::Started {
+            self.ready.end(&tracked.change);
         }
         tracked.progress = Progress::Ended(outcome.clone());
         tracked.ended = Some(at);
@@ -297,36 +296,35 @@ impl State {
 
     /// Whether a change can be made now.
     pub fn waits_for_nothing(&self, id: &ChangeId) -> bool {
-        self.index.get(id).is_some_and(|index| self.ready.contains(index))
+        self.index.get(id).is_some_and(|index| self.ready.contains(&self.tracked[*index].change, *index))
     }
 
     /// A lane looks at the resources of a wave ahead of its turn: until it has, no other wave of the step begins there.
     pub fn looks_ahead(&mut self, target: &Target, step: &StepId) {
-        self.lanes.entry((target.clone(), step.clone())).or_default().looking = true;
+        self.ready.look(target, step);
     }
 
     /// A lane has looked at the resources of its wave, so that the next wave may look.
     pub fn looked(&mut self, target: &Target, step: &StepId) {
-        if let Some(lane) = self.lanes.get_mut(&(target.clone(), step.clone())) {
-            lane.looking = false;
-        }
+        self.ready.looked(target, step);
     }
 
-    /// What can be made now, as one wave per lane and step. `batch` tells how many changes one request of a step carries. A
-    /// wave begins when the one before it has looked, so that what becomes ready meanwhile goes together, and nothing waits
-    /// for longer than a look.
-    pub fn waves(&self, batch: impl Fn(&StepId) -> usize) -> Vec<Wave> {
+    /// What can be made now, as one wave per lane and step. `batch` tells how many changes one request of a step carries;
+    /// `enter` finds room for a wave in a lane, and what it gives comes with the wave. A wave begins when the one before it
+    /// has looked, so that what becomes ready meanwhile goes together, and nothing waits for longer than a look.
+    pub fn waves<T>(
+        &self,
+        batch: impl Fn(&StepId) -> usize,
+        enter: impl FnMut(&Target) -> Option<T>,
+    ) -> Vec<(Wave, T)> {
         if self.stopping {
             return Vec::new();
         }
-        let mut waves = self.by_lane(self.ready.iter().copied());
-        waves.retain_mut(|wave| {
-            let lane = self.lanes.get(&(wave.target.clone(), wave.step.clone())).copied().unwrap_or_default();
-            let room = batch(&wave.step).max(IN_FLIGHT).saturating_sub(lane.in_flight);
-            wave.changes.truncate(room);
-            !lane.looking && room > 0
-        });
-        waves
+        let wave = |((target, step), changes, entered): (&Place, Vec<Index>, T)| {
+            let changes = changes.into_iter().map(|index| self.tracked[index].change.id.clone()).collect();
+            (Wave { target: target.clone(), step: step.clone(), changes }, entered)
+        };
+        self.ready.waves(batch, enter).into_iter().map(wave).collect()
     }
 
     fn by_lane(&self, changes: impl Iterator<Item = Index>) -> Vec<Wave> {

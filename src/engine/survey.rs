@@ -4,19 +4,20 @@
 //! wait until the account's regions are known: a survey takes as long as the longest of these ways, not the sum of their
 //! longest parts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::{join, join_all, join3, ready};
 use futures::stream::{self, StreamExt as _};
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use super::Engine;
 use super::action::{Found, Listed, View, Wanted};
 use super::patience::{ask_all, ask_each};
+use super::places::{Place, Places};
 use super::ports::{Access, Boxed, Lane};
 use super::preflight;
 use crate::model::{
@@ -24,6 +25,9 @@ use crate::model::{
     Runbook, Scope, SetName, SetSpec, Step, StepId, Target,
 };
 use crate::runbook::predicate::{Fault, Predicate};
+
+/// In how many lanes of a region all that the steps would find is asked for at once: that takes a dozen requests in each.
+const CLOSELY: usize = 16;
 
 /// What a survey saw.
 #[derive(Debug, Clone)]
@@ -86,9 +90,12 @@ pub enum Progress {
     Caller(Caller),
     /// So many lanes are looked at.
     Lanes(usize),
-    /// A lane answered all that was asked of it, or did not.
-    Lane(Target, Result<usize, String>),
+    /// One of them is done with.
+    Lane,
 }
+
+/// Members, by where they are and for which step.
+pub type Known<'a> = HashMap<&'a Target, BTreeSet<(&'a StepId, &'a ResourceId)>>;
 
 /// What a survey is made for.
 #[derive(Debug)]
@@ -98,7 +105,7 @@ pub enum Purpose<'a> {
     /// A sweep.
     Sweep {
         /// Members that need not be looked at for a step, because something else does.
-        known: BTreeSet<(&'a StepId, &'a Target, &'a ResourceId)>,
+        known: Known<'a>,
         /// The lanes that are known already.
         lanes: Vec<&'a Target>,
     },
@@ -137,6 +144,10 @@ struct Look<'a> {
     view: View,
     purpose: &'a Purpose<'a>,
     predicates: HashMap<&'a SetName, Predicate>,
+    /// What the runbook's steps need in an account. A sweep does not ask.
+    permissions: Vec<&'static str>,
+    /// Places for the lanes in which there is something to look at.
+    closely: Places,
     /// Takes what ends the survey before its time.
     ends: mpsc::UnboundedSender<SurveyError>,
     seen: Mutex<Seen<'a>>,
@@ -192,7 +203,12 @@ impl<'a> Look<'a> {
             absent: Vec::new(),
             progress,
         });
-        Ok(Self { engine, runbook, inputs, view, purpose, predicates, ends, seen })
+        let permissions = match purpose {
+            Purpose::Plan => preflight::needed(engine, runbook),
+            Purpose::Sweep { .. } => Vec::new(),
+        };
+        let closely = Places::of(CLOSELY);
+        Ok(Self { engine, runbook, inputs, view, purpose, predicates, permissions, closely, ends, seen })
     }
 
     /// Looks at all lanes of these accounts: at the global ones at once, at the regional ones as soon as they are known.
@@ -205,35 +221,35 @@ impl<'a> Look<'a> {
                 open.push(account);
             }
         }
-        let known: Vec<Target> = match self.purpose {
-            Purpose::Plan => Vec::new(),
+        let accounts: HashSet<&AccountId> = open.iter().collect();
+        let known: IndexSet<&Target> = match self.purpose {
+            Purpose::Plan => IndexSet::new(),
             Purpose::Sweep { lanes, .. } => {
-                lanes.iter().filter(|lane| open.contains(&lane.account)).map(|lane| (*lane).clone()).collect()
+                lanes.iter().copied().filter(|lane| accounts.contains(&lane.account)).collect()
             }
         };
         let is_new = |lane: &Target| ready(!known.contains(lane));
-        let at_once = open.iter().cloned().map(Target::global).chain(known.iter().cloned());
+        let at_once = open.iter().cloned().map(Target::global).chain(known.iter().copied().cloned());
         let regional = stream::once(self.regions(open.clone())).flat_map(stream::iter).filter(is_new);
         let lanes = stream::iter(at_once).chain(regional).filter(|lane| ready(self.has_questions(lane)));
         let questions = lanes.map(|lane| {
-            let question: Boxed<'_, ()> = Box::pin(self.at(lane.clone()));
-            (lane, question)
+            let here = lane.clone();
+            (lane, move || -> Boxed<'_, ()> { Box::pin(self.at(here)) })
         });
         ask_each(self.engine.sessions.as_ref(), questions).await;
         let led_to = std::mem::take(&mut self.seen().to_follow);
-        let questions = led_to.into_iter().map(|(account, set)| {
-            let lane = account.clone();
-            (lane, async move { self.account_of(&account, set).await })
-        });
+        let questions = led_to
+            .into_iter()
+            .map(|(account, set)| (account.clone(), move || async move { self.account_of(&account, set).await }));
         ask_all(self.engine.sessions.as_ref(), questions).await;
     }
 
     /// The regional lanes of these accounts that can be looked at.
     async fn regions(&self, accounts: Vec<AccountId>) -> Vec<Target> {
         let wanted = &self.runbook.targets.regions;
-        let questions = accounts
-            .iter()
-            .map(|account| (Target::global(account.clone()), self.engine.sessions.regions(account, wanted)));
+        let sessions = &self.engine.sessions;
+        let questions =
+            accounts.iter().map(|account| (Target::global(account.clone()), move || sessions.regions(account, wanted)));
         let answers = ask_all(self.engine.sessions.as_ref(), questions).await;
         let mut open = Vec::new();
         for (account, answer) in accounts.into_iter().zip(answers) {
@@ -286,22 +302,20 @@ impl<'a> Look<'a> {
 
     /// Looks at a lane: its sets and, if it is the account's global one, the steps that work on the account itself.
     async fn at(&self, lane: Target) {
+        let closely = OnceCell::new();
         let mut queries: IndexMap<(&str, String), Vec<&SetName>> = IndexMap::new();
         for (name, set) in self.sets(&lane) {
             queries.entry((set.from.as_str(), json!(set.with).to_string())).or_default().push(name);
         }
-        let sets = join_all(queries.values().map(|names| self.query(&lane, names)));
+        let sets = join_all(queries.values().map(|names| self.query(&lane, names, &closely)));
         let steps = self.runbook.steps.iter().filter(|step| step.is_on_every_account() && lane.region.is_global());
         let steps = join_all(steps.map(|step| self.step(&lane, step, vec![account(&lane)])));
         join3(sets, steps, self.lacking(&lane)).await;
-        let seen = &mut *self.seen();
-        let members = seen.survey.sets.values().flatten().filter(|resource| resource.target == lane).count();
-        let gap = seen.survey.gaps.iter().find(|(target, _)| *target == lane).map(|(_, why)| why.clone());
-        (seen.progress)(Progress::Lane(lane, gap.map_or(Ok(members), Err)));
+        (self.seen().progress)(Progress::Lane);
     }
 
     /// Lists the members of sets that ask for the same, in a lane, and finds what the steps on them would change.
-    async fn query(&self, lane: &Target, names: &[&'a SetName]) {
+    async fn query(&self, lane: &Target, names: &[&'a SetName], closely: &OnceCell<Place>) {
         let set = &self.runbook.sets[names[0]];
         let Some(source) = self.engine.table.source(set.from.as_str()) else { return };
         let ask = async {
@@ -337,27 +351,36 @@ impl<'a> Look<'a> {
                 Err(error) => return self.end(SurveyError::Set { set: names[0].clone(), error }),
             }
         }
-        join_all(names.iter().map(|name| self.set(lane, name, members.clone()))).await;
+        join_all(names.iter().map(|name| self.set(lane, name, members.clone(), closely))).await;
     }
 
     /// What sets that ask for the same want to know together.
     fn wanted(&self, lane: &Target, names: &[&'a SetName]) -> Wanted<'a> {
         let fields = names.iter().filter_map(|name| self.predicates.get(*name)).flat_map(Predicate::fields);
         let mut known = self.known(lane, names[0]);
-        known.retain(|id| names.iter().all(|name| self.known(lane, name).contains(id)));
-        Wanted { fields: fields.collect(), known }
+        for name in &names[1..] {
+            let also = self.known(lane, name);
+            known.retain(|id| also.contains(id));
+        }
+        Wanted { fields: fields.collect(), known: known.into_iter().collect() }
     }
 
     /// Finds what the steps on a set would change for those of its members that are in a lane.
-    async fn set(&self, lane: &Target, name: &'a SetName, members: Vec<Resource>) {
+    async fn set(&self, lane: &Target, name: &'a SetName, members: Vec<Resource>, closely: &OnceCell<Place>) {
         let predicate = self.predicates.get(name);
         let members = self.belonging(lane, members, name, predicate);
-        self.seen().survey.sets[name].extend(members.iter().cloned());
+        if !members.is_empty() {
+            closely.get_or_init(|| self.closely.enter(lane.region.as_str())).await;
+        }
+        let listed = members.iter().map(|member| self.as_listed(name, member));
+        self.seen().survey.sets[name].extend(listed);
         let steps = self.runbook.steps.iter().filter(|step| step.on.as_ref() == Some(name));
         let steps = steps.map(|step| {
             let is_new = |member: &&Resource| match self.purpose {
                 Purpose::Plan => true,
-                Purpose::Sweep { known, .. } => !known.contains(&(&step.id, lane, &member.id)),
+                Purpose::Sweep { known, .. } => {
+                    !known.get(lane).is_some_and(|here| here.contains(&(&step.id, &member.id)))
+                }
             };
             self.step(lane, step, members.iter().filter(is_new).cloned().collect())
         });
@@ -372,6 +395,13 @@ impl<'a> Look<'a> {
             }
         };
         join(join_all(steps), on_account).await;
+    }
+
+    /// A member as the plan will know it: of one that is no finding, no field is shown.
+    fn as_listed(&self, name: &SetName, member: &Resource) -> Resource {
+        let is_finding = self.runbook.sets[name].finding.is_some();
+        let fields = if is_finding { member.fields.clone() } else { Map::new() };
+        Resource { kind: member.kind.clone(), id: member.id.clone(), target: member.target.clone(), fields }
     }
 
     /// Finds what the steps on accounts that hold members of a set would change in this one; once, whichever set is the
@@ -427,7 +457,7 @@ impl<'a> Look<'a> {
         if let Purpose::Plan = self.purpose
             && lane.region.is_global()
         {
-            self.checked(lane, None, preflight::lacking(self.engine, lane, self.runbook)).await;
+            self.checked(lane, None, self.engine.sessions.lacking(lane, &self.permissions)).await;
         }
     }
 
@@ -441,11 +471,11 @@ impl<'a> Look<'a> {
     }
 
     /// The members of a set in a lane that the run knows already.
-    fn known(&self, lane: &Target, name: &SetName) -> Vec<&'a ResourceId> {
-        let Purpose::Sweep { known, .. } = self.purpose else { return Vec::new() };
+    fn known(&self, lane: &Target, name: &SetName) -> BTreeSet<&'a ResourceId> {
+        let Purpose::Sweep { known, .. } = self.purpose else { return BTreeSet::new() };
         let of_set = |step: &StepId| self.runbook.step(step).is_some_and(|step| step.on.as_ref() == Some(name));
-        let here = known.iter().filter(|(step, target, _)| *target == lane && of_set(step));
-        here.map(|(_, _, member)| *member).collect()
+        let here = known.get(lane).into_iter().flatten();
+        here.filter(|(step, _)| of_set(step)).map(|(_, member)| *member).collect()
     }
 
     /// Asks, and notes in the ledger how it went. Until there is an answer, `steps` count as not looked at.

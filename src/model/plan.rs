@@ -136,7 +136,7 @@ pub enum Severity {
 }
 
 /// Something the approver should know: a missing permission, a bound exceeded, a lockout.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Finding {
     /// Its weight.
     pub severity: Severity,

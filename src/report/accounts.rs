@@ -1,6 +1,6 @@
 //! How a run left each account.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -33,16 +33,16 @@ pub fn counts(record: &Record) -> AccountCounts {
         let worst = unseen.entry(entry.target.account).or_default();
         *worst = (*worst).max(Some(entry.status).filter(|status| !status.is_known()));
     }
-    let changed = |account: &AccountId| record.fates().any(|(change, _)| change.target.account == *account);
-    let is_open = |account: &AccountId| open_changes(record).any(|(change, _)| change.target.account == *account);
+    let changed: HashSet<&AccountId> = record.fates().map(|(change, _)| &change.target.account).collect();
+    let open: HashSet<&AccountId> = open_changes(record).map(|(change, _)| &change.target.account).collect();
     let mut counts = AccountCounts::default();
     for (account, unseen) in &unseen {
         *match unseen {
             Some(CoverageStatus::Denied) => &mut counts.denied,
             Some(CoverageStatus::Unreachable) => &mut counts.unreachable,
             Some(_) => &mut counts.unknown,
-            None if is_open(account) => &mut counts.open,
-            None if changed(account) => &mut counts.contained,
+            None if open.contains(account) => &mut counts.open,
+            None if changed.contains(account) => &mut counts.contained,
             None => &mut counts.clean,
         } += 1;
     }

@@ -1,5 +1,6 @@
 //! What a simulated AWS starts from: a story in YAML, made into a [`World`] with a seed.
 
+mod alike;
 mod build;
 mod deeds;
 mod moment;
@@ -128,10 +129,11 @@ impl Scenario {
             let like = yaml::read(shipped(name)?).map_err(bad)?;
             told = completed(told, like);
         }
-        let story: Story = serde_json::from_value(told).map_err(|error| bad(error.to_string()))?;
+        let mut story: Story = serde_json::from_value(told).map_err(|error| bad(error.to_string()))?;
         if story.scenario != 1 {
             return Err(bad(format!("version {} of the form is not known; this quell knows 1", story.scenario)));
         }
+        alike::counted(&mut story).map_err(bad)?;
         Ok(Self(story))
     }
 

@@ -104,11 +104,15 @@ fn policies(site: &Site<'_>, managed: &[String], inline: &BTreeMap<String, Value
 
 /// Puts account numbers where the text names accounts: `${account.management}`.
 pub(super) fn with_account_numbers(site: &Site<'_>, text: &str) -> Result<String, String> {
-    let mut text = text.to_owned();
-    for (name, account) in &site.story.accounts {
-        text = text.replace(&format!("${{account.{name}}}"), account.id.as_str());
+    let mut parts = text.split("${account.");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let named = part.split_once('}').and_then(|(name, rest)| Some((site.story.accounts.get(name)?, rest)));
+        let (account, rest) = named.ok_or_else(|| format!("an account in {text} is not in the scenario"))?;
+        filled.push_str(account.id.as_str());
+        filled.push_str(rest);
     }
-    if text.contains("${account.") { Err(format!("an account in {text} is not in the scenario")) } else { Ok(text) }
+    Ok(filled)
 }
 
 /// Writes what was done to users to the event history. IAM's events are in us-east-1.

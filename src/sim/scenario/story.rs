@@ -85,8 +85,10 @@ impl Timing {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountStory {
-    /// Its number.
+    /// Its number; of several alike, that of the first.
     pub id: AccountId,
+    /// How many there are alike: `NAME-1`, `NAME-2`, … with consecutive numbers.
+    pub count: Option<u32>,
     /// The opt-in regions that it has enabled.
     #[serde(default)]
     pub opted_in: Vec<Region>,
@@ -362,7 +364,7 @@ pub struct OrganizationStory {
     /// The region in which it has IAM Identity Center, if it has.
     #[serde(default)]
     pub identity_center: Option<Region>,
-    /// Organisational units below the root, with their accounts.
+    /// Organisational units below the root, with their accounts; the name of accounts alike stands for all of them.
     pub units: IndexMap<String, Vec<String>>,
 }
 
