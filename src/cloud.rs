@@ -19,6 +19,7 @@ pub(crate) mod regions;
 mod rest;
 pub mod retry;
 mod sessions;
+mod storm;
 mod time;
 mod wire;
 mod witness;

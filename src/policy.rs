@@ -12,6 +12,7 @@ mod evaluate;
 mod explain;
 mod pattern;
 mod principal;
+mod statement;
 mod truth;
 
 pub use build::{

@@ -22,8 +22,9 @@ use crate::model::{ActionError, ErrorKind, Region, Target};
 
 /// How long the first answer of all may take.
 const FIRST: Duration = Duration::from_secs(30);
-/// How long a silence ends the wait for regions that do not answer, at least; at most three times the slowest answer so far.
-const SILENCE: Duration = Duration::from_secs(1);
+/// How long a silence ends the wait for regions that do not answer, at least; at most three times the slowest answer so far. In
+/// a large organisation the questions of a survey wait for one another for longer than a region takes.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// How a key led to a role or a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

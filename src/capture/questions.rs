@@ -75,9 +75,11 @@ impl Questions {
         answers
     }
 
-    /// Notes that something was not answered, unless the answer is that there is no such thing.
+    /// Notes that something was not answered, or that the answer is that there is no such thing.
     pub fn lacks(&self, what: &str, error: &ActionError) {
-        if error.kind != ErrorKind::NotFound {
+        if is_absent(error) {
+            self.recorder.absent(&self.lane, what, error);
+        } else {
             self.recorder.lacks(&self.lane, what, error);
         }
     }
@@ -86,4 +88,9 @@ impl Questions {
     pub fn done(&self, what: String) {
         self.recorder.done(what);
     }
+}
+
+/// Whether AWS says that there is no such thing; an account without an organisation has none.
+fn is_absent(error: &ActionError) -> bool {
+    error.kind == ErrorKind::NotFound || error.code.as_deref() == Some("AWSOrganizationsNotInUseException")
 }

@@ -56,11 +56,12 @@ impl Recorder {
 
     /// Notes that something could not be captured.
     pub fn lacks(&self, target: &Target, what: &str, error: &ActionError) {
-        let (account, region) = (target.account.clone(), target.region.clone());
-        let request = error.request_id.clone();
-        let why = ActionError { request_id: None, ..error.clone() }.to_string();
-        let gap = Gap { what: what.to_owned(), account, region, kind: error.kind, why, request };
-        self.note(Note::Entry(Entry::Gap(gap)));
+        self.note(Note::Entry(Entry::Gap(gap(target, what, error))));
+    }
+
+    /// Notes that there is no such thing, as AWS says.
+    pub fn absent(&self, target: &Target, what: &str, error: &ActionError) {
+        self.note(Note::Entry(Entry::Absent(gap(target, what, error))));
     }
 
     /// Notes that something that takes several questions was captured to its end.
@@ -99,6 +100,13 @@ impl Recorder {
     }
 }
 
+fn gap(target: &Target, what: &str, error: &ActionError) -> Gap {
+    let (account, region) = (target.account.clone(), target.region.clone());
+    let request = error.request_id.clone();
+    let why = ActionError { request_id: None, ..error.clone() }.to_string();
+    Gap { what: what.to_owned(), account, region, kind: error.kind, why, request }
+}
+
 impl Witness for Recorder {
     fn saw(&self, exchange: Exchange) {
         let at = exchange.at.unwrap_or_else(|| self.clock.now());
@@ -125,6 +133,7 @@ impl Writer {
                         self.recorded.gaps.push(gap);
                     }
                 }
+                Note::Entry(absent @ Entry::Absent(_)) => self.manifest.add(&absent)?,
                 Note::Entry(entry) => {
                     self.manifest.add(&entry)?;
                     self.manifest.sync()?;

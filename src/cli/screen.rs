@@ -67,9 +67,10 @@ impl Screen {
     }
 
     fn log(&self, global: &Global) {
+        // The SDK calls it an error that a connection which broke cannot be closed.
         let default = match global.verbose {
-            0 => "warn,aws=error",
-            1 => "info,quell=debug,aws=error",
+            0 => "warn,aws=error,aws_smithy_runtime::client::http::connection_poisoning=off",
+            1 => "info,quell=debug,aws=error,aws_smithy_runtime::client::http::connection_poisoning=off",
             2 => "debug",
             _ => "trace",
         };

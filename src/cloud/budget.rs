@@ -85,6 +85,11 @@ impl Drawn {
         self.0.iter().for_each(|bucket| bucket.level().throttled());
     }
 
+    /// Since when the buckets of this request brought nothing but throttle answers, if they do.
+    pub fn storms_since(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|bucket| bucket.level().storms_since).min()
+    }
+
     /// AWS did not: a bucket that was slowed down gets a little faster again.
     pub fn passed(&self) {
         self.0.iter().for_each(|bucket| bucket.level().passed());
@@ -106,13 +111,22 @@ struct Level {
     pace: f64,
     tokens: f64,
     at: Instant,
+    /// When the first of the throttle answers came after which nothing has passed.
+    storms_since: Option<Instant>,
 }
 
 impl Bucket {
     fn new(capacity: f64, refill: f64) -> Self {
         // A tenth of a second's refill is held back: so much closer together may requests arrive than they left.
         let capacity = (capacity - (refill / 10.0).ceil()).max(1.0);
-        let level = Level { capacity, refill: refill * SHARE, pace: 1.0, tokens: capacity, at: Instant::now() };
+        let level = Level {
+            capacity,
+            refill: refill * SHARE,
+            pace: 1.0,
+            tokens: capacity,
+            at: Instant::now(),
+            storms_since: None,
+        };
         Self { turn: tokio::sync::Mutex::new(()), level: Mutex::new(level) }
     }
 
@@ -154,18 +168,20 @@ impl Level {
 
     fn is_as_new(&mut self) -> bool {
         self.fill();
-        self.tokens >= self.capacity && self.pace >= 1.0
+        self.tokens >= self.capacity && self.pace >= 1.0 && self.storms_since.is_none()
     }
 
     fn throttled(&mut self) {
         self.fill();
         self.tokens = 0.0;
         self.pace = (self.pace / 2.0).max(SLOWEST);
+        self.storms_since.get_or_insert(self.at);
     }
 
     fn passed(&mut self) {
         self.fill();
         self.pace = (self.pace + RECOVERY).min(1.0);
+        self.storms_since = None;
     }
 }
 

@@ -1,4 +1,5 @@
-//! What every request passes: guard → budget → turn → count → time limit → connection, and on the way back the throttle answers.
+//! What every request passes: guard → budget → turn → count → time limit → connection, and on the way back the throttle
+//! answers, after which it goes the same way again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +16,14 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::account_session::AssumedRole;
-use super::budget::Budgets;
+use super::budget::{Budgets, Drawn};
 use super::call::Call;
-use super::in_flight::InFlight;
+use super::in_flight::{InFlight, OnItsWay};
 use super::pages::Pages;
+use super::storm::Storm;
 use super::time::{FAR, SdkTime};
 use super::witness::{Asked, Witness};
 use super::{classify, read_only, retry};
@@ -100,28 +102,67 @@ impl Wire {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).get(&(account.into(), region.to_owned())).copied()
     }
 
-    /// Sends one attempt.
+    /// Waits until a request may leave. What was drawn from a budget is good for that moment only: requests that waited for a
+    /// place would leave together when places come free, faster than the budget allows. Who has to wait for one draws again.
+    async fn turn(&self, account: &Arc<str>, call: &Call) -> (Drawn, OnItsWay<'_>) {
+        let drawn = self.budgets.draw(account, call).await;
+        if let Some(place) = self.in_flight.try_enter(&call.region) {
+            return (drawn, place);
+        }
+        let place = self.in_flight.enter(&call.region).await;
+        (self.budgets.draw(account, call).await, place)
+    }
+
+    /// Sends a request, and goes on sending it while AWS says "too fast", as long as there is hope: see [`Storm`].
     async fn send(
         &self,
         account: &Arc<str>,
         access: Access,
         inner: SharedHttpConnector,
-        request: HttpRequest,
+        mut request: HttpRequest,
     ) -> Result<HttpResponse, ConnectorError> {
         let call = Call::read(&request);
         read_only::check(access, &call).map_err(|refused| ConnectorError::user(refused.into()))?;
-        let drawn = self.budgets.draw(account, &call).await;
-        let on_its_way = self.in_flight.enter(&call.region).await;
-        self.requests.fetch_add(1, Ordering::Relaxed);
         if call.attempt > 1 {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
+        let mut storm = Storm::default();
+        loop {
+            let again = request.try_clone();
+            let (answer, drawn) = self.attempt(account, &call, &inner, request).await?;
+            if !classify::code_in(&answer).as_deref().is_some_and(classify::is_throttle) {
+                drawn.passed();
+                return Ok(answer);
+            }
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+            drawn.throttled();
+            match again.zip(storm.pause(drawn.storms_since())) {
+                Some((again, pause)) => {
+                    sleep(pause).await;
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    request = again;
+                }
+                None => return Ok(answer),
+            }
+        }
+    }
 
-        let asked = self.witness.as_ref().and_then(|witness| Some((witness, Asked::read(&call, &request)?)));
+    /// Sends one attempt. Gives the answer, and the budgets that it drew from.
+    async fn attempt(
+        &self,
+        account: &Arc<str>,
+        call: &Call,
+        inner: &SharedHttpConnector,
+        request: HttpRequest,
+    ) -> Result<(HttpResponse, Drawn), ConnectorError> {
+        let (drawn, on_its_way) = self.turn(account, call).await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+
+        let asked = self.witness.as_ref().and_then(|witness| Some((witness, Asked::read(call, &request)?)));
         let signed_at = request.headers().get("x-amz-date").and_then(amz_time);
         let exchange = async {
             let answer = inner.call(request).await?;
-            if asked.is_none() && is_stream(&call, &answer) { Ok(answer) } else { whole(answer).await }
+            if asked.is_none() && is_stream(call, &answer) { Ok(answer) } else { whole(answer).await }
         };
         let mut answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
@@ -135,22 +176,16 @@ impl Wire {
             time.learn(date);
         }
         let code = classify::code_in(&answer);
-        if code.as_deref().is_some_and(classify::is_throttle) {
-            self.throttled.fetch_add(1, Ordering::Relaxed);
-            drawn.throttled();
-        } else {
-            drawn.passed();
-        }
         if code.as_deref().is_some_and(|code| MISTIMED.contains(&code)) && is_far(signed_at, date) {
             // The time was learned from this answer just now: the same request is right when it is signed again.
             retry::ask_again(&mut answer);
         }
-        check(&call, &answer)?;
-        self.pages.follow(account, &call, &answer).map_err(|endless| ConnectorError::user(endless.into()))?;
+        check(call, &answer)?;
+        self.pages.follow(account, call, &answer).map_err(|endless| ConnectorError::user(endless.into()))?;
         if let Some((witness, asked)) = asked.filter(|_| answer.status().is_success()) {
-            witness.saw(asked.answered(account, &call, &answer, date));
+            witness.saw(asked.answered(account, call, &answer, date));
         }
-        Ok(answer)
+        Ok((answer, drawn))
     }
 }
 
@@ -318,14 +353,49 @@ mod tests {
         assert_eq!(wire.traffic(), Traffic { requests: 150, throttled: 0, retries: 0 });
     }
 
+    /// Says "too fast" for so long after it was made, then answers.
+    #[derive(Debug)]
+    struct Busy(Instant, Duration);
+
+    impl HttpConnector for Busy {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let too_fast = "<Response><Errors><Error><Code>RequestLimitExceeded</Code></Error></Errors></Response>";
+            let (status, body) = if self.0.elapsed() < self.1 { (503, too_fast) } else { (200, "") };
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(
+                StatusCode::try_from(status).unwrap(),
+                SdkBody::from(body),
+            )))
+        }
+    }
+
+    async fn send_while_busy(wire: &Wire, seconds: u64) -> u16 {
+        let inner = SharedHttpConnector::new(Busy(Instant::now(), Duration::from_secs(seconds)));
+        let request = form("ec2", "Action=StopInstances&InstanceId.1=i-1");
+        let answer = wire.send(&"111122223333".into(), Access::Write, inner, request).await;
+        answer.unwrap().status().as_u16()
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_throttle_answer_is_counted_and_slows() {
+    async fn a_throttled_request_is_sent_again_until_it_passes() {
         let (wire, start) = (Wire::default(), Instant::now());
-        let answer = "<Response><Errors><Error><Code>RequestLimitExceeded</Code></Error></Errors></Response>";
-        assert_eq!(send(&wire, Access::Write, Some((503, answer))).await.unwrap(), 503);
-        send(&wire, Access::Write, Some((200, ""))).await.unwrap();
-        assert_eq!(wire.traffic().throttled, 1);
-        assert!(start.elapsed() >= Duration::from_millis(400));
+        assert_eq!(send_while_busy(&wire, 20).await, 200);
+        assert!((20..30).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        let Traffic { requests, throttled, retries } = wire.traffic();
+        assert_eq!((throttled, retries), (requests - 1, requests - 1));
+        assert!((3..60).contains(&throttled), "slower and slower: {throttled}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_without_an_end_is_given_up_after_a_minute_and_then_at_once() {
+        let (wire, start) = (Wire::default(), Instant::now());
+        assert_eq!(send_while_busy(&wire, 3600).await, 503);
+        assert!((60..75).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+        let (start, before) = (Instant::now(), wire.traffic().throttled);
+        assert_eq!(send_while_busy(&wire, 3600).await, 503);
+        assert_eq!(wire.traffic().throttled, before + 1);
+        assert!(start.elapsed().as_secs() < 15, "but for the turn in its bucket: {:?}", start.elapsed());
+        assert_eq!(send_while_busy(&wire, 0).await, 200);
+        assert_eq!(send_while_busy(&wire, 20).await, 200, "another storm is waited for again");
     }
 
     /// Refuses to be made part of a client.

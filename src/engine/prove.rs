@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::time::Duration;
 
@@ -19,6 +20,10 @@ use crate::model::{
 
 /// How long pending changes are waited for: EC2 itself gives a machine ten minutes to stop.
 pub const LONGEST: Duration = Duration::from_mins(10);
+
+/// How long after a change reads may still show what was before: IAM and EC2 say that they are eventually consistent, without a
+/// figure (IAM User Guide, "Troubleshoot IAM"; EC2 API Reference, "Eventual consistency"). Most changes show within a second or two.
+const LAG: SignedDuration = SignedDuration::from_secs(10);
 
 /// The changes that nobody has begun.
 pub fn waiting(state: &State) -> Vec<ChangeId> {
@@ -107,6 +112,7 @@ async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Lo
             Some(now) if state.plan().undoes.is_some() => action.restored(&change.prior, &now.prior)?,
             Some(now) => action.verify(&cx.view, &step.with, now)?,
         };
+        let verdict = if is_settled(engine, state, &change.id) { verdict } else { not_shown_yet(verdict) };
         looked.verdicts.push((change.id.clone(), verdict));
     }
     let beside = found.into_iter().map(|found| (step.id.clone(), target.clone(), found));
@@ -114,6 +120,19 @@ async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Lo
         beside.filter(|(step, target, found)| state.change(&ChangeId::of(step, target, &found.resource)).is_none()),
     );
     Ok(looked)
+}
+
+/// Whether what a look says of a change can count against it: reads may still show what was before.
+fn is_settled(engine: &Engine, state: &State, change: &ChangeId) -> bool {
+    let ended = state.change(change).and_then(|tracked| tracked.ended);
+    ended.is_none_or(|ended| engine.clock.now().duration_since(ended) >= LAG)
+}
+
+fn not_shown_yet(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Unproven { why } => Verdict::Pending { why: format!("not shown yet: {why}") },
+        proven_or_pending => proven_or_pending,
+    }
 }
 
 /// What a sweep saw.

@@ -34,6 +34,8 @@ pub enum Entry {
     Item(Item),
     /// Something could not be captured.
     Gap(Gap),
+    /// AWS answered that there is no such thing.
+    Absent(Gap),
     /// Something that takes several questions was captured to its end; a capture that is taken up does not ask again.
     Done {
         /// What: `cloudtrail us-east-1 writes 2026-03-01`.
@@ -64,7 +66,7 @@ pub struct Item {
     pub bytes: u64,
 }
 
-/// Something that could not be captured.
+/// A question without an answer: something that could not be captured, or that is not there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// What was asked for: an operation, or in words.

@@ -46,6 +46,11 @@ impl Captured {
         self.entries.iter().filter_map(|entry| if let Entry::Gap(gap) = entry { Some(gap) } else { None })
     }
 
+    /// What AWS says is not there.
+    pub fn absent(&self) -> impl Iterator<Item = &Gap> {
+        self.entries.iter().filter_map(|entry| if let Entry::Absent(absent) = entry { Some(absent) } else { None })
+    }
+
     /// What was captured to its end, of what takes several questions.
     pub fn done(&self) -> impl Iterator<Item = &str> {
         self.entries

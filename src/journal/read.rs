@@ -37,7 +37,8 @@ pub fn parse(bytes: &[u8], run: &RunId, path: &Path) -> Result<Recorded, Journal
     let text = std::str::from_utf8(&bytes[..length]).map_err(|_| broken(1, "not a text"))?;
     let mut lines = text.lines();
 
-    let first = lines.next().ok_or_else(|| broken(1, "the header is missing"))?;
+    let cut_off = "it was cut off before it began, and nothing was done; begin the run anew";
+    let first = lines.next().ok_or_else(|| broken(1, cut_off))?;
     let header: Header = serde_json::from_str(first).map_err(|_| broken(1, "not a journal's header"))?;
     if header.quell_journal != VERSION {
         return Err(JournalError::Version { path: path.to_owned(), found: header.quell_journal });

@@ -1,7 +1,8 @@
 //! The decision with its reasons, statement by statement.
 
 use super::document::{Document, Effect};
-use super::evaluate::{Asked, Layer, Layers, Request, Verdict, crosses_accounts, evaluate, has_the_last_word};
+use super::evaluate::{Layer, Layers, Request, Verdict, crosses_accounts, evaluate, has_the_last_word};
+use super::statement::Asked;
 use super::{Statement, Truth};
 
 /// A decision and what led to it.

@@ -44,6 +44,8 @@ pub struct Facts {
     accounts: Vec<AccountId>,
     answers: Vec<Answer>,
     gaps: Vec<Gap>,
+    /// The questions to which AWS's answer was that there is no such thing.
+    absent: BTreeSet<String>,
     /// Whether it came to its end: only then something that is absent was asked for.
     ended: bool,
 }
@@ -88,12 +90,20 @@ impl Facts {
         };
         accounts.retain(|account| !of_caller_alone(account));
         let (at, ended) = (captured.header.began, captured.ended().is_some());
-        Ok(Self { at, accounts: accounts.into_iter().collect(), answers, gaps, ended })
+        let absent = captured.absent().map(|absent| absent.what.clone()).collect();
+        Ok(Self { at, accounts: accounts.into_iter().collect(), answers, gaps, absent, ended })
     }
 
     /// Of an account of which nothing was captured.
     pub fn nothing(account: AccountId, at: Timestamp) -> Self {
-        Self { at, accounts: vec![account], answers: Vec::new(), gaps: Vec::new(), ended: true }
+        Self {
+            at,
+            accounts: vec![account],
+            answers: Vec::new(),
+            gaps: Vec::new(),
+            absent: BTreeSet::new(),
+            ended: true,
+        }
     }
 
     /// The accounts, in order.
@@ -104,6 +114,11 @@ impl Facts {
     /// What it says of one account.
     pub fn of<'f>(&'f self, account: &'f AccountId) -> View<'f> {
         View { facts: self, account }
+    }
+
+    /// Whether AWS's answer to a question was that there is no such thing.
+    pub(super) fn is_absent(&self, api: &str) -> bool {
+        self.absent.contains(api)
     }
 
     /// The answers to a question about the organisation, which one account of it gives for all.

@@ -47,12 +47,10 @@ pub(super) const LEAVING: Check = Check {
 
 /// Whether a capture tells of an organisation.
 pub(super) fn is_in_one(view: &View<'_>) -> Result<bool, Missing> {
-    match view.facts().of_organization(ORGANIZATION) {
-        Ok(_) => Ok(true),
-        // AWS's answer that there is none is an error, which a capture notes as such.
-        Err(missing) if missing.why.contains("AWSOrganizationsNotInUseException") => Ok(false),
-        Err(missing) => Err(missing),
+    if view.facts().is_absent(ORGANIZATION) {
+        return Ok(false);
     }
+    view.facts().of_organization(ORGANIZATION).map(|_| true)
 }
 
 /// Fails unless a policy that holds for the account has a denial of the wanted sort.

@@ -94,6 +94,22 @@ fn everything_is_captured_and_nothing_is_changed() {
     assert_eq!(binary::code(&evidence(&site, "verify", &store)), 0);
 }
 
+#[test]
+fn what_an_account_does_not_have_is_noted_and_is_no_gap() {
+    let home = tempfile::tempdir().unwrap();
+    let alone = binary::changed(home.path(), "scenarios/one-region.yaml", &[("count: 300", "count: 2")]);
+    let site = Site::of(alone.to_str().unwrap());
+    let store = site.path("evidence");
+    let words = ["capture", "--trust-endpoint", "--history", "0s", "--output", "json", "--to", store.to_str().unwrap()];
+    let output = site.quell(&words).output().unwrap();
+    assert_eq!(binary::code(&output), 0, "{}", stderr(&output));
+    let entries = entries(&store, &binary::json(&output));
+    let absent: Vec<&Value> = entries.iter().filter(|entry| entry["entry"] == "absent").collect();
+    let organization = absent.iter().find(|entry| entry["what"] == "organizations:DescribeOrganization").unwrap();
+    assert!(organization["why"].as_str().unwrap().contains("AWSOrganizationsNotInUseException"), "{organization}");
+    assert!(organization["request"].is_string(), "{organization}");
+}
+
 #[cfg(unix)]
 #[test]
 fn evidence_is_its_owners_alone() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use quell::journal;
 use quell::sim::Sim;
 
 use crate::binary::{self, changed};
@@ -103,6 +104,14 @@ async fn nothing_that_a_run_writes_holds_a_secret() {
     let run = ["run", "touch.yaml", "--trust-endpoint", "--approve", "reversible", "--output", "jsonl", "-vvv"];
     let ran = runs(&hosted, as_session(hosted.bare(&run)), 0);
     assert!(String::from_utf8_lossy(&ran.stderr).contains("DEBUG"), "the logs are on");
+
+    // What is told of a run, and its way back.
+    let id = journal::list(&hosted.folder.path().join("state")).unwrap()[0].to_string();
+    for arguments in [["show", &id], ["report", &id], ["runs", "-vvv"]] {
+        runs(&hosted, as_session(hosted.bare(&arguments)), 0);
+    }
+    let back = ["rollback", &id, "--trust-endpoint", "--approve", "reversible", "--output", "jsonl", "-vvv"];
+    runs(&hosted, as_session(hosted.bare(&back)), 0);
 
     // And where it fails.
     let mut wrong = as_session(hosted.bare(&run));

@@ -1,16 +1,12 @@
 //! One run of one action over a world of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::Timestamp;
 use quell::approval::Flags;
 use quell::cli::selftest::shape::{Known, Shape};
+use quell::cli::selftest::tap::{Cut, Tap};
 use quell::engine::Planned;
 use quell::engine::action::Item;
 use quell::engine::lane::Direction;
@@ -20,10 +16,7 @@ use quell::engine::run::Run;
 use quell::engine::state::{Progress, State};
 use quell::engine::survey::SurveyError;
 use quell::journal::{self, Journal};
-use quell::model::{
-    Change, Event, EventKind, Outcome, Plan, Resource, ResourceId, RunId, Runbook, Summary, Tier, Verdict,
-};
-use quell::sim::Sim;
+use quell::model::{Change, Event, Outcome, Plan, Resource, ResourceId, RunId, Runbook, Summary, Tier, Verdict};
 use quell::sim::faults::{Fault, FaultKind};
 use quell::sim::world::World;
 use serde_json::{Map, Value, json};
@@ -112,29 +105,6 @@ impl std::fmt::Display for Called {
 /// A folder for journals, in memory where there is such a place: what a journal waits for the disk is not of interest here.
 fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
-/// Where a process could have died.
-pub struct Cut {
-    /// What had just happened.
-    pub after: String,
-    pub events: Vec<Event>,
-    pub world: (World, Timestamp),
-    /// How many requests had written by then.
-    writes: usize,
-}
-
-impl Cut {
-    /// What makes a difference to the way back: what the journal knows of changes, and what was sent.
-    pub fn footing(&self) -> (usize, usize) {
-        let told = |event: &&Event| {
-            matches!(
-                event.kind,
-                EventKind::ChangeStarted { .. } | EventKind::ChangeEnded { .. } | EventKind::RunStarted { .. }
-            )
-        };
-        (self.events.iter().filter(told).count(), self.writes)
-    }
 }
 
 pub fn back() -> RunId {
@@ -316,12 +286,12 @@ impl Trial<'_> {
 
     /// Everywhere where the process could have died so far.
     pub fn cuts(&self) -> Vec<Cut> {
-        std::mem::take(&mut self.tap.0.lock().unwrap().cuts)
+        self.tap.cuts()
     }
 
     /// Notes from now on where the process could have died.
     pub fn watch(&self) {
-        self.tap.0.lock().unwrap().watching = true;
+        self.tap.watch();
     }
 }
 
@@ -336,93 +306,4 @@ fn members(change: &Change) -> Vec<Resource> {
 
 fn approver() -> Arc<dyn Approver> {
     Arc::new(Flags::new(Tier::ALL, "test"))
-}
-
-/// What listens at the wire and at the journal: after each event, and after each answer to a request that writes, the process
-/// could have died.
-#[derive(Clone, Default)]
-struct Tap(Arc<Mutex<Tapped>>);
-
-#[derive(Default)]
-struct Tapped {
-    watching: bool,
-    events: Vec<Event>,
-    writes: usize,
-    cuts: Vec<Cut>,
-}
-
-impl Tap {
-    fn before(&self, sim: &Sim) -> SharedHttpClient {
-        SharedHttpClient::new(Door { tap: self.clone(), sim: sim.clone(), inner: sim.http_client() })
-    }
-
-    fn reporter(&self, sim: &Sim) -> Reported {
-        self.0.lock().unwrap().events.clear();
-        Reported { tap: self.clone(), sim: sim.clone() }
-    }
-
-    fn note(&self, sim: &Sim, after: impl FnOnce() -> String) {
-        let mut tapped = self.0.lock().unwrap();
-        if tapped.watching && !tapped.events.is_empty() {
-            let (events, writes) = (tapped.events.clone(), tapped.writes);
-            let cut = Cut { after: after(), events, world: (sim.world(), sim.now()), writes };
-            tapped.cuts.push(cut);
-        }
-    }
-}
-
-struct Reported {
-    tap: Tap,
-    sim: Sim,
-}
-
-impl Reporter for Reported {
-    fn event(&mut self, event: &Event) {
-        self.tap.0.lock().unwrap().events.push(event.clone());
-        self.tap.note(&self.sim, || {
-            let event = serde_json::to_value(event).unwrap();
-            format!("event {} ({})", event["seq"], event["event"])
-        });
-    }
-}
-
-#[derive(Clone)]
-struct Door {
-    tap: Tap,
-    sim: Sim,
-    inner: SharedHttpClient,
-}
-
-impl std::fmt::Debug for Door {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Door")
-    }
-}
-
-impl HttpClient for Door {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connection { door: self.clone(), inner })
-    }
-}
-
-#[derive(Debug)]
-struct Connection {
-    door: Door,
-    inner: SharedHttpConnector,
-}
-
-impl HttpConnector for Connection {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (door, inner) = (self.door.clone(), self.inner.clone());
-        HttpConnectorFuture::new(async move {
-            let answer = inner.call(request).await;
-            let last = door.sim.last_request();
-            if let Some(last) = last.filter(|last| !quell::sim::log::is_read_only(&last.operation)) {
-                door.tap.0.lock().unwrap().writes += 1;
-                door.tap.note(&door.sim, || format!("{}:{}", last.service, last.operation));
-            }
-            answer
-        })
-    }
 }
