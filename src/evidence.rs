@@ -3,6 +3,7 @@
 //! ```text
 //! STORE/objects/ab/abcdef….json            an answer, under its SHA-256: the same answer is kept once
 //! STORE/captures/CAPTURE/manifest.jsonl    what was asked, where, when, and which object answered it
+//! STORE/captures/CAPTURE/manifest.jsonl.sig    who stands for it, where somebody does
 //! ```
 //!
 //! A manifest is a chain of lines ([`crate::chained`]): its last hash stands for all that was captured. An answer is kept as
@@ -14,6 +15,7 @@ pub mod document;
 pub mod item;
 pub mod manifest;
 pub mod resources;
+pub mod signature;
 pub mod store;
 pub mod verify;
 

@@ -58,7 +58,8 @@ impl Store {
         self.objects().join(&name[..2]).join(format!("{name}.json"))
     }
 
-    pub(super) fn manifest_path(&self, id: &RunId) -> PathBuf {
+    /// Where the manifest of a capture stands.
+    pub fn manifest_path(&self, id: &RunId) -> PathBuf {
         self.captures_folder().join(id.as_str()).join("manifest.jsonl")
     }
 

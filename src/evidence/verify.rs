@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::signature::{self, SignatureError, Signed};
 use super::store::{Store, io};
 use super::{EvidenceError, Item};
 use crate::bounded;
@@ -12,8 +13,8 @@ use crate::model::{Digest, RunId};
 /// What a look at a whole store found.
 #[derive(Debug, Default)]
 pub struct Verified {
-    /// The captures whose chain holds, with their last hash and the number of their answers.
-    pub captures: Vec<(RunId, String, usize)>,
+    /// The captures whose chain holds.
+    pub captures: Vec<Whole>,
     /// How many objects were read and are what their names say.
     pub objects: usize,
     /// What is wrong, in words.
@@ -22,11 +23,25 @@ pub struct Verified {
     pub unnamed: Vec<String>,
 }
 
-/// Reads all of a store: every line of every manifest, every byte of every object.
+/// A capture whose chain holds.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its id.
+    pub id: RunId,
+    /// The hash of its last line.
+    pub head: String,
+    /// How many answers it has.
+    pub answers: usize,
+    /// Who signed it, if somebody did.
+    pub signed: Option<Signed>,
+}
+
+/// Reads all of a store: every line of every manifest, every byte of every object. With a file of those who may sign, every
+/// capture must be signed by one of them.
 ///
 /// # Errors
 /// When the store cannot be read at all.
-pub fn verify(store: &Store) -> Result<Verified, EvidenceError> {
+pub fn verify(store: &Store, signers: Option<&Path>) -> Result<Verified, EvidenceError> {
     let mut verified = Verified::default();
     let mut named: BTreeSet<Digest> = BTreeSet::new();
     for id in store.captures()? {
@@ -42,7 +57,16 @@ pub fn verify(store: &Store) -> Result<Verified, EvidenceError> {
                         .wrong
                         .push(format!("capture {id} did not come to its end; `quell capture --resume {id}` goes on"));
                 }
-                verified.captures.push((id, captured.head.clone(), captured.items().count()));
+                let signed = match signature::check(&store.manifest_path(&id), signers) {
+                    Ok(signed) => Some(signed),
+                    Err(SignatureError::Unsigned) if signers.is_none() => None,
+                    Err(error) => {
+                        verified.wrong.push(format!("the signature of capture {id}: {error}"));
+                        None
+                    }
+                };
+                let (head, answers) = (captured.head.clone(), captured.items().count());
+                verified.captures.push(Whole { id, head, answers, signed });
             }
             Err(error) => verified.wrong.push(error.to_string()),
         }

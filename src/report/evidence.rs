@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::style::{Colour, laid_out, table};
 use super::text::{counted, shown};
 use crate::evidence::diff::{Difference, Name};
-use crate::evidence::verify::Verified;
+use crate::evidence::verify::{Verified, Whole};
 use crate::evidence::{Captured, Gap};
 use crate::model::RunId;
 
@@ -101,8 +101,9 @@ pub fn list_document(captures: &[Captured]) -> Value {
 /// What a look at a whole store found.
 pub fn verified(verified: &Verified) -> String {
     let mut text = String::new();
-    for (id, head, items) in &verified.captures {
-        let _ = writeln!(text, "{id}  {}  {head}", counted(*items, "answer"));
+    for Whole { id, head, answers, signed } in &verified.captures {
+        let signed = signed.as_ref().map_or_else(String::new, |signed| format!("  signed by {}", shown(&signed.by)));
+        let _ = writeln!(text, "{id}  {}  {head}{signed}", counted(*answers, "answer"));
     }
     let _ = writeln!(text, "{} read, each of them what its name says", counted(verified.objects, "object"));
     if !verified.unnamed.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -192,6 +192,60 @@ fn a_changed_byte_anywhere_is_found() {
     assert_eq!(binary::code(&evidence(&site, "verify", &store)), 4, "what does not belong there");
     fs::remove_file(store.join("objects/note.txt")).unwrap();
     assert_eq!(binary::code(&evidence(&site, "verify", &store)), 0);
+}
+
+/// A key for signing, and a file that names who may sign with it.
+fn signer(site: &Site, name: &str) -> (PathBuf, PathBuf) {
+    let key = site.path(name);
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"]).arg(&key).output();
+    assert!(made.expect("OpenSSH is installed").status.success());
+    let public = fs::read_to_string(key.with_extension("pub")).unwrap();
+    let signers = site.write(&format!("{name}-signers"), &format!("{name}@example.com {public}"));
+    (key, signers)
+}
+
+#[test]
+fn a_signature_stands_for_a_capture_and_for_nothing_else() {
+    let site = Site::open();
+    let store = site.path("evidence");
+    let verify = |signers: &Path| {
+        let words = ["evidence", "verify", store.to_str().unwrap(), "--signers", signers.to_str().unwrap()];
+        let output = site.quell(&words).args(["--output", "json"]).output().unwrap();
+        (binary::code(&output), binary::json(&output))
+    };
+    let capture = capture(&site, &store, &["--history", "0s"]);
+    let ((key, signers), (_, strangers)) = (signer(&site, "responder"), signer(&site, "stranger"));
+    let (code, said) = verify(&signers);
+    assert_eq!((code, said["wrong"].as_array().unwrap().len()), (4, 1), "it is not signed: {said}");
+    let words = ["evidence", "sign", "--key", key.to_str().unwrap(), "--store", store.to_str().unwrap()];
+    let signed = site.quell(&words).output().unwrap();
+    assert_eq!(binary::code(&signed), 0, "{}", stderr(&signed));
+
+    let (code, said) = verify(&signers);
+    assert_eq!((code, said["captures"][0]["signed_by"].as_str()), (0, Some("responder@example.com")), "{said}");
+    let (code, said) = verify(&strangers);
+    assert!(code == 4 && said["wrong"][0].as_str().unwrap().contains("not signed by anybody"), "{said}");
+    // The same without quell.
+    let manifest = manifest(&store, &capture);
+    let mut other = Command::new("ssh-keygen");
+    other.args(["-Y", "verify", "-n", "quell-capture", "-I", "responder@example.com", "-f"]).arg(&signers);
+    other.arg("-s").arg(format!("{}.sig", manifest.display())).stdin(fs::File::open(&manifest).unwrap());
+    assert!(other.output().unwrap().status.success());
+
+    // A chain that was made anew holds, and the signature does not.
+    let text = fs::read_to_string(&manifest).unwrap();
+    let header = text.lines().next().unwrap().replace("arn:aws:", "arn:aws: ");
+    let mut forged = format!("{header}\n");
+    let mut head = quell::chained::follow("", &header);
+    for entry in entries(&store, &capture) {
+        let (line, hash) = quell::chained::line(&head, "capture", &entry);
+        forged.push_str(&line);
+        head = hash;
+    }
+    fs::write(&manifest, forged).unwrap();
+    let (code, said) = verify(&signers);
+    assert!(code == 4 && said["wrong"].to_string().contains("the signature of capture"), "{said}");
+    assert_eq!(binary::code(&evidence(&site, "verify", &store)), 4, "a signature that is there must be good");
 }
 
 #[test]

@@ -71,6 +71,31 @@ fn every_shipped_runbook_is_drilled() {
     }
 }
 
+/// What is busy, slow to show, or breaks now and then takes longer, and is contained.
+#[test]
+fn what_is_busy_slow_to_show_or_breaks_now_and_then_is_contained_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    for fault in [
+        "*=throttle@0.5",
+        "ec2=stale-reads:8s",
+        "iam=stale-reads:8s",
+        "ec2=not-found-after-create:4s",
+        "iam=not-found-after-create:4s",
+        "*=reset-before@0.1",
+    ] {
+        let mut command = quell(home.path());
+        command.args(["drill", "cryptojack-small", "--fault", fault, "--clock", "virtual", "--output", "json"]);
+        let output = command.args(["--approve", "reversible,disruptive"]).output().unwrap();
+        let (ended, said) = (json(&output), String::from_utf8_lossy(&output.stderr).into_owned());
+        assert_eq!((code(&output), ended["outcome"].as_str()), (0, Some("contained")), "{fault}: {said}");
+        assert_eq!(ended["drill"]["stopped"], ended["drill"]["rogue"], "{fault}");
+        assert!(
+            !said.contains("aws_smithy") && !said.contains("ERROR"),
+            "{fault}: nobody asked for the SDK's log: {said}"
+        );
+    }
+}
+
 /// A breached world in which nothing takes long, and a cryptojack runbook that sweeps every second.
 struct Stage {
     home: tempfile::TempDir,
