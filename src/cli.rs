@@ -200,7 +200,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Schema(args) => Ok(schema::run(args, &catalog(), &mut screen.stdout())?),
         Command::Doctor(args) => block_on(doctor::run(args, screen)),
         Command::Capture(args) => block_on(capture::run(args, screen)),
-        Command::Evidence(args) => evidence::run(args, screen),
+        Command::Evidence(args) => block_on(evidence::run(args, screen)),
         Command::Diff(args) => diff::run(args, screen),
         Command::Timeline(args) => timeline::run(args, screen),
         Command::Posture(args) => block_on(posture::run(args, screen)),

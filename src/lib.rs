@@ -19,6 +19,7 @@
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
+//! | `bucket` | evidence in S3, under Object Lock | cloud, evidence |
 //! | [`sim`] | the simulated AWS | bounded, model, policy |
 //! | `cli` | a file per command; the only one that joins all | everything |
 //!
@@ -28,6 +29,8 @@
 pub mod actions;
 pub mod approval;
 pub mod bounded;
+#[cfg(feature = "s3")]
+pub mod bucket;
 #[cfg(feature = "aws")]
 pub mod capture;
 pub mod chained;

@@ -1,3 +1,6 @@
+#[cfg(feature = "s3")]
+mod bucket;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -6,10 +9,12 @@ use serde_json::{Value, json};
 use super::capture::folder;
 use super::error::Failure;
 use super::screen::{Output, Screen};
-use crate::evidence::verify::{self, Whole};
+use crate::evidence::verify::{self, Verified, Whole};
 use crate::evidence::{Captured, Store, signature};
 use crate::model::RunId;
 use crate::report::evidence;
+#[cfg(feature = "s3")]
+use bucket::Options;
 
 /// List evidence, and verify that it is what was captured
 #[derive(Debug, clap::Args)]
@@ -22,8 +27,11 @@ pub struct Args {
 enum Command {
     /// List the captures of a store, oldest first
     List {
-        /// The store; otherwise `evidence` in the state folder
+        /// The store, a folder or s3://BUCKET/PREFIX; otherwise `evidence` in the state folder
         store: Option<PathBuf>,
+        #[cfg(feature = "s3")]
+        #[command(flatten)]
+        bucket: Options,
     },
     /// Read every line and every byte of a store, and say what was changed
     ///
@@ -33,13 +41,18 @@ enum Command {
     /// A signature that is there must be one over its manifest; with --signers, every capture must be signed by somebody in that
     /// file.
     ///
+    /// Of a bucket, what was laid over a file (a new version, a delete marker) and what is not locked is named as well.
+    ///
     /// Exit codes: 0 everything is as captured, 4 something is not (it is named).
     Verify {
-        /// The store; otherwise `evidence` in the state folder
+        /// The store, a folder or s3://BUCKET/PREFIX; otherwise `evidence` in the state folder
         store: Option<PathBuf>,
         /// Who may sign, in OpenSSH's form: a name and a public key on each line
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
+        #[cfg(feature = "s3")]
+        #[command(flatten)]
+        bucket: Options,
     },
     /// Sign captures with an OpenSSH key: whoever holds it stands for what they say
     ///
@@ -55,15 +68,50 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         store: Option<PathBuf>,
     },
+    /// Put captures into an S3 bucket, each file once, with its SHA-256, under Object Lock
+    ///
+    /// The bucket must keep versions, have Object Lock and be closed to the public; one that is not fit is refused, with the
+    /// reason. What is there already is compared and locked for as long; nothing is overwritten. Captures that have not come to
+    /// their end are left out.
+    ///
+    /// Exit codes: 0 all captures are there, 4 the bucket is not fit or holds something else under such a name, 5 captures were
+    /// left out.
+    #[cfg(feature = "s3")]
+    Push(bucket::Push),
+    /// Read the captures of an S3 bucket into a folder: the first version of each file, whatever was laid over it
+    #[cfg(feature = "s3")]
+    Pull(bucket::Pull),
 }
 
 /// Carries the command out.
-pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     match &args.command {
-        Command::List { store } => list(&open(store.as_ref(), screen)?, screen),
-        Command::Verify { store, signers } => prove(&open(store.as_ref(), screen)?, signers.as_deref(), screen),
+        #[cfg(feature = "s3")]
+        Command::List { store: Some(store), bucket } if is_bucket(store) => {
+            list(&bucket::fetched(store, bucket, screen).await?.store, screen)
+        }
+        Command::List { store, .. } => list(&open(store.as_ref(), screen)?, screen),
+        #[cfg(feature = "s3")]
+        Command::Verify { store: Some(store), signers, bucket } if is_bucket(store) => {
+            let fetched = bucket::fetched(store, bucket, screen).await?;
+            let mut verified = verify::verify(&fetched.store, signers.as_deref())?;
+            verified.wrong.extend(fetched.pulled.wrong);
+            tell(&verified, screen)
+        }
+        Command::Verify { store, signers, .. } => {
+            tell(&verify::verify(&open(store.as_ref(), screen)?, signers.as_deref())?, screen)
+        }
+        #[cfg(feature = "s3")]
+        Command::Push(args) => bucket::push(args, screen).await,
+        #[cfg(feature = "s3")]
+        Command::Pull(args) => bucket::pull(args, screen).await,
         Command::Sign { captures, key, store } => sign(&open(store.as_ref(), screen)?, captures, key, screen),
     }
+}
+
+#[cfg(feature = "s3")]
+fn is_bucket(store: &Path) -> bool {
+    store.to_str().is_some_and(crate::bucket::Address::is_meant)
 }
 
 /// The store that is meant.
@@ -99,10 +147,9 @@ fn sign(store: &Store, captures: &[String], key: &Path, screen: &Screen) -> Resu
     Ok(0)
 }
 
-fn prove(store: &Store, signers: Option<&Path>, screen: &Screen) -> Result<u8, Failure> {
-    let verified = verify::verify(store, signers)?;
+fn tell(verified: &Verified, screen: &Screen) -> Result<u8, Failure> {
     match screen.output {
-        Output::Text => screen.print(&evidence::verified(&verified))?,
+        Output::Text => screen.print(&evidence::verified(verified))?,
         Output::Json | Output::Jsonl => screen.document(&json!({
             "captures": verified.captures.iter().map(whole).collect::<Vec<_>>(),
             "objects": verified.objects, "wrong": verified.wrong, "unnamed": verified.unnamed,

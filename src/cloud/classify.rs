@@ -73,6 +73,8 @@ fn kind(code: &str, status: u16) -> ErrorKind {
         _ if is_throttle(code) => ErrorKind::Throttled,
 
         "NoSuchEntity"
+        // What the SDK calls the empty answer to HeadObject.
+        | "NotFound"
         | "NoSuchEntityException"
         | "NotFoundException"
         | "NoSuchBucket"

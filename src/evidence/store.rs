@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::EvidenceError;
 use super::item::Header;
 use super::manifest::{self, Captured, Manifest};
+use super::{EvidenceError, signature};
 use crate::bounded;
 use crate::model::{Digest, RunId};
 
@@ -53,7 +53,8 @@ impl Store {
         self.root.join("captures")
     }
 
-    pub(super) fn object_path(&self, digest: &Digest) -> PathBuf {
+    /// Where an answer stands.
+    pub fn object_path(&self, digest: &Digest) -> PathBuf {
         let name = digest.as_str();
         self.objects().join(&name[..2]).join(format!("{name}.json"))
     }
@@ -61,6 +62,38 @@ impl Store {
     /// Where the manifest of a capture stands.
     pub fn manifest_path(&self, id: &RunId) -> PathBuf {
         self.captures_folder().join(id.as_str()).join("manifest.jsonl")
+    }
+
+    /// The manifest of a capture, and its signature if there is one: the manifest last.
+    pub fn files_of(&self, id: &RunId) -> Vec<PathBuf> {
+        let manifest = self.manifest_path(id);
+        [signature::path(&manifest), manifest].into_iter().filter(|path| path.exists()).collect()
+    }
+
+    /// A file of the store as it is called below it, with `/` between the folders.
+    pub fn relative(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
+    }
+
+    /// Where a file of that name would stand; none if a store has no such file. Whoever chose the name cannot lead out of it.
+    pub fn place(&self, name: &str) -> Option<PathBuf> {
+        let path = match name.split('/').collect::<Vec<_>>()[..] {
+            ["objects", _, object] => self.object_path(&Digest::new(object.strip_suffix(".json")?).ok()?),
+            ["captures", id, "manifest.jsonl"] => self.manifest_path(&RunId::new(id).ok()?),
+            ["captures", id, "manifest.jsonl.sig"] => signature::path(&self.manifest_path(&RunId::new(id).ok()?)),
+            _ => return None,
+        };
+        (self.relative(&path) == name).then_some(path)
+    }
+
+    /// Writes a file of the store that was kept elsewhere, as its owner's alone.
+    ///
+    /// # Errors
+    /// When it is there already, or cannot be written.
+    pub fn restore(&self, place: &Path, content: &[u8]) -> Result<(), EvidenceError> {
+        folder(place.parent().expect("a file has a folder"))?;
+        new_file(place)?.write_all(content).map_err(io("write", place))
     }
 
     /// Keeps an answer; gives its name, and whether it was not there before. Nothing is overwritten, and no name stands for a

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the table of `src/lib.rs`, row by row.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("bounded", &[]),
     ("model", &[]),
     ("policy", &["bounded"]),
@@ -21,6 +21,7 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("cloud", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
     ("actions", &["bounded", "model", "policy", "runbook", "journal", "engine", "cloud"]),
     ("capture", &["model", "engine", "cloud", "actions", "evidence"]),
+    ("bucket", &["bounded", "model", "engine", "cloud", "evidence"]),
     ("sim", &["bounded", "model", "policy"]),
 ];
 
@@ -65,7 +66,7 @@ fn imports_go_one_way() {
 
 #[test]
 fn service_sdks_stay_in_cloud_actions_and_capture() {
-    for (name, _) in MAY_KNOW.iter().filter(|(name, _)| !["cloud", "actions", "capture"].contains(name)) {
+    for (name, _) in MAY_KNOW.iter().filter(|(name, _)| !["cloud", "actions", "capture", "bucket"].contains(name)) {
         for file in module(name) {
             let text = fs::read_to_string(&file).unwrap();
             let code = text.lines().take_while(|line| *line != "#[cfg(test)]");

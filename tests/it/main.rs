@@ -25,6 +25,8 @@ mod architecture;
 mod bad_input;
 #[cfg(feature = "aws")]
 mod binary;
+#[cfg(all(feature = "ec2", feature = "iam", feature = "organizations", feature = "s3"))]
+mod bucket;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod budgets;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations", feature = "cloudtrail"))]
