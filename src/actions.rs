@@ -114,6 +114,8 @@ pub fn table() -> Table {
         #[cfg(feature = "ec2")]
         Box::new(ec2::snapshot_volumes::SnapshotVolumes),
         #[cfg(feature = "ec2")]
+        Box::new(ec2::lock_snapshots::LockSnapshots),
+        #[cfg(feature = "ec2")]
         Box::new(ec2::isolate::Isolate::default()),
         #[cfg(feature = "ec2")]
         Box::new(ec2::cut_subnet::CutSubnet),

@@ -13,6 +13,7 @@ pub mod instances;
 pub mod isolate;
 pub mod key_pairs;
 pub mod launch_templates;
+pub mod lock_snapshots;
 pub mod protect;
 pub mod restore_default_version;
 pub mod shared_snapshots;

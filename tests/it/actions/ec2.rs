@@ -22,6 +22,7 @@ pub const STAGES: &[Stage] = &[
     Stage { action: "ec2.tag", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage { action: "ec2.suspend-launchers", on: "the machines of a group", set_up: |lab| Box::pin(of_group(lab)) },
     Stage { action: "ec2.snapshot-volumes", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.lock-snapshots", on: "saved machines", set_up: |lab| Box::pin(saved(lab)) },
     Stage { action: "ec2.isolate", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage {
         action: "ec2.isolate",
