@@ -122,10 +122,12 @@ async fn look_at(engine: &Engine, state: &State, group: &[&Change]) -> Result<Lo
     Ok(looked)
 }
 
-/// Whether what a look says of a change can count against it: reads may still show what was before.
+/// Whether what a look says of a change can count against it: until one has shown the change, reads may still show what was
+/// before. What was shown once and is not any more, somebody took back.
 fn is_settled(engine: &Engine, state: &State, change: &ChangeId) -> bool {
-    let ended = state.change(change).and_then(|tracked| tracked.ended);
-    ended.is_none_or(|ended| engine.clock.now().duration_since(ended) >= LAG)
+    let Some(tracked) = state.change(change) else { return true };
+    let is_recent = |ended| engine.clock.now().duration_since(ended) < LAG;
+    tracked.verdict == Some(Verdict::Proven) || !tracked.ended.is_some_and(is_recent)
 }
 
 fn not_shown_yet(verdict: Verdict) -> Verdict {

@@ -1,6 +1,6 @@
 //! The state of a run: a fold over its events, and nothing else. A resumed run is the same loop entered with a fuller state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -78,15 +78,35 @@ pub struct State {
     summary: Option<Summary>,
 }
 
-/// A journal that does not begin with a run.
+/// Events that are none of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal does not begin with the start of a run")]
-pub struct NoRun;
+pub enum NoRun {
+    /// They do not begin with one.
+    #[error("the journal does not begin with the start of a run")]
+    NotBegun,
+    /// Something is to be changed by a step that the plan's runbook does not have: quell plans no such change.
+    #[error("change {change} is of step `{step}`, which the plan's runbook does not have: it is no plan of quell's")]
+    Stray {
+        /// The change.
+        change: ChangeId,
+        /// The step that it names.
+        step: StepId,
+    },
+}
+
+fn every_step_is_known(plan: &Plan, changes: &[Change]) -> Result<(), NoRun> {
+    let steps: HashSet<&StepId> = plan.runbook.steps.iter().map(|step| &step.id).collect();
+    match changes.iter().find(|change| !steps.contains(&change.step)) {
+        None => Ok(()),
+        Some(stray) => Err(NoRun::Stray { change: stray.id.clone(), step: stray.step.clone() }),
+    }
+}
 
 impl State {
     /// The state after the first event of a run.
     pub fn begin(event: &Event) -> Result<Self, NoRun> {
-        let EventKind::RunStarted { run, plan, digest, .. } = &event.kind else { return Err(NoRun) };
+        let EventKind::RunStarted { run, plan, digest, .. } = &event.kind else { return Err(NoRun::NotBegun) };
+        every_step_is_known(plan, &plan.changes)?;
         let mut state = Self {
             run: run.clone(),
             plan: (**plan).clone(),
@@ -117,8 +137,13 @@ impl State {
 
     /// The state after all these events.
     pub fn fold_all(events: &[Event]) -> Result<Self, NoRun> {
-        let (first, rest) = events.split_first().ok_or(NoRun)?;
+        let (first, rest) = events.split_first().ok_or(NoRun::NotBegun)?;
         let mut state = Self::begin(first)?;
+        for event in rest {
+            if let EventKind::PlanExtended { changes, .. } = &event.kind {
+                every_step_is_known(&state.plan, changes)?;
+            }
+        }
         state.take_in(rest);
         Ok(state)
     }
