@@ -130,6 +130,8 @@ def is_plain(row, region):
         "License Model": "No License required",
     }
     plain = all(row[column] == value for column, value in wanted.items())
+    # Capacity blocks stand in newer lists, under a column that older ones do not have.
+    plain = plain and row.get("MarketOption", "OnDemand") == "OnDemand"
     return plain and row["Operating System"] in ("Linux", "Windows") and float(row["PricePerUnit"]) > 0
 
 
