@@ -115,7 +115,7 @@ pub fn of(seen: &[Seen], story: Option<&Story>, events: &[Event], asked: &Asked)
         storage: storage::of(seen, &machines, until),
         billed: billed::days(seen, &fleet.all().collect::<Vec<_>>(), &machines, until),
         source: prices::source(),
-        notes: notes(&machines),
+        notes: notes(&machines, &fleet.meanwhile()),
         curve,
         machines,
     })
@@ -129,7 +129,7 @@ fn unpriced(machines: &[Machine]) -> Vec<(String, usize)> {
     types.into_iter().collect()
 }
 
-fn notes(machines: &[Machine]) -> Vec<String> {
+fn notes(machines: &[Machine], meanwhile: &[&str]) -> Vec<String> {
     let count = |wanted: fn(&Machine) -> bool| machines.iter().filter(|machine| wanted(machine)).count();
     let mut notes = Vec::new();
     let mut note = |count: usize, what: &str| {
@@ -146,6 +146,12 @@ fn notes(machines: &[Machine]) -> Vec<String> {
         "may have run before what is counted, for when they were launched is not known: this is the least",
     );
     note(count(|machine| machine.spot), "are Spot instances, counted at the on-demand price: they cost less");
+    if !meanwhile.is_empty() {
+        notes.push(format!(
+            "not counted, since nothing ties them to the intruder, but launched in the time of the incident: {}",
+            meanwhile.join(", ")
+        ));
+    }
     notes.push(
         "not counted: data transfer, the speed of volumes, other licences than that of Windows, discounts, Savings Plans, credits \
          and taxes, and services other than EC2"

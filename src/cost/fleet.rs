@@ -10,6 +10,7 @@ use super::prices;
 use crate::model::{Change, ChangeId, Event, EventKind, Outcome, Plan, Platform, Target};
 use crate::story::facts::compute::{Attachments, LAUNCH, stopped};
 use crate::story::facts::{text, time};
+use crate::story::window::new_regions;
 use crate::story::{Act, Phase, Seen, Story};
 
 /// The actions that end what a machine costs. What isolates or denies does not: AWS bills what runs.
@@ -22,6 +23,8 @@ pub(super) struct Fleet {
     machines: BTreeMap<String, Machine>,
     /// Those of the incident.
     incident: BTreeSet<String>,
+    /// Those that were launched in its time.
+    meanwhile: BTreeSet<String>,
     /// The last time that anything was seen.
     pub(super) last: Option<Timestamp>,
 }
@@ -41,10 +44,35 @@ impl Fleet {
         for machine in fleet.machines.values_mut() {
             machine.price = prices::of(&machine.region, &machine.instance_type, machine.platform);
         }
-        let launches = story.iter().flat_map(|story| &story.facts).filter(|fact| fact.phase == Some(Phase::Launch));
-        let launched = launches.filter(|fact| matches!(fact.act, Act::MachineLaunched | Act::MachineRestarted));
-        fleet.incident.extend(launched.map(|fact| fact.subject.id.clone()));
+        story.into_iter().for_each(|story| fleet.told(story));
         fleet
+    }
+
+    /// The machines that the story ties to the intruder: launched in the incident from an image that was prepared for it, or in
+    /// a region that had none. What else was launched at the time may be anybody's.
+    fn told(&mut self, story: &Story) {
+        let of = |phase: Phase| story.facts.iter().filter(move |fact| fact.phase == Some(phase));
+        let images: BTreeSet<&str> = of(Phase::Preparation)
+            .filter(|fact| fact.act == Act::ImageMade)
+            .map(|fact| fact.subject.id.as_str())
+            .collect();
+        let new_regions = new_regions(&story.facts, &story.window);
+        let launches =
+            of(Phase::Launch).filter(|fact| matches!(fact.act, Act::MachineLaunched | Act::MachineRestarted));
+        for launch in launches {
+            let is_prepared = launch.subject.image.as_deref().is_some_and(|image| images.contains(image));
+            let ids = if is_prepared || new_regions.contains(&(launch.account.to_string(), launch.region.to_string())) {
+                &mut self.incident
+            } else {
+                &mut self.meanwhile
+            };
+            ids.insert(launch.subject.id.clone());
+        }
+    }
+
+    /// The machines that were launched in the time of the incident, and that nothing ties to it.
+    pub(super) fn meanwhile(&self) -> Vec<&str> {
+        self.meanwhile.difference(&self.incident).map(String::as_str).collect()
     }
 
     /// Every machine.
@@ -52,7 +80,7 @@ impl Fleet {
         self.machines.values()
     }
 
-    /// The machines of the incident: those that the run stops, and those that the story has as launched in it.
+    /// The machines of the incident: those that the run stops, and those that the story ties to the intruder.
     pub(super) fn of_incident(&self) -> Vec<Machine> {
         self.machines.iter().filter(|(id, _)| self.incident.contains(*id)).map(|(_, machine)| machine.clone()).collect()
     }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::cost::{dollars, hours, remarks};
+use super::cost::{dollars, remarks};
 use super::record::Record;
 use super::text::{counted, shown};
 use crate::cost::{Costs, Machine};
@@ -327,7 +327,5 @@ mod tests {
         assert_eq!(code("a`b|c\u{1b}"), "`a'b\\|c\\u{1b}`");
         assert_eq!(escaped("<b>[x](y)"), "\\<b\\>\\[x\\](y)");
         assert_eq!(code(""), "");
-        assert_eq!(hours(24.0), "24 h");
-        assert_eq!(hours(720.0), "30 days");
     }
 }

@@ -161,3 +161,14 @@ pub fn dollars(amount: f64) -> String {
 pub fn hours(hours: f64) -> String {
     if hours > 24.0 && hours % 24.0 == 0.0 { format!("{:.0} days", hours / 24.0) } else { format!("{hours:.0} h") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_horizon_reads_as_a_person_says_it() {
+        assert_eq!(hours(24.0), "24 h");
+        assert_eq!(hours(720.0), "30 days");
+    }
+}
