@@ -121,6 +121,9 @@ pub fn of(seen: &[Seen], story: Option<&Story>, events: &[Event], asked: &Asked)
     })
 }
 
+/// So many machines that are not counted are named.
+const NAMED: usize = 20;
+
 fn unpriced(machines: &[Machine]) -> Vec<(String, usize)> {
     let mut types: BTreeMap<String, usize> = BTreeMap::new();
     for machine in machines.iter().filter(|machine| machine.price.is_none()) {
@@ -147,9 +150,12 @@ fn notes(machines: &[Machine], meanwhile: &[&str]) -> Vec<String> {
     );
     note(count(|machine| machine.spot), "are Spot instances, counted at the on-demand price: they cost less");
     if !meanwhile.is_empty() {
+        let first = meanwhile.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = if meanwhile.len() > NAMED { ", …" } else { "" };
         notes.push(format!(
-            "not counted, since nothing ties them to the intruder, but launched in the time of the incident: {}",
-            meanwhile.join(", ")
+            "{} machines were launched in the time of the incident and are not counted, since nothing ties them to the \
+             intruder: {first}{more}",
+            meanwhile.len()
         ));
     }
     notes.push(

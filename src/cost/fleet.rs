@@ -114,9 +114,12 @@ impl Fleet {
         let Some(launched) = state.get("launchTime").and_then(time) else { return };
         machine.ran_from(launched);
         machine.since = known_since(launched, attached, machine);
+        let runs = matches!(text(state, "/instanceState/name"), "" | "pending" | "running");
         match stopped(state) {
             Some(to) => machine.ended(to, None),
-            None => machine.seen_running = Some(record.at),
+            None if runs => machine.seen_running = Some(record.at),
+            // AWS does not say when it stopped: it ran at least until it was last seen running.
+            None => machine.ended(machine.seen_running.unwrap_or(launched).max(launched), None),
         }
     }
 

@@ -149,6 +149,20 @@ fn the_time_of_a_stop_is_that_of_aws_where_a_capture_has_it() {
 }
 
 #[test]
+fn a_stop_without_a_time_makes_it_the_least() {
+    let running = instance("i-1", json!({ "instanceState": { "name": "running" } }));
+    let mut gone = instance(
+        "i-1",
+        json!({ "instanceState": { "name": "terminated" }, "reason": "Server.SpotInstanceTermination" }),
+    );
+    gone.record.at = at("20:00:00");
+    let events = run(&[("us-east-1", "i-1", json!({ "instance_type": "c5.18xlarge" }))], Vec::new());
+    let costs = of(&[running, gone], None, &events, &Asked::default()).unwrap();
+    near(costs.so_far, 4.0 * 3.06);
+    near(costs.burn_now, 0.0);
+}
+
+#[test]
 fn captures_of_machines_that_nobody_ties_to_an_incident_cost_nothing_here() {
     assert_eq!(of(&[instance("i-9", json!({}))], None, &[], &Asked::default()), None);
 }
