@@ -1,7 +1,7 @@
 //! What an incident cost: quell's estimate beside what the simulated AWS charges, which are two tables and two ways.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use jiff::Timestamp;
 use quell::model::{Platform, Region};
@@ -9,6 +9,7 @@ use quell::sim::costs::prices;
 use serde_json::Value;
 
 use crate::binary::{Simulator, code, json, quell};
+use crate::python::Python;
 
 /// Whether an estimate is as near to the truth as is demanded.
 fn is_near(estimate: f64, truth: f64) -> bool {
@@ -145,14 +146,16 @@ fn the_price_list_of_aws_becomes_a_column_of_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let table = folder.path().join("prices.csv");
     std::fs::copy(root.join("src/cost/ec2-prices.csv"), &table).unwrap();
-    let made = Command::new("python3")
+    let Some(python) = Python::ready() else { return };
+    let made = python
+        .program("python")
         .arg(root.join("scripts/prices.py"))
         .arg("--table")
         .arg(&table)
         .args(["index", "eu-west-1"])
         .arg(root.join("tests/it/cost/index.csv"))
-        .output();
-    let Ok(made) = made else { return eprintln!("SKIPPED: there is no python3") };
+        .output()
+        .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let text = std::fs::read_to_string(table).unwrap();
     assert!(text.contains("# eu-west-1: 2026-07-21, AWS Price List Bulk API"));
