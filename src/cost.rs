@@ -153,8 +153,8 @@ fn notes(machines: &[Machine], meanwhile: &[&str]) -> Vec<String> {
         let first = meanwhile.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = if meanwhile.len() > NAMED { ", …" } else { "" };
         notes.push(format!(
-            "{} machines were launched in the time of the incident and are not counted, since nothing ties them to the \
-             intruder: {first}{more}",
+            "{} machines were launched in the time of the incident and are not counted, for nothing ties them to the \
+             intruder, or the run left them alone: {first}{more}",
             meanwhile.len()
         ));
     }

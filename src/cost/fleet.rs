@@ -44,13 +44,16 @@ impl Fleet {
         for machine in fleet.machines.values_mut() {
             machine.price = prices::of(&machine.region, &machine.instance_type, machine.platform);
         }
-        story.into_iter().for_each(|story| fleet.told(story));
+        // Where there is a run, its runbook has told the intruder's machines from others, and people have approved that.
+        let judged = !events.is_empty();
+        story.into_iter().for_each(|story| fleet.told(story, judged));
         fleet
     }
 
-    /// The machines that the story ties to the intruder: launched in the incident from an image that was prepared for it, or in
-    /// a region that had none. What else was launched at the time may be anybody's.
-    fn told(&mut self, story: &Story) {
+    /// The machines that were launched in the incident. Unless a run has judged them, the story's are tied to the intruder if
+    /// they came from an image that was prepared for it, or into a region that had none; what else was launched at the time may
+    /// be anybody's.
+    fn told(&mut self, story: &Story, judged: bool) {
         let of = |phase: Phase| story.facts.iter().filter(move |fact| fact.phase == Some(phase));
         let images: BTreeSet<&str> = of(Phase::Preparation)
             .filter(|fact| fact.act == Act::ImageMade)
@@ -61,11 +64,8 @@ impl Fleet {
             of(Phase::Launch).filter(|fact| matches!(fact.act, Act::MachineLaunched | Act::MachineRestarted));
         for launch in launches {
             let is_prepared = launch.subject.image.as_deref().is_some_and(|image| images.contains(image));
-            let ids = if is_prepared || new_regions.contains(&(launch.account.to_string(), launch.region.to_string())) {
-                &mut self.incident
-            } else {
-                &mut self.meanwhile
-            };
+            let is_new = new_regions.contains(&(launch.account.to_string(), launch.region.to_string()));
+            let ids = if !judged && (is_prepared || is_new) { &mut self.incident } else { &mut self.meanwhile };
             ids.insert(launch.subject.id.clone());
         }
     }
@@ -80,7 +80,7 @@ impl Fleet {
         self.machines.values()
     }
 
-    /// The machines of the incident: those that the run stops, and those that the story ties to the intruder.
+    /// The machines of the incident: those of the run, or those that the story ties to the intruder.
     pub(super) fn of_incident(&self) -> Vec<Machine> {
         self.machines.iter().filter(|(id, _)| self.incident.contains(*id)).map(|(_, machine)| machine.clone()).collect()
     }
@@ -164,6 +164,12 @@ impl Fleet {
     }
 
     fn planned(&mut self, planned: &[Change], plan: &Plan, changes: &mut BTreeMap<ChangeId, Change>) {
+        // Also the machines that had stopped before, and those that cannot be stopped.
+        let steps = plan.runbook.steps.iter().filter(|step| ENDING.contains(&step.uses.as_str())).map(|step| &step.id);
+        let steps: BTreeSet<_> = steps.collect();
+        let already = plan.already.iter().map(|already| (&already.step, &already.resource));
+        let others = already.chain(plan.skipped.iter().map(|skip| (&skip.step, &skip.resource)));
+        self.incident.extend(others.filter(|(step, _)| steps.contains(step)).map(|(_, machine)| machine.to_string()));
         for change in planned.iter().filter(|change| ends(change)) {
             if plan.undoes.is_none() {
                 self.first_seen(change, plan.created);
