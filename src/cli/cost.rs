@@ -40,7 +40,7 @@ pub struct Args {
     /// An access key that is known to be in somebody else's hands; otherwise those that the run was given
     #[arg(long, value_name = "ID")]
     leaked_key: Vec<AccessKeyId>,
-    /// Since when the incident is known to have gone on; otherwise what the run was given
+    /// Since when the incident is known to have gone on; otherwise since the first launch of the run's machines
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
     /// Up to when costs are counted; otherwise up to the last thing that is known
@@ -60,7 +60,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Some(run) => recorded::read(&screen.state()?, run).map(|(record, events)| (Some(record), events))?,
         None => (None, Vec::new()),
     };
-    let known = known(args, record.as_ref());
+    let known = known(args, record.as_ref(), &events);
     let Told { captures, story, costs } = tell(args, &known, &events, screen)?;
     let costs = costs.ok_or_else(|| {
         Failure::usage("no machine of an incident is known").hint(
@@ -107,9 +107,11 @@ fn tell(args: &Args, known: &Known, events: &[Event], screen: &Screen) -> Result
     Ok(Told { captures, story, costs })
 }
 
-/// What is known of the incident: by the command line, or else by what the run was given.
-fn known(args: &Args, record: Option<&Record>) -> Known {
+/// What is known of the incident: by the command line, or else by the run. Its machines say since when; what it was told is how
+/// far back it looked.
+fn known(args: &Args, record: Option<&Record>, events: &[Event]) -> Known {
     let given = record.map(recorded::known).unwrap_or_default();
     let leaked_keys = if args.leaked_key.is_empty() { given.leaked_keys } else { args.leaked_key.clone() };
-    Known { leaked_keys, since: args.since.or(given.since) }
+    let first = cost::of(&[], None, events, &Asked::default()).and_then(|costs| Some(costs.curve.first()?.at));
+    Known { leaked_keys, since: args.since.or(first).or(given.since) }
 }

@@ -40,7 +40,7 @@ pub fn days(seen: &[Seen], all: &[&Machine], incident: &[Machine], until: Timest
     };
     let mut days = Vec::new();
     for (account, usage) in usage::by_account(seen) {
-        for day in usage.days.range(first..) {
+        for (day, preliminary) in usage.days.range(first..) {
             let used: Vec<_> = usage.types.values().filter_map(|days| days.get(day)).collect();
             let (from, to) = (begins(*day), begins(day.tomorrow().unwrap_or(*day)).min(until));
             let sum = |wanted: &dyn Fn(&Machine) -> bool| -> f64 {
@@ -54,8 +54,9 @@ pub fn days(seen: &[Seen], all: &[&Machine], incident: &[Machine], until: Timest
             days.push(Day {
                 account: account.clone(),
                 day: *day,
-                billed: used.iter().map(|used| used.dollars).sum(),
-                preliminary: used.iter().any(|used| used.preliminary),
+                // The sum of nothing is -0.
+                billed: used.iter().map(|used| used.dollars).sum::<f64>() + 0.0,
+                preliminary: *preliminary,
                 estimated,
                 of_incident: sum(&|machine| of_incident.contains(machine.id.as_str())),
             });

@@ -36,7 +36,7 @@ pub struct Case<'a> {
 pub fn markdown(case: &Case) -> String {
     let mut text = String::new();
     summary(&mut text, case.costs);
-    events(&mut text, case.story);
+    events(&mut text, case.story, case.run.map(|run| run.started));
     resources(&mut text, case.costs);
     response(&mut text, case.run);
     evidence(&mut text, case);
@@ -79,7 +79,8 @@ fn window(costs: &Costs) -> (Timestamp, Timestamp) {
     (from, runs().map(|run| run.to.unwrap_or(costs.until)).max().unwrap_or(costs.until))
 }
 
-fn events(text: &mut String, story: Option<&Story>) {
+/// What is known of how somebody got in: what was before the response, for that is told further down.
+fn events(text: &mut String, story: Option<&Story>, before: Option<Timestamp>) {
     text.push_str("## What happened\n\n");
     let Some(story) = story else {
         text.push_str(
@@ -88,8 +89,9 @@ fn events(text: &mut String, story: Option<&Story>) {
         return;
     };
     let told = [Phase::Entry, Phase::Preparation, Phase::Persistence];
-    let facts: Vec<&Fact> =
-        story.facts.iter().filter(|fact| fact.phase.is_some_and(|phase| told.contains(&phase))).collect();
+    let of_intruder = |fact: &&Fact| before.is_none_or(|before| fact.time < before);
+    let facts = story.facts.iter().filter(|fact| fact.phase.is_some_and(|phase| told.contains(&phase)));
+    let facts: Vec<&Fact> = facts.filter(of_intruder).collect();
     let _ = writeln!(text, "How it was noticed, and by whom: {{{{ … }}}}\n");
     if !facts.is_empty() {
         text.push_str("| time (UTC) | what | how sure | source | evidence |\n|---|---|---|---|---|\n");

@@ -126,6 +126,7 @@ fn captures_and_journal_tell_the_cost_and_draft_the_case() {
     for part in [contained.run.as_str(), &head, "`ec2.stop-instances`", "{{ name, role, phone", "## What happened"] {
         assert!(case.contains(part), "no `{part}` in {case}");
     }
+    assert!(!case.contains("snapshot begun"), "what the responders did is no part of what happened to them");
     let shown = contained.cost(&[&contained.run]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("What the response ended") && shown.contains("not counted:"), "{shown}");

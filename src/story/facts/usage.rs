@@ -1,6 +1,6 @@
 //! Days on which much more was used than on those before, by Cost Explorer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -24,8 +24,8 @@ const HOURS: f64 = 24.0;
 /// What Cost Explorer says of an account's machines.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Usage {
-    /// The days that it was asked about, in UTC.
-    pub days: BTreeSet<Date>,
+    /// The days that it was asked about, in UTC, and of each whether AWS says that its figures may still change.
+    pub days: BTreeMap<Date, bool>,
     /// By usage type (`EUC1-BoxUsage:c5.18xlarge`), the days with any use.
     pub types: BTreeMap<String, BTreeMap<Date, Used>>,
 }
@@ -37,8 +37,6 @@ pub struct Used {
     pub hours: f64,
     /// US dollars, before taxes and credits.
     pub dollars: f64,
-    /// Whether AWS says that the figures may still change.
-    pub preliminary: bool,
     /// The record that says so, among those that were read.
     record: usize,
 }
@@ -53,7 +51,7 @@ pub fn by_account(seen: &[Seen]) -> BTreeMap<AccountId, Usage> {
         for answered in at(&seen.record.state, &["ResultsByTime", "*"]) {
             let Some(day) = text(answered, "/TimePeriod/Start").parse().ok() else { continue };
             let preliminary = answered.get("Estimated").and_then(Value::as_bool).unwrap_or_default();
-            usage.days.insert(day);
+            usage.days.insert(day, preliminary);
             for group in at(answered, &["Groups", "*"]) {
                 let keys = at(group, &["Keys", "*"]);
                 let Some(machines) = keys.into_iter().filter_map(Value::as_str).find(|key| is_machines(key)) else {
@@ -61,7 +59,7 @@ pub fn by_account(seen: &[Seen]) -> BTreeMap<AccountId, Usage> {
                 };
                 let (hours, dollars) = (metric(group, "UsageQuantity"), metric(group, "UnblendedCost"));
                 let days = usage.types.entry(machines.to_owned()).or_default();
-                days.insert(day, Used { hours, dollars, preliminary, record });
+                days.insert(day, Used { hours, dollars, record });
             }
         }
     }
@@ -83,16 +81,19 @@ pub(super) fn facts(seen: &[Seen]) -> Vec<Fact> {
     let mut facts = Vec::new();
     for usage in by_account(seen).values() {
         for (usage_type, days) in &usage.types {
-            let jumps = jumps(&usage.days, days).into_iter();
-            facts.extend(jumps.map(|(day, most)| fact(&seen[days[&day].record], usage_type, (day, days[&day]), most)));
+            for (day, most) in jumps(&usage.days, days) {
+                let mut fact = fact(&seen[days[&day].record], usage_type, (day, days[&day]), most);
+                fact.notes.extend(usage.days[&day].then_some("the day's figures are preliminary"));
+                facts.push(fact);
+            }
         }
     }
     facts
 }
 
 /// The days that differ from those before, with the most of these.
-fn jumps(asked: &BTreeSet<Date>, used: &BTreeMap<Date, Used>) -> Vec<(Date, f64)> {
-    let days: Vec<Date> = asked.iter().copied().collect();
+fn jumps(asked: &BTreeMap<Date, bool>, used: &BTreeMap<Date, Used>) -> Vec<(Date, f64)> {
+    let days: Vec<Date> = asked.keys().copied().collect();
     let hours = |day: &Date| used.get(day).map_or(0.0, |used| used.hours);
     let jump = |number: usize| {
         let most = days[number.saturating_sub(BEFORE)..number].iter().map(hours).fold(0.0, f64::max);
@@ -113,9 +114,6 @@ fn fact(seen: &Seen, usage_type: &str, (day, used): (Date, Used), most: f64) -> 
         dated(seen, (Act::UsageJumped, "ResultsByTime/Groups/Metrics/UsageQuantity", time), subject, message);
     fact.precision = Precision::Day;
     fact.notes.push("Cost Explorer shows use up to 24 hours late");
-    if used.preliminary {
-        fact.notes.push("the day's figures are preliminary");
-    }
     fact
 }
 
