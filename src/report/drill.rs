@@ -117,8 +117,8 @@ pub struct Cost {
     pub after: f64,
     /// How much of `before` is by the price of another region, us-east-1's.
     pub estimated: f64,
-    /// From the launches to the end of the run, as quell estimates it by its journal.
-    pub so_far: f64,
+    /// From the launches to the end of the run, as quell estimates it by its journal; none for a run that stops no machine.
+    pub so_far: Option<f64>,
     /// The same, as the simulated AWS charges it.
     pub charged: f64,
     /// Machines whose type is not in the price list, and which types these are.
@@ -158,7 +158,7 @@ fn footholds(facts: &Facts) -> Vec<String> {
 }
 
 fn cost(rogue: &[&Machine], events: &[Event], charged: f64) -> Cost {
-    let so_far = cost::of(&[], None, events, &Asked::default()).map_or(0.0, |costs| costs.so_far);
+    let so_far = cost::of(&[], None, events, &Asked::default()).map(|costs| costs.so_far);
     let (unpriced, unpriced_types) = (0, Vec::new());
     let source = prices::source();
     let mut cost = Cost { before: 0.0, after: 0.0, estimated: 0.0, so_far, charged, unpriced, unpriced_types, source };
@@ -220,10 +220,12 @@ pub fn render(score: &Score, colour: Colour) -> String {
     rows.add_row(["evidence taken".to_owned(), counted(score.snapshots, "snapshot")]);
     let cost = &score.cost;
     rows.add_row(["cost per hour".to_owned(), format!("{:.2} → {:.2} USD", cost.before, cost.after)]);
-    rows.add_row([
-        "cost so far".to_owned(),
-        format!("{:.2} USD (the simulated AWS charges {:.2})", cost.so_far, cost.charged),
-    ]);
+    if let Some(so_far) = cost.so_far {
+        rows.add_row([
+            "cost so far".to_owned(),
+            format!("{so_far:.2} USD (the simulated AWS charges {:.2})", cost.charged),
+        ]);
+    }
     if let Some(took) = score.to_last_stop_seconds {
         rows.add_row(["approval to last stop".to_owned(), format!("{took:.2} s")]);
     }
