@@ -11,7 +11,7 @@ use crate::model::{Change, ChangeId, Event, EventKind, Outcome, Plan, Platform, 
 use crate::story::facts::compute::{Attachments, LAUNCH, stopped};
 use crate::story::facts::{text, time};
 use crate::story::window::new_regions;
-use crate::story::{Act, Phase, Seen, Story};
+use crate::story::{Act, Fact, Phase, Seen, Story};
 
 /// The actions that end what a machine costs. What isolates or denies does not: AWS bills what runs.
 const ENDING: [&str; 2] = ["ec2.stop-instances", "ec2.terminate-instances"];
@@ -44,30 +44,15 @@ impl Fleet {
         for machine in fleet.machines.values_mut() {
             machine.price = prices::of(&machine.region, &machine.instance_type, machine.platform);
         }
-        // Where there is a run, its runbook has told the intruder's machines from others, and people have approved that.
-        let judged = !events.is_empty();
-        story.into_iter().for_each(|story| fleet.told(story, judged));
-        fleet
-    }
-
-    /// The machines that were launched in the incident. Unless a run has judged them, the story's are tied to the intruder if
-    /// they came from an image that was prepared for it, or into a region that had none; what else was launched at the time may
-    /// be anybody's.
-    fn told(&mut self, story: &Story, judged: bool) {
-        let of = |phase: Phase| story.facts.iter().filter(move |fact| fact.phase == Some(phase));
-        let images: BTreeSet<&str> = of(Phase::Preparation)
-            .filter(|fact| fact.act == Act::ImageMade)
-            .map(|fact| fact.subject.id.as_str())
-            .collect();
-        let new_regions = new_regions(&story.facts, &story.window);
-        let launches =
-            of(Phase::Launch).filter(|fact| matches!(fact.act, Act::MachineLaunched | Act::MachineRestarted));
-        for launch in launches {
-            let is_prepared = launch.subject.image.as_deref().is_some_and(|image| images.contains(image));
-            let is_new = new_regions.contains(&(launch.account.to_string(), launch.region.to_string()));
-            let ids = if !judged && (is_prepared || is_new) { &mut self.incident } else { &mut self.meanwhile };
-            ids.insert(launch.subject.id.clone());
+        if let Some(story) = story {
+            let id = |fact: &Fact| fact.subject.id.clone();
+            fleet.meanwhile.extend(launches(story).map(id));
+            // A run's runbook has told the intruder's machines from others, and people have approved that.
+            if events.is_empty() {
+                fleet.incident.extend(tied(story).map(id));
+            }
         }
+        fleet
     }
 
     /// The machines that were launched in the time of the incident, and that nothing ties to it.
@@ -194,6 +179,24 @@ impl Fleet {
             (None, false) => {}
         }
     }
+}
+
+/// The launches and restarts of an incident, whosever they are.
+fn launches(story: &Story) -> impl Iterator<Item = &Fact> {
+    let of_machines = |fact: &&Fact| matches!(fact.act, Act::MachineLaunched | Act::MachineRestarted);
+    story.facts.iter().filter(|fact| fact.phase == Some(Phase::Launch)).filter(of_machines)
+}
+
+/// Those of machines that came from an image that was prepared for it, or into a region that had none.
+fn tied(story: &Story) -> impl Iterator<Item = &Fact> {
+    let is_prepared = |fact: &&Fact| fact.phase == Some(Phase::Preparation) && fact.act == Act::ImageMade;
+    let prepared = story.facts.iter().filter(is_prepared);
+    let images: BTreeSet<&str> = prepared.map(|fact| fact.subject.id.as_str()).collect();
+    let regions = new_regions(&story.facts, &story.window);
+    launches(story).filter(move |launch| {
+        let place = (launch.account.to_string(), launch.region.to_string());
+        launch.subject.image.as_deref().is_some_and(|image| images.contains(image)) || regions.contains(&place)
+    })
 }
 
 /// What a `LaunchTime` says of the machine's first run.
