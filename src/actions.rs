@@ -49,6 +49,8 @@ mod organization_policy;
 pub(crate) mod organizations;
 #[cfg(feature = "iam")]
 mod principal;
+#[cfg(feature = "ec2")]
+mod region_setting;
 #[cfg(feature = "rolesanywhere")]
 mod rolesanywhere;
 #[cfg(feature = "sagemaker")]
@@ -131,6 +133,14 @@ pub fn table() -> Table {
         Box::new(ec2::disable_imds::DisableImds),
         #[cfg(feature = "ec2")]
         Box::new(ec2::restore_default_version::RestoreDefaultVersion),
+        #[cfg(feature = "ec2")]
+        Box::new(region_setting::SetInRegion(ec2::require_imdsv2::RequireImdsv2)),
+        #[cfg(feature = "ec2")]
+        Box::new(region_setting::SetInRegion(ec2::encrypt_by_default::EncryptByDefault)),
+        #[cfg(feature = "ec2")]
+        Box::new(region_setting::SetInRegion(ec2::block_snapshot_sharing::BlockSnapshotSharing)),
+        #[cfg(feature = "ec2")]
+        Box::new(region_setting::SetInRegion(ec2::block_image_sharing::BlockImageSharing)),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(ec2::terminate_instances::TerminateInstances),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]
@@ -213,6 +223,8 @@ pub fn table() -> Table {
         Box::new(ec2::shared_snapshots::SharedSnapshots),
         #[cfg(feature = "ec2")]
         Box::new(ec2::vpcs::Vpcs),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::regions::Regions),
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(autoscaling::groups::Groups),
         #[cfg(all(feature = "batch", feature = "cloudtrail"))]

@@ -46,5 +46,6 @@ pub fn shipped() -> &'static [(&'static str, &'static str)] {
         ("quarantine-account", include_str!("../runbooks/quarantine-account.yaml")),
         ("preserve-evidence", include_str!("../runbooks/preserve-evidence.yaml")),
         ("rogue-instances", include_str!("../runbooks/rogue-instances.yaml")),
+        ("harden", include_str!("../runbooks/harden.yaml")),
     ]
 }

@@ -1,12 +1,15 @@
 //! EC2: what its actions and sources share.
 
 pub mod addresses;
+pub mod block_image_sharing;
 pub mod block_public_access;
+pub mod block_snapshot_sharing;
 pub mod cancel_spot_requests;
 pub mod capacity_reservations;
 pub mod cut_subnet;
 pub mod detach_profile;
 pub mod disable_imds;
+pub mod encrypt_by_default;
 pub mod fleets;
 pub mod images;
 pub mod instances;
@@ -15,6 +18,8 @@ pub mod key_pairs;
 pub mod launch_templates;
 pub mod lock_snapshots;
 pub mod protect;
+pub mod regions;
+pub mod require_imdsv2;
 pub mod restore_default_version;
 pub mod shared_snapshots;
 pub mod snapshot_volumes;
@@ -59,7 +64,7 @@ const UP_WITHIN: Duration = Duration::from_mins(10);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The client of a lane.
-fn client(cx: &Ctx) -> Client {
+pub(super) fn client(cx: &Ctx) -> Client {
     let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.build())
 }

@@ -43,7 +43,7 @@ impl Tally {
             changes: changes.len(),
             accounts: accounts.len(),
             regions: regions.into_iter().filter(|region| !region.is_global()).count(),
-            kind: changes.iter().all(|change| change.resource == change.member).then(|| first.kind.clone()),
+            kind: changes.iter().all(is_of_member).then(|| first.kind.clone()),
         }
     }
 }
@@ -62,6 +62,8 @@ impl fmt::Display for Tally {
             Some(noun) if object == "all" && noun == "account" => {
                 write!(f, "{verb} everything in {}", counted(self.changes, &noun))?;
             }
+            // The regions are counted below.
+            Some(noun) if noun == "region" => write!(f, "{verb} {object}")?,
             Some(noun) if object == "all" => write!(f, "{verb} everything to {}", counted(self.changes, &noun))?,
             Some(noun) => write!(f, "{verb} {object} of {}", counted(self.changes, &noun))?,
             None if object.is_empty() => write!(f, "{verb} {}", counted(self.changes, "resource"))?,
@@ -76,6 +78,11 @@ impl fmt::Display for Tally {
         }
         Ok(())
     }
+}
+
+/// Whether a change is one of the member itself. A region is as good as each of its settings.
+fn is_of_member(change: &&Change) -> bool {
+    change.resource == change.member || change.kind.0 == "ec2.region"
 }
 
 /// `1 region`, `17 regions`.
@@ -134,6 +141,8 @@ mod tests {
         assert_eq!(said(&sessions), "revoke sessions of 1 user");
         let lock = [change("organizations.deny-all", "account", "global", "111122223333", "111122223333")];
         assert_eq!(said(&lock), "deny everything in 1 account");
+        let settings = [change("ec2.require-imdsv2", "ec2.region", "eu-west-1", "eu-west-1", "tokens")];
+        assert_eq!(said(&settings), "require imdsv2 in 1 region");
         let deny = [change("iam.deny-all", "iam.user", "global", "anna", "anna")];
         assert_eq!(said(&deny), "deny everything to 1 user");
     }

@@ -70,7 +70,7 @@ pub(super) const ENCRYPTION: Check = Check {
     title: "New volumes are encrypted by default in every enabled region",
     severity: Severity::Medium,
     why: "A snapshot of an unencrypted volume can be shared and read by any account; one under a key needs the key too.",
-    fix: "aws ec2 enable-ebs-encryption-by-default --region REGION.",
+    fix: "quell run harden (ec2.encrypt-by-default), or aws ec2 enable-ebs-encryption-by-default --region REGION.",
     needs: &[ENCRYPTED],
     read: |view| {
         Read::in_regions(view, |read, region| {

@@ -11,7 +11,7 @@ pub(super) const DEFAULT: Check = Check {
     title: "New instances demand IMDSv2 in every enabled region",
     severity: Severity::Medium,
     why: "With IMDSv1 any request that a web application is tricked into sending returns the credentials of the machine's role.",
-    fix: "aws ec2 modify-instance-metadata-defaults --http-tokens required --region REGION.",
+    fix: "quell run harden (ec2.require-imdsv2), or aws ec2 modify-instance-metadata-defaults --http-tokens required --region REGION.",
     needs: &[DEFAULTS],
     read: |view| {
         Read::in_regions(view, |read, region| {

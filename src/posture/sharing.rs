@@ -12,7 +12,7 @@ pub(super) const SNAPSHOTS: Check = Check {
     title: "No snapshot can be shared with everybody, in any enabled region",
     severity: Severity::Medium,
     why: "One call makes a volume's content public; others look for such snapshots all day.",
-    fix: "aws ec2 enable-snapshot-block-public-access --state block-all-sharing --region REGION.",
+    fix: "quell run harden (ec2.block-snapshot-sharing), or aws ec2 enable-snapshot-block-public-access --state block-all-sharing --region REGION.",
     needs: &[SNAPSHOT_STATE],
     read: |view| {
         Read::in_regions(view, |read, region| {
@@ -33,7 +33,8 @@ pub(super) const IMAGES: Check = Check {
     title: "No image is public or can become so, in any enabled region",
     severity: Severity::Medium,
     why: "A public image shows everybody the disk that it was made of, credentials on it included.",
-    fix: "aws ec2 enable-image-block-public-access --image-block-public-access-state block-new-sharing --region REGION; of a \
+    fix: "quell run harden (ec2.block-image-sharing), or aws ec2 enable-image-block-public-access \
+          --image-block-public-access-state block-new-sharing --region REGION; of a \
           public image: aws ec2 modify-image-attribute --image-id AMI --launch-permission Remove=[{Group=all}].",
     needs: &[IMAGE_STATE, IMAGES_LISTED],
     read: |view| {

@@ -13,6 +13,7 @@ mod lab;
 mod leftovers;
 mod network;
 mod organizations;
+mod regions;
 mod stage;
 
 use quell::engine::ports::{Access, Sessions as _};
@@ -57,6 +58,7 @@ pub fn stages() -> Vec<Stage> {
         crate::services::lightsail::STAGES,
         network::STAGES,
         organizations::STAGES,
+        regions::STAGES,
         #[cfg(feature = "sagemaker")]
         crate::services::sagemaker::STAGES,
     ]

@@ -63,7 +63,8 @@ fn a_silent_region_delays_no_other_and_is_never_clean() {
 #[test]
 fn every_shipped_runbook_is_drilled() {
     let home = tempfile::tempdir().unwrap();
-    for runbook in ["cryptojack", "leaked-key", "quarantine-account", "preserve-evidence", "rogue-instances"] {
+    for runbook in ["cryptojack", "leaked-key", "quarantine-account", "preserve-evidence", "rogue-instances", "harden"]
+    {
         let (code, ended) = drill(home.path(), &["cryptojack-small", "--runbook", runbook]);
         assert_eq!((code, ended["outcome"].as_str()), (0, Some("contained")), "{runbook}: {ended:#}");
         assert!(ended["changes"]["done"].as_u64() > Some(0), "{runbook}");

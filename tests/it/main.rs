@@ -43,6 +43,14 @@ mod check;
 ))]
 mod conformance;
 #[cfg(all(
+    feature = "cloudtrail",
+    feature = "costexplorer",
+    feature = "ec2",
+    feature = "iam",
+    feature = "organizations"
+))]
+mod cost;
+#[cfg(all(
     feature = "autoscaling",
     feature = "cloudtrail",
     feature = "ec2",
