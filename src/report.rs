@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod chain;
+pub mod document;
 pub mod drill;
 pub mod evidence;
 pub mod findings;

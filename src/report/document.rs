@@ -1,0 +1,210 @@
+//! The report of a run: what happened, what was done, what it cost, what is left. One value, made once and shown as HTML,
+//! Markdown or JSON.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `overview`, `timeline`, `burn`, `principals`, `coverage`, `containment`, `evidence`, `remaining`, `prevention` | a section each: its data, and the blocks that show it |
+//! | `block` | what a section is laid out in |
+//! | `charts` | pictures |
+//! | `html`, `markdown` | how blocks look |
+//!
+//! Only `html`, `markdown` and `charts::ink` write text, and each makes it harmless where it does.
+
+mod block;
+mod burn;
+mod charts;
+mod containment;
+mod coverage;
+mod evidence;
+mod html;
+mod markdown;
+mod overview;
+mod prevention;
+mod principals;
+mod remaining;
+mod timeline;
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use self::block::{Block, Tone};
+use self::burn::Burn;
+use self::containment::Containment;
+use self::coverage::Ledger;
+use self::evidence::Kept;
+use self::overview::{Overview, Sections};
+use self::prevention::Prevention;
+use self::remaining::Remaining;
+use self::timeline::Timeline;
+use super::record::Record;
+use super::text::escaped_json;
+use crate::evidence::{Captured, EvidenceError, Store};
+use crate::model::{AccountId, RunId};
+use crate::posture::{self, Facts};
+use crate::story::{Finding, Story};
+
+/// The version of the form of the JSON document.
+const VERSION: u64 = 1;
+
+/// What is said in the place of a section that needs evidence.
+const WITHOUT_EVIDENCE: &str = "There is no evidence of it. The command quell capture keeps what AWS answers, also after the \
+    fact and up to 90 days back; quell report RUN --evidence DIR then tells it.";
+
+/// All that is known of a run, for people who were not there.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The version of this form.
+    pub quell_report: u64,
+    /// The run.
+    pub run: RunId,
+    /// What the runbook is for.
+    pub title: String,
+    /// The runbook.
+    pub runbook: String,
+    /// The version of quell that ran it.
+    pub quell: String,
+    /// The accounts that were looked at.
+    pub accounts: Vec<AccountId>,
+    /// Who ran it: an ARN.
+    pub by: String,
+    /// When the run began.
+    pub started: Timestamp,
+    /// Ten lines and four figures.
+    pub overview: Overview,
+    /// What happened; none without evidence.
+    pub timeline: Option<Timeline>,
+    /// What it cost; none where no machines were to be stopped.
+    pub burn: Option<Burn>,
+    /// What is known of each principal; none without evidence.
+    pub principals: Option<Vec<Finding>>,
+    /// What was looked at, and what not.
+    pub coverage: Ledger,
+    /// Every change, and who approved it.
+    pub containment: Containment,
+    /// What was kept.
+    pub evidence: Kept,
+    /// What is left for people.
+    pub remaining: Remaining,
+    /// What would have prevented it; none without a capture.
+    pub prevention: Option<Prevention>,
+}
+
+/// Where a report comes from.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// The run.
+    pub record: &'a Record,
+    /// The last hash of its journal.
+    pub journal: &'a str,
+    /// The evidence, if there is any.
+    pub evidence: Option<Evidence<'a>>,
+}
+
+/// Captures, and the story that they tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// Where they are.
+    pub store: &'a Store,
+    /// The captures, oldest first; at least one.
+    pub captures: &'a [Captured],
+    /// Their story, with the run that responded.
+    pub story: &'a Story,
+}
+
+impl Report {
+    /// Makes a report.
+    ///
+    /// # Errors
+    /// When an answer is missing from the store or was changed.
+    pub fn of(sources: &Sources<'_>) -> Result<Self, EvidenceError> {
+        let Sources { record, journal, evidence } = sources;
+        let story = evidence.map(|evidence| evidence.story);
+        let captures = evidence.map(|evidence| evidence.captures).unwrap_or_default();
+        let timeline = story.map(Timeline::of);
+        let burn = Burn::of(record, story, evidence.map(|evidence| (evidence.store, evidence.captures)))?;
+        let (coverage, kept, remaining) =
+            (Ledger::of(record), Kept::of(record, journal, captures), Remaining::of(record));
+        let overview = Overview::of(&Sections {
+            record,
+            story,
+            timeline: timeline.as_ref(),
+            burn: burn.as_ref(),
+            coverage: &coverage,
+            kept: &kept,
+            remaining: &remaining,
+        });
+        let accounts: BTreeSet<&AccountId> = record.plan.targets.iter().map(|target| &target.account).collect();
+        Ok(Self {
+            quell_report: VERSION,
+            run: record.run.clone(),
+            title: record.plan.runbook.title.clone(),
+            runbook: record.plan.runbook.name.clone(),
+            quell: record.version.clone(),
+            accounts: accounts.into_iter().cloned().collect(),
+            by: record.plan.caller.arn.clone(),
+            started: record.started,
+            overview,
+            timeline,
+            burn,
+            principals: story.map(|story| story.findings.clone()),
+            coverage,
+            containment: Containment::of(record),
+            evidence: kept,
+            remaining,
+            prevention: prevention(*evidence, record.started)?,
+        })
+    }
+
+    /// As one page that needs nothing else: no network, no script.
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+
+    /// As Markdown.
+    pub fn markdown(&self) -> String {
+        markdown::page(self)
+    }
+
+    /// As a JSON document.
+    pub fn document(&self) -> Value {
+        json!(self)
+    }
+
+    /// The JSON document as a file holds it.
+    pub fn json(&self) -> String {
+        format!("{}\n", escaped_json(&format!("{:#}", self.document())))
+    }
+
+    /// The sections: an anchor, a heading, and what is in it.
+    fn sections(&self) -> Vec<(&'static str, &'static str, Vec<Block>)> {
+        let without = || vec![Block::Notice(Tone::Open, WITHOUT_EVIDENCE.to_owned())];
+        let burn = || vec![Block::text("No machines were to be stopped, so that no burn rate is known.")];
+        vec![
+            ("summary", "Summary", self.overview.blocks()),
+            ("timeline", "What happened", self.timeline.as_ref().map_or_else(without, Timeline::blocks)),
+            ("cost", "What it cost", self.burn.as_ref().map_or_else(burn, Burn::blocks)),
+            ("principals", "Whose credentials", self.principals.as_deref().map_or_else(without, principals::blocks)),
+            ("coverage", "What was looked at", self.coverage.blocks()),
+            ("changes", "Changes", self.containment.blocks()),
+            ("evidence", "Evidence", self.evidence.blocks()),
+            ("left", "What is left to do", self.remaining.blocks()),
+            (
+                "prevention",
+                "What would have prevented it",
+                self.prevention.as_ref().map_or_else(without, Prevention::blocks),
+            ),
+        ]
+    }
+}
+
+/// The posture by the last capture before the run, when the accounts were as the intruder found them; otherwise by the first.
+fn prevention(evidence: Option<Evidence<'_>>, started: Timestamp) -> Result<Option<Prevention>, EvidenceError> {
+    let Some(Evidence { store, captures, .. }) = evidence else { return Ok(None) };
+    let before = captures.iter().rev().find(|captured| captured.header.began <= started).or(captures.first());
+    let Some(captured) = before else { return Ok(None) };
+    let judged = posture::judge(&Facts::read(store, captured)?);
+    Ok(Some(Prevention::of(&captured.header.id, &judged)))
+}
