@@ -123,7 +123,7 @@ impl Report {
         let Sources { record, journal, evidence } = sources;
         let story = evidence.map(|evidence| evidence.story);
         let captures = evidence.map(|evidence| evidence.captures).unwrap_or_default();
-        let timeline = story.map(Timeline::of);
+        let timeline = story.map(|story| Timeline::of(story, record));
         let burn = Burn::of(record, story, evidence.map(|evidence| (evidence.store, evidence.captures)))?;
         let (coverage, kept, remaining) =
             (Ledger::of(record), Kept::of(record, journal, captures), Remaining::of(record));

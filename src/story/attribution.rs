@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::fact::{Act, Confidence, Fact};
+use super::fact::{Act, Confidence, Fact, Phase};
 use super::facts::short;
 use super::finding::{Finding, Point, Verdict};
 use super::origins::{Maker, Making, Origins, credential};
@@ -190,7 +190,8 @@ impl Court<'_> {
             };
             framed = framed.max(confidence);
         }
-        for fact in self.facts.iter().filter(|fact| self.window.holds(fact.time) && is_gift(fact, principal)) {
+        let of_incident = |fact: &&Fact| self.window.holds(fact.time) && fact.phase != Some(Phase::Response);
+        for fact in self.facts.iter().filter(of_incident).filter(|fact| is_gift(fact, principal)) {
             let text = match &fact.by {
                 Some(_) => format!("{}, at {:.0}", fact.message, fact.time),
                 None => format!("{}, between {} and {:.0}", fact.message, fact.precision.words(), fact.time),

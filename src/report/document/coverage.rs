@@ -24,6 +24,8 @@ pub struct Ledger {
     pub sweeps: (u32, usize),
 }
 
+/// A ledger of so many rows is not folded up.
+const SHORT: usize = 40;
 /// From the best to the worst.
 const STATUSES: [CoverageStatus; 6] = [
     CoverageStatus::Acted,
@@ -97,6 +99,9 @@ impl Ledger {
             head: vec!["Service", "Account", "State", "Regions"],
             rows: rows.into_iter().map(row).collect(),
         };
+        if table.rows.len() <= SHORT {
+            return Block::Table(table);
+        }
         Block::Folded(format!("The whole ledger: {}", counted(table.rows.len(), "row")), vec![Block::Table(table)])
     }
 }

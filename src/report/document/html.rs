@@ -75,18 +75,19 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    /// Blocks one after the other; what follows a heading stands under it.
     fn blocks(self, blocks: &[Block]) -> Markup {
-        let mut under = self;
-        html! {
-            @for (number, block) in blocks.iter().enumerate() {
-                @if let Block::Heading(text) = block {
-                    (heading(self.level, &html! { (shown(text)) }))
-                    ({ under.level = self.level + 1; "" })
-                } @else {
-                    (Page { id: &format!("{}-{number}", self.id), ..under }.block(block))
-                }
+        let mut level = self.level;
+        let mut markup = Vec::new();
+        for (number, block) in blocks.iter().enumerate() {
+            if let Block::Heading(text) = block {
+                level = self.level + 1;
+                markup.push(heading(self.level, &html! { (shown(text)) }));
+            } else {
+                markup.push(Page { id: &format!("{}-{number}", self.id), level }.block(block));
             }
         }
+        html! { @for one in markup { (one) } }
     }
 
     fn block(self, block: &Block) -> Markup {
@@ -124,7 +125,7 @@ impl Page<'_> {
                 }
                 (self.svg(chart, &chart.drawn.wide, "wide"))
                 (self.svg(chart, &chart.drawn.narrow, "narrow"))
-                figcaption { (shown(&chart.title)) }
+                figcaption { (shown(&chart.description)) }
             }
             details { summary { "The same figures as a table" } (table(rows)) }
         }
@@ -175,7 +176,7 @@ fn table(Table { caption, head, rows }: &Table) -> Markup {
     html! {
         div.scroll tabindex="0" role="group" aria-label=(shown(caption)) {
             table {
-                caption { (shown(caption)) }
+                caption { span { (shown(caption)) } }
                 thead {
                     tr { @for (column, name) in head.iter().enumerate() { th.number[is_figure(column)] scope="col" { (name) } } }
                 }

@@ -16,7 +16,7 @@ use crate::report::record::Record;
 use crate::report::summary::{figures_of, outcome_words};
 use crate::report::text::{counted, seconds};
 use crate::report::timeline::name;
-use crate::story::{Act, Finding, Phase, Story};
+use crate::story::{Act, Confidence, Finding, Phase, Story};
 
 /// What stands first.
 #[derive(Debug, Clone, Serialize)]
@@ -102,20 +102,15 @@ impl Sections<'_> {
         let accounts: BTreeSet<&str> =
             self.record.plan.changes.iter().map(|change| change.target.account.as_str()).collect();
         let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
-        format!(
-            "{} that nobody ordered ran in {} of account {accounts}.",
-            counted(machines, "machine"),
-            counted(regions, "region")
-        )
+        format!("{} ran in {} of account {accounts}.", counted(machines, "rogue machine"), counted(regions, "region"))
     }
 
     fn since(&self) -> String {
         let began = self.record.started;
         let noticed = format!("the response began {} UTC", clock(began));
         let Some(timeline) = self.timeline else { return format!("Not known: there is no evidence; {noticed}.") };
-        let launched =
-            timeline.events.iter().filter(|event| event.phase == Phase::Launch).map(|event| event.time).min();
-        let launched = launched.map(|at| format!("the first machine {} UTC; ", clock(at))).unwrap_or_default();
+        let launched = self.burn.filter(|burn| burn.so_far.is_some()).and_then(|burn| burn.curve.first());
+        let launched = launched.map(|point| format!("the first machine {} UTC; ", clock(point.at))).unwrap_or_default();
         match timeline.began {
             Some(first) => format!("First sign {} UTC; {launched}{noticed}.", clock(first)),
             None => format!("The evidence holds no event of it; {noticed}."),
@@ -230,10 +225,18 @@ impl Sections<'_> {
     fn trust(&self) -> String {
         let (seen, all) = self.coverage.seen();
         let proven = self.proven();
+        let is_recorded = |story: &Story| {
+            story.facts.iter().any(|fact| fact.confidence == Confidence::Recorded && fact.evidence.is_some())
+        };
+        let told = match self.story {
+            None => "what happened is not told, as there is no evidence",
+            Some(story) if is_recorded(story) => "what happened rests on CloudTrail's event history",
+            Some(_) => "what happened rests on dates alone, as there is no event history",
+        };
         if self.coverage.is_complete {
-            format!("Yes, as far as it looked: all {all} places were seen, and {proven}.")
+            format!("Yes, as far as it looked: all {all} places were seen; {proven}; {told}.")
         } else {
-            format!("Not fully: {} of {all} places were not seen, and {proven}.", all - seen)
+            format!("Not fully: {} of {all} places were not seen; {proven}; {told}.", all - seen)
         }
     }
 

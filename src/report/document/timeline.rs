@@ -1,17 +1,19 @@
 //! What happened: every event of the incident, and who was at work where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::block::{Block, Cell, Picture, Table, Tone, clock};
 use super::charts::{Chart, lanes};
 use crate::model::{AccountId, Digest, Region};
+use crate::report::record::Record;
 use crate::report::text::counted;
 use crate::report::timeline::{PHASES, groups, heading, what, when, who};
 use crate::story::facts::short;
-use crate::story::{Fact, Phase, Story};
+use crate::story::{Act, Confidence, Fact, Phase, Story};
 
 /// How many events are shown; JSON has all.
 const MOST: usize = 3_000;
@@ -42,9 +44,11 @@ pub struct Timeline {
 /// Events that are alike.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
+    /// When the first was.
+    pub time: Timestamp,
     /// The part of the incident.
     pub phase: Phase,
-    /// The time of the first, as exactly as it is known.
+    /// The same, as exactly as it is known.
     pub when: String,
     /// How sure they are.
     pub confidence: &'static str,
@@ -98,24 +102,33 @@ pub struct Mark {
 }
 
 impl Timeline {
-    /// From a story.
-    pub fn of(story: &Story) -> Self {
-        let facts: Vec<(&Fact, Phase)> = story.facts.iter().filter_map(|fact| Some((fact, fact.phase?))).collect();
-        let intruder = |phase: Phase| phase != Phase::Response;
+    /// From a story, and the run that responded.
+    pub fn of(story: &Story, record: &Record) -> Self {
+        let known = ids_of_run(record);
+        let in_phase: Vec<(&Fact, Phase)> = story.facts.iter().filter_map(|fact| Some((fact, fact.phase?))).collect();
+        let (alone, facts): (Vec<_>, Vec<_>) = in_phase.into_iter().partition(|(fact, _)| is_left_alone(fact, &known));
+        let of_intruder = || facts.iter().filter(|(_, phase)| *phase != Phase::Response);
+        let mut remarks = story.remarks.clone();
+        let machines = alone.iter().filter(|(fact, _)| fact.act == Act::MachineLaunched).count();
+        if machines > 0 {
+            remarks.push(format!(
+                "{} launched in that time and left alone by the run: not told here",
+                if machines == 1 { "1 machine was".to_owned() } else { format!("{machines} machines were") }
+            ));
+        }
+        let mut lines: Vec<Line> = PHASES.into_iter().flat_map(|phase| lines(phase, &facts)).collect();
+        lines.sort_by_key(|line| line.time);
+        let lanes = told_once(&facts);
         let principal = |fact: &Fact| fact.by.as_ref().map_or(NOBODY, |by| short(&by.principal)).to_owned();
         Self {
             from: story.window.from,
             until: story.window.until,
-            began: facts.iter().filter(|(_, phase)| intruder(*phase)).map(|(fact, _)| fact.time).min(),
-            remarks: story.remarks.clone(),
-            lines: PHASES.into_iter().flat_map(|phase| lines(phase, &facts)).collect(),
-            events: facts
-                .iter()
-                .filter(|(_, phase)| intruder(*phase))
-                .map(|(fact, phase)| Event::of(fact, *phase))
-                .collect(),
-            principals: self::lanes_by(&facts, principal),
-            regions: self::lanes_by(&facts, |fact| fact.region.to_string()),
+            began: of_intruder().map(|(fact, _)| fact.time).min(),
+            remarks,
+            lines,
+            events: of_intruder().map(|(fact, phase)| Event::of(fact, *phase)).collect(),
+            principals: lanes_by(&lanes, principal),
+            regions: lanes_by(&lanes, |fact| fact.region.to_string()),
         }
     }
 
@@ -198,10 +211,50 @@ impl Event {
     }
 }
 
+/// Every id that the plan names: what it changes, for whom, and what it found there.
+fn ids_of_run(record: &Record) -> BTreeSet<&str> {
+    let mut ids = BTreeSet::new();
+    for change in &record.plan.changes {
+        ids.extend([change.resource.as_str(), change.member.as_str()]);
+        texts(&change.prior, &mut ids);
+    }
+    ids
+}
+
+fn texts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::String(text) => {
+            into.insert(text);
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
+        Value::Object(fields) => fields.values().for_each(|value| texts(value, into)),
+        _ => {}
+    }
+}
+
+/// Whether something came into being at that time, by nobody knows whom, and the run that took machines did not take it: it
+/// is the company's.
+fn is_left_alone(fact: &Fact, known: &BTreeSet<&str>) -> bool {
+    let is_of_machine = matches!(fact.act, Act::MachineLaunched | Act::VolumeMade | Act::InterfaceAttached);
+    let takes_machines = known.iter().any(|id| id.starts_with("i-"));
+    is_of_machine && fact.by.is_none() && takes_machines && !known.contains(fact.subject.id.as_str())
+}
+
+/// The events without those that say again what is recorded already, so that none shows in two lanes.
+fn told_once<'a>(facts: &[(&'a Fact, Phase)]) -> Vec<(&'a Fact, Phase)> {
+    let recorded = facts.iter().filter(|(fact, _)| fact.confidence == Confidence::Recorded);
+    let recorded: BTreeSet<(Act, &str)> = recorded.map(|(fact, _)| (fact.act, fact.subject.id.as_str())).collect();
+    let is_new = |fact: &Fact| {
+        fact.confidence == Confidence::Recorded || !recorded.contains(&(fact.act, fact.subject.id.as_str()))
+    };
+    facts.iter().filter(|(fact, _)| is_new(fact)).copied().collect()
+}
+
 /// The lines of a phase.
 fn lines(phase: Phase, facts: &[(&Fact, Phase)]) -> Vec<Line> {
     let facts: Vec<&Fact> = facts.iter().filter(|(_, of)| *of == phase).map(|(fact, _)| *fact).collect();
     let line = |group: &Vec<&Fact>| Line {
+        time: group[0].time,
         phase,
         when: when(group[0]),
         confidence: group[0].confidence.as_str(),
@@ -247,11 +300,7 @@ fn picture(title: &str, whose: &'static str, lanes: &[Lane]) -> Block {
     Block::Picture(Picture {
         chart: Chart {
             title: title.to_owned(),
-            description: format!(
-                "{}{}. The table below it has the same.",
-                counted(lanes.len(), "lane"),
-                span.unwrap_or_default()
-            ),
+            description: format!("{title}: {}{}.", counted(lanes.len(), "lane"), span.unwrap_or_default()),
             drawn: super::charts::both(|width| lanes::draw(lanes, width)),
         },
         legend: PHASES.into_iter().map(|phase| (lanes::symbol(phase), heading(phase))).collect(),

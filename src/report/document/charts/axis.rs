@@ -119,7 +119,8 @@ impl Piece {
         };
         let first = self.from + (-self.from).rem_euclid(step);
         let seconds = (0..).map(|number| first + number * step).take_while(|second| *second <= self.until);
-        seconds.map(|second| (self.x(second), day(second, form))).collect()
+        let form = |number: usize| if number == 0 && with_day && step < 86_400 { "%d %b %H:%M" } else { form };
+        seconds.enumerate().map(|(number, second)| (self.x(second), day(second, form(number)))).collect()
     }
 }
 

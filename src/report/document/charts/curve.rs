@@ -19,6 +19,9 @@ const COLUMN: i32 = 7;
 /// Pixels from one time to the next.
 const APART: f64 = 84.0;
 
+/// Steps of the time since the first change, in seconds.
+const ELAPSED: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+
 /// A frame in which time goes to the right and money up.
 struct Frame {
     from: f64,
@@ -37,7 +40,8 @@ pub fn incident(curve: &[Point], response: Option<Timestamp>, width: i32) -> Svg
     let rest = (last - first).max(60.0) * 0.04;
     let frame = Frame::new(curve, (first - rest, last + rest), (MARGINS.1, width));
     let elements = ink::drawn(size, |area| {
-        frame.grid(area, HEIGHT);
+        frame.dollars(area);
+        frame.times(area);
         frame.curve(area, curve);
         if let Some(at) = response {
             let x = frame.x(seconds(at));
@@ -60,7 +64,8 @@ pub fn response(curve: &[Point], steps: &[StepSpan], width: i32) -> Svg {
     let rest = (last - first).max(1.0) * 0.04;
     let frame = Frame::new(curve, (first - rest, last + rest), (MARGINS.1, width));
     let elements = ink::drawn(size, |area| {
-        frame.grid(area, bottom - MARGINS.2);
+        frame.dollars(area);
+        frame.elapsed(area, first, bottom);
         frame.curve(area, curve);
         for (number, (step, first, last)) in (0..).zip(made) {
             let middle = HEIGHT + MARGINS.2 + ROW * number + ROW / 2;
@@ -91,8 +96,8 @@ impl Frame {
         self.bottom - px(per_hour / self.most * f64::from(self.bottom - MARGINS.0))
     }
 
-    /// Lines and figures for money, times at the bottom.
-    fn grid(&self, area: &Area<'_>, bottom: i32) {
+    /// Lines and figures for money.
+    fn dollars(&self, area: &Area<'_>) {
         for part in 0..=4 {
             let dollars = self.most * f64::from(part) / 4.0;
             let y = self.y(dollars);
@@ -101,6 +106,10 @@ impl Frame {
             ink::write(area, &words, (self.left - 8, y), Stands::To, Ink::Quiet, 12);
         }
         ink::write(area, "USD per hour", (0, 6), Stands::From, Ink::Quiet, 20);
+    }
+
+    /// The times of the clock at the bottom.
+    fn times(&self, area: &Area<'_>) {
         let length = self.until - self.from;
         #[expect(clippy::cast_possible_truncation, reason = "seconds of an incident")]
         let (from, until, length) = (self.from.ceil() as i64, self.until as i64, length as i64);
@@ -114,8 +123,26 @@ impl Frame {
         for second in (0..).map(|number| first + number * step).take_while(|second| *second <= until) {
             #[expect(clippy::cast_precision_loss, reason = "pixels")]
             let x = self.x(second as f64);
-            ink::line(area, vec![(x, self.bottom), (x, bottom + 4)], Ink::Grid.line(1));
+            ink::line(area, vec![(x, self.bottom), (x, self.bottom + 4)], Ink::Grid.line(1));
             let words = Timestamp::from_second(second).map(|time| time.strftime(form).to_string()).unwrap_or_default();
+            ink::write(area, &words, (x, self.bottom + 16), Stands::About, Ink::Quiet, 12);
+        }
+    }
+
+    /// The time since the first change at the bottom, and lines down through the steps.
+    fn elapsed(&self, area: &Area<'_>, first: f64, bottom: i32) {
+        let most = f64::from(self.right - self.left) / APART;
+        let length = self.until - first;
+        let step = ELAPSED.into_iter().find(|step| length / step <= most).unwrap_or(length / most);
+        for number in (0..).take_while(|number| first + f64::from(*number) * step <= self.until) {
+            let seconds = f64::from(number) * step;
+            let x = self.x(first + seconds);
+            ink::line(area, vec![(x, MARGINS.0), (x, bottom)], Ink::Grid.line(1));
+            let words = match step {
+                ..1.0 => format!("{seconds:.1} s"),
+                1.0..60.0 => format!("{seconds:.0} s"),
+                _ => format!("{:.0} min", seconds / 60.0),
+            };
             ink::write(area, &words, (x, self.bottom + 16), Stands::About, Ink::Quiet, 12);
         }
     }

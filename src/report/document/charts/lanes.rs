@@ -43,9 +43,9 @@ pub fn draw(lanes: &[Lane], width: i32) -> Svg {
                 ink::write(area, &one.name, (0, top + 9), Stands::From, Ink::Words, 44);
             }
             ink::bar(area, [(left - MARK, middle - 9), (width, middle + 9)], Ink::Band.filled());
+            cuts(area, &axis, middle);
             marks(area, &one.marks, &axis, middle);
         }
-        cuts(area, &axis, bottom);
     });
     Svg { size, elements }
 }
@@ -71,12 +71,12 @@ fn times_below(area: &Area<'_>, axis: &Axis, bottom: i32) {
     }
 }
 
-/// Where time is left out.
-fn cuts(area: &Area<'_>, axis: &Axis, bottom: i32) {
+/// Where time is left out: a break in the band of a lane.
+fn cuts(area: &Area<'_>, axis: &Axis, middle: i32) {
     for (x, _) in axis.cuts() {
         let x = px(x);
-        for by in [-3, 3] {
-            let zigzag = (0..=(bottom - TOP) / 6).map(|n| (x + by + if n % 2 == 0 { -2 } else { 2 }, TOP + 6 * n));
+        for by in [-4, 2] {
+            let zigzag = (0..=3).map(|n| (x + by + if n % 2 == 0 { 2 } else { 0 }, middle - 9 + 6 * n));
             ink::line(area, zigzag.collect(), Ink::Quiet.line(1));
         }
     }
