@@ -5,6 +5,7 @@ mod capture;
 mod carry_out;
 pub mod check;
 mod completions;
+mod cost;
 mod diff;
 mod doctor;
 mod drill;
@@ -114,6 +115,7 @@ enum Command {
     Evidence(evidence::Args),
     Diff(diff::Args),
     Timeline(timeline::Args),
+    Cost(cost::Args),
     Posture(posture::Args),
     Check(check::Args),
     Doctor(doctor::Args),
@@ -203,6 +205,7 @@ fn carry_out_command(command: &Command, screen: &Screen) -> Result<u8, Failure> 
         Command::Evidence(args) => evidence::run(args, screen),
         Command::Diff(args) => diff::run(args, screen),
         Command::Timeline(args) => timeline::run(args, screen),
+        Command::Cost(args) => cost::run(args, screen),
         Command::Posture(args) => block_on(posture::run(args, screen)),
         Command::Sim(args) => block_on(sim::run(args, screen)),
         Command::Selftest(args) => selftest::run(args, screen),

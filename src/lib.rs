@@ -12,10 +12,11 @@
 //! | [`journal`] | the hash-chained record of a run | bounded, chained, model |
 //! | [`evidence`] | what AWS answered, kept under its hash | bounded, chained, model |
 //! | [`story`] | what happened, told from evidence: timeline, verdicts | bounded, chained, model, policy, evidence |
+//! | [`cost`] | what machines cost: prices, burn, what was saved | model, evidence, story |
 //! | [`posture`] | checks over what a capture says | model, evidence |
 //! | [`engine`] | survey, planner, state, run, lanes | the above |
 //! | [`approval`] | terminal, command line | engine |
-//! | [`report`] | terminal, JSON lines | engine, evidence, story, posture |
+//! | [`report`] | terminal, JSON lines | engine, evidence, story, cost, posture |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
 //! | `actions` | the table, a file per action | cloud |
 //! | `capture` | what is asked for a capture, a file per service | actions, evidence |
@@ -35,6 +36,7 @@ pub mod chained;
 pub mod cli;
 #[cfg(feature = "aws")]
 pub mod cloud;
+pub mod cost;
 pub mod engine;
 pub mod evidence;
 pub mod journal;

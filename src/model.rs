@@ -14,7 +14,7 @@ pub(crate) mod example;
 mod id;
 mod plan;
 mod plan_file;
-pub mod prices;
+mod platform;
 mod resource;
 mod runbook;
 mod span;
@@ -35,6 +35,7 @@ pub use id::{
 };
 pub use plan::{Already, Finding, LeftByHand, Listed, Plan, Severity, Skip};
 pub use plan_file::{NoPlan, PlanFile};
+pub use platform::Platform;
 pub use resource::{Kind, Resource};
 pub use runbook::{
     Accounts, ByHand, Edge, Input, InputType, Newcomers, OnFailure, Regions, Role, Runbook, SetSpec, Step, Targets,

@@ -4,7 +4,9 @@
 //! All text that comes from AWS (names, tags, messages) passes [`text`] before it reaches a terminal.
 
 pub mod accounts;
+pub mod case;
 pub mod chain;
+pub mod cost;
 pub mod document;
 pub mod drill;
 pub mod evidence;

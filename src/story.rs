@@ -76,10 +76,7 @@ pub struct Story {
 /// # Errors
 /// When an answer is missing from the store or was changed.
 pub fn tell(store: &Store, captures: &[Captured], known: &Known, run: &[Event]) -> Result<Story, EvidenceError> {
-    let mut seen = Vec::new();
-    for captured in captures {
-        seen.extend(self::seen(store, captured)?);
-    }
+    let seen = seen_in(store, captures)?;
     let mut found = facts::of(&seen);
     for pair in captures.windows(2) {
         found.extend(facts::between::changes(store, &pair[0], &pair[1])?);
@@ -102,6 +99,18 @@ pub fn told(seen: &[Seen], mut facts: Vec<Fact>, known: &Known, window: Window, 
     window::into_phases(&mut facts, &window, &origins);
     let findings = attribution::judge(&facts, &principals, &origins, &window);
     Story { window, facts, findings, remarks }
+}
+
+/// The records of captures.
+///
+/// # Errors
+/// When an answer is missing from the store or was changed.
+pub fn seen_in(store: &Store, captures: &[Captured]) -> Result<Vec<Seen>, EvidenceError> {
+    let mut seen = Vec::new();
+    for captured in captures {
+        seen.extend(self::seen(store, captured)?);
+    }
+    Ok(seen)
 }
 
 /// The records of a capture. The same object answers many questions; it is read once.

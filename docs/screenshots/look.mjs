@@ -72,7 +72,8 @@ try {
       const page = await opened(size, scheme);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
       if (wide) wrong.push(`${where}: the page scrolls sideways`);
-      await page.screenshot({ path: join(folder, `${where}.png`), fullPage: true, captureBeyondViewport: true });
+      await page.screenshot({ path: join(folder, `${where}.png`) });
+      await page.screenshot({ path: join(folder, `${where}-all.png`), fullPage: true });
       await judged(page, where);
       await page.close();
     }

@@ -14,8 +14,12 @@ pub(super) const fn field(name: &'static str, field_type: FieldType, help: &'sta
 
 /// A time as RFC 3339; one that AWS does not give is 1970-01-01, so that no predicate fails half-way.
 pub(super) fn time(time: Option<&DateTime>) -> String {
-    let time = time.and_then(|time| Timestamp::new(time.secs(), time.subsec_nanos().cast_signed()).ok());
-    time.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+    time.and_then(timestamp).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// A time of the SDK as quell has it; nothing for one beyond all calendars.
+pub(super) fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), time.subsec_nanos().cast_signed()).ok()
 }
 
 /// A member of the lane; `None` for one without an id.

@@ -198,6 +198,8 @@ fn report(stage: &Stage, ended: &Ended, fought: Option<Intruder>, screen: &Scree
     let mut facts = judge::facts(&stage.facts, &stage.before, &after, stage.latency);
     facts.longest_chain = chain::longest(&ended.record, stage.latency);
     facts.intruder = fought;
+    let until = ended.events.last().map_or_else(|| stage.rehearsal.clock.now(), |event| event.at);
+    facts.charged = judge::charged(&stage.facts, &stage.rehearsal.sim.world(), until);
     let score = score(&ended.record, &ended.events, &facts);
     match screen.output {
         Output::Text => {

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::error::Failure;
 use crate::journal;
-use crate::model::{Event, RunId};
+use crate::model::{AccessKeyId, Event, InputType, RunId};
 use crate::report::record::Record;
+use crate::story::Known;
 
 /// A run's events, and the record made of them.
 pub fn read(state: &Path, run: &str) -> Result<(Record, Vec<Event>), Failure> {
@@ -28,4 +31,17 @@ pub fn all(state: &Path) -> Result<(Vec<Record>, Vec<String>), Failure> {
     }
     records.sort_by(|a, b| (b.started, &b.run).cmp(&(a.started, &a.run)));
     Ok((records, unusable))
+}
+
+/// What a run was told of the incident: keys that leaked, and since when.
+pub fn known(record: &Record) -> Known {
+    let plan = &record.plan;
+    let of_type = |wanted: InputType| {
+        let inputs = plan.runbook.inputs.iter().filter(move |(_, input)| input.input_type == wanted);
+        inputs.filter_map(|(name, _)| Some((name.as_str(), plan.inputs.get(name).and_then(Value::as_str)?)))
+    };
+    Known {
+        leaked_keys: of_type(InputType::AccessKeyId).filter_map(|(_, key)| AccessKeyId::new(key).ok()).collect(),
+        since: of_type(InputType::Timestamp).find(|(name, _)| *name == "since").and_then(|(_, at)| at.parse().ok()),
+    }
 }

@@ -3,15 +3,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::capture::folder;
 use super::error::Failure;
 use super::recorded;
 use super::screen::{Output, Screen};
+use crate::cost::{self, Asked};
 use crate::evidence::{Captured, Store};
 use crate::journal::{self, Recorded};
-use crate::model::{AccessKeyId, InputType, RunId};
+use crate::model::{AccessKeyId, RunId};
 use crate::report::document::{Evidence, Report, Sources};
 use crate::report::record::Record;
 use crate::report::summary;
@@ -75,7 +75,7 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Some(path) => Some(Store::open(path)?),
         None => Store::open(&folder(screen)?).ok(),
     };
-    let mut known = known(&record);
+    let mut known = recorded::known(&record);
     if !args.leaked_key.is_empty() {
         known.leaked_keys.clone_from(&args.leaked_key);
     }
@@ -106,25 +106,14 @@ pub fn make(record: &Record, journal: &Recorded, store: Option<&Store>, known: &
         captures = store.captures()?.iter().map(|id| store.capture(id)).collect::<Result<Vec<Captured>, _>>()?;
         captures.sort_by_key(|captured| captured.header.began);
     }
-    let story = match store.filter(|_| !captures.is_empty()) {
-        Some(store) => Some(story::tell(store, &captures, known, &journal.events)?),
-        None => None,
-    };
-    let evidence = store.zip(story.as_ref()).map(|(store, story)| Evidence { store, captures: &captures, story });
-    Ok(Report::of(&Sources { record, journal: &journal.head, evidence })?)
-}
-
-/// What a run was told of the incident: keys that leaked, and since when.
-pub fn known(record: &Record) -> Known {
-    let plan = &record.plan;
-    let of_type = |wanted: InputType| {
-        let inputs = plan.runbook.inputs.iter().filter(move |(_, input)| input.input_type == wanted);
-        inputs.filter_map(|(name, _)| Some((name.as_str(), plan.inputs.get(name).and_then(Value::as_str)?)))
-    };
-    Known {
-        leaked_keys: of_type(InputType::AccessKeyId).filter_map(|(_, value)| AccessKeyId::new(value).ok()).collect(),
-        since: of_type(InputType::Timestamp).find(|(name, _)| *name == "since").and_then(|(_, at)| at.parse().ok()),
+    let (mut seen, mut story) = (Vec::new(), None);
+    if let Some(store) = store.filter(|_| !captures.is_empty()) {
+        seen = story::seen_in(store, &captures)?;
+        story = Some(story::tell(store, &captures, known, &journal.events)?);
     }
+    let costs = cost::of(&seen, story.as_ref(), &journal.events, &Asked::default());
+    let evidence = store.zip(story.as_ref()).map(|(store, story)| Evidence { store, captures: &captures, story });
+    Ok(Report::of(&Sources { record, journal: &journal.head, costs, evidence })?)
 }
 
 /// Writes a report to a file that only its owner may read: it names what an intruder would like to know.

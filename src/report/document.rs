@@ -41,6 +41,7 @@ use self::remaining::Remaining;
 use self::timeline::Timeline;
 use super::record::Record;
 use super::text::escaped_json;
+use crate::cost::Costs;
 use crate::evidence::{Captured, EvidenceError, Store};
 use crate::model::{AccountId, RunId};
 use crate::posture::{self, Facts};
@@ -76,8 +77,8 @@ pub struct Report {
     pub overview: Overview,
     /// What happened; none without evidence.
     pub timeline: Option<Timeline>,
-    /// What it cost; none where no machines were to be stopped.
-    pub burn: Option<Burn>,
+    /// What it cost; none where no machine of an incident is known.
+    pub cost: Option<Burn>,
     /// What is known of each principal; none without evidence.
     pub principals: Option<Vec<Finding>>,
     /// What was looked at, and what not.
@@ -99,6 +100,8 @@ pub struct Sources<'a> {
     pub record: &'a Record,
     /// The last hash of its journal.
     pub journal: &'a str,
+    /// What it cost; none where no machine of an incident is known.
+    pub costs: Option<Costs>,
     /// The evidence, if there is any.
     pub evidence: Option<Evidence<'a>>,
 }
@@ -120,11 +123,11 @@ impl Report {
     /// # Errors
     /// When an answer is missing from the store or was changed.
     pub fn of(sources: &Sources<'_>) -> Result<Self, EvidenceError> {
-        let Sources { record, journal, evidence } = sources;
+        let Sources { record, journal, costs, evidence } = sources;
         let story = evidence.map(|evidence| evidence.story);
         let captures = evidence.map(|evidence| evidence.captures).unwrap_or_default();
         let timeline = story.map(|story| Timeline::of(story, record));
-        let burn = Burn::of(record, story, evidence.map(|evidence| (evidence.store, evidence.captures)))?;
+        let burn = costs.clone().map(|costs| Burn::of(costs, record));
         let (coverage, kept, remaining) =
             (Ledger::of(record), Kept::of(record, journal, captures), Remaining::of(record));
         let overview = Overview::of(&Sections {
@@ -148,7 +151,7 @@ impl Report {
             started: record.started,
             overview,
             timeline,
-            burn,
+            cost: burn,
             principals: story.map(|story| story.findings.clone()),
             coverage,
             containment: Containment::of(record),
@@ -181,11 +184,11 @@ impl Report {
     /// The sections: an anchor, a heading, and what is in it.
     fn sections(&self) -> Vec<(&'static str, &'static str, Vec<Block>)> {
         let without = || vec![Block::Notice(Tone::Open, WITHOUT_EVIDENCE.to_owned())];
-        let burn = || vec![Block::text("No machines were to be stopped, so that no burn rate is known.")];
+        let free = || vec![Block::text("No machine of an incident is known, and so no cost.")];
         vec![
             ("summary", "Summary", self.overview.blocks()),
             ("timeline", "What happened", self.timeline.as_ref().map_or_else(without, Timeline::blocks)),
-            ("cost", "What it cost", self.burn.as_ref().map_or_else(burn, Burn::blocks)),
+            ("cost", "What it cost", self.cost.as_ref().map_or_else(free, Burn::blocks)),
             ("principals", "Whose credentials", self.principals.as_deref().map_or_else(without, principals::blocks)),
             ("coverage", "What was looked at", self.coverage.blocks()),
             ("changes", "Changes", self.containment.blocks()),
@@ -207,4 +210,135 @@ fn prevention(evidence: Option<Evidence<'_>>, started: Timestamp) -> Result<Opti
     let Some(captured) = before else { return Ok(None) };
     let judged = posture::judge(&Facts::read(store, captured)?);
     Ok(Some(Prevention::of(&captured.header.id, &judged)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::model::{ActionError, Event, EventKind, LeftByHand, Outcome, example};
+    use crate::report::text::is_visible;
+    use crate::story::{Act, By, Confidence, Fact, Phase, Point, Precision, Subject, Verdict, Window};
+
+    /// All that somebody who chooses a name may try.
+    const HOSTILE: &str =
+        "\"'><script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}\u{1b}[2J\r\n# | [x](https://example.com) `";
+
+    fn story(text: &str) -> Story {
+        let since = example::plan().created - SignedDuration::from_mins(30);
+        let fact = |phase: Phase, minutes: i64| Fact {
+            time: since + SignedDuration::from_mins(minutes),
+            precision: Precision::Second,
+            confidence: Confidence::Recorded,
+            phase: Some(phase),
+            act: Act::Called,
+            message: text.to_owned(),
+            api: "cloudtrail:LookupEvents".to_owned(),
+            field: "EventTime".to_owned(),
+            account: example::account(),
+            region: "eu-west-1".parse().unwrap(),
+            by: Some(By { principal: text.to_owned(), key: None, address: None, mfa: false }),
+            subject: Subject::new("ec2 instance", text),
+            evidence: None,
+            notes: Vec::new(),
+        };
+        let phases = [Phase::Entry, Phase::Preparation, Phase::Persistence, Phase::Launch, Phase::Discovery];
+        let point = Point { text: text.to_owned(), evidence: std::collections::BTreeSet::new() };
+        Story {
+            window: Window { from: since, since, until: since },
+            facts: phases.into_iter().zip(0..).map(|(phase, minutes)| fact(phase, minutes)).collect(),
+            findings: vec![Finding {
+                principal: text.to_owned(),
+                name: text.to_owned(),
+                verdict: Verdict::Framed,
+                confidence: Confidence::Recorded,
+                proven: vec![point.clone()],
+                looks_like: vec![point.clone()],
+                against: vec![point],
+            }],
+            remarks: vec![text.to_owned()],
+        }
+    }
+
+    /// A report in which every text that is not quell's own is this one.
+    fn report(text: &str) -> Report {
+        let mut events: Vec<Event> = example::run();
+        for event in &mut events {
+            match &mut event.kind {
+                EventKind::RunStarted { plan, version, .. } => {
+                    version.push_str(text);
+                    text.clone_into(&mut plan.caller.arn);
+                    text.clone_into(&mut plan.runbook.title);
+                    text.clone_into(&mut plan.runbook.name);
+                    text.clone_into(&mut plan.skipped[0].reason);
+                    text.clone_into(&mut plan.findings[0].message);
+                    plan.by_hand.push(LeftByHand {
+                        step: None,
+                        target: None,
+                        what: text.to_owned(),
+                        steps: vec![text.to_owned()],
+                    });
+                    for change in &mut plan.changes {
+                        for part in [&mut change.summary, &mut change.before, &mut change.after] {
+                            text.clone_into(part);
+                        }
+                        change.undo.loses.push(text.to_owned());
+                    }
+                }
+                EventKind::ApprovalAnswered { approval } => text.clone_into(&mut approval.by),
+                EventKind::ChangeEnded { outcome: Outcome::Failed { error }, .. } => {
+                    *error = ActionError { message: text.to_owned(), ..error.clone() };
+                }
+                _ => {}
+            }
+        }
+        let record = Record::of(&events).unwrap();
+        let story = story(text);
+        let mut report = Report::of(&Sources { record: &record, journal: "0f", costs: None, evidence: None }).unwrap();
+        report.timeline = Some(Timeline::of(&story, &record));
+        report.principals = Some(story.findings.clone());
+        report
+    }
+
+    #[test]
+    fn no_text_from_outside_is_markup() {
+        let report = report(HOSTILE);
+        let (html, markdown) = (report.html(), report.markdown());
+        for text in [&html, &markdown] {
+            assert!(text.contains("alert(1)"), "it is told");
+            assert!(!text.contains("<script") && !text.contains("<img"));
+            let bad = text.chars().find(|c| *c != '\n' && !is_visible(*c));
+            assert_eq!(bad, None);
+        }
+        assert!(
+            html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("\\u{202e}\\u{1b}[2J\\u{d}\\u{a}#")
+        );
+        assert!(!markdown.contains("](https"), "no link");
+        let html = html.replace("&lt;", "").replace("&gt;", "").replace("&quot;", "").replace("&amp;", "");
+        assert!(!html.contains("\"'>"), "no quotation mark ends an attribute");
+        for line in markdown.lines().filter(|line| line.starts_with("| ")) {
+            assert!(!line.contains(" | [x]"), "no cell is added: {line}");
+        }
+        assert_eq!(serde_json::from_str::<Value>(&report.json()).unwrap(), report.document());
+        assert!(report.json().chars().all(|c| c == '\n' || is_visible(c)));
+    }
+
+    #[test]
+    fn a_megabyte_stays_outside() {
+        let text = "x".repeat(1 << 20);
+        let report = report(&text);
+        assert!(report.html().len() < 400_000 && report.markdown().len() < 200_000, "{}", report.html().len());
+        assert!(report.json().len() > 1 << 20, "JSON has all of it");
+    }
+
+    #[test]
+    fn all_forms_have_the_same_sections() {
+        let report = report("text");
+        let (html, markdown) = (report.html(), report.markdown());
+        for (id, heading, _) in report.sections() {
+            assert!(html.contains(&format!("<h2 id=\"{id}-heading\">{heading}</h2>")), "{heading}");
+            assert!(markdown.contains(&format!("\n## {heading}\n")), "{heading}");
+        }
+    }
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::record::Record;
 use super::style::{Colour, laid_out, table};
 use super::text::counted;
-use crate::model::prices::{Platform, SOURCE, per_hour};
-use crate::model::{Event, EventKind, Outcome};
+use crate::cost::{self, Asked, prices};
+use crate::model::{Event, EventKind, Outcome, Platform, Region};
 
 pub use intruder::{Intruder, Try, Way};
 
@@ -20,6 +20,8 @@ pub use intruder::{Intruder, Try, Way};
 pub struct Machine {
     /// Its instance id.
     pub id: String,
+    /// Where it is.
+    pub region: Region,
     /// Its instance type.
     pub instance_type: String,
     /// Its operating system.
@@ -52,6 +54,8 @@ pub struct Facts {
     pub keys: (usize, usize),
     /// Resources of the company other than machines that the run changed.
     pub other_touched: usize,
+    /// What the simulated AWS charges for the intruder's machines up to the end of the run, in US dollars.
+    pub charged: f64,
     /// The time that the simulated AWS takes to answer, in seconds.
     pub latency: f64,
     /// How many requests had to wait for one another, at the least, from the approval to the last StopInstances:
@@ -104,19 +108,25 @@ impl Score {
     }
 }
 
-/// What the intruder's machines cost, in US dollars per hour.
+/// What the intruder's machines cost, in US dollars.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cost {
-    /// When the drill began.
+    /// Per hour, when the drill began.
     pub before: f64,
-    /// Now.
+    /// Per hour, now.
     pub after: f64,
+    /// How much of `before` is by the price of another region, us-east-1's.
+    pub estimated: f64,
+    /// From the launches to the end of the run, as quell estimates it by its journal.
+    pub so_far: f64,
+    /// The same, as the simulated AWS charges it.
+    pub charged: f64,
     /// Machines whose type is not in the price list, and which types these are.
     pub unpriced: usize,
     /// The types that are not in the price list.
     pub unpriced_types: Vec<String>,
     /// Where the prices come from.
-    pub source: &'static str,
+    pub source: String,
 }
 
 /// Scores a drill.
@@ -131,7 +141,7 @@ pub fn score(record: &Record, events: &[Event], facts: &Facts) -> Score {
         legitimate: company.len(),
         legitimate_touched: company.iter().filter(|machine| machine.changed).count() + facts.other_touched,
         snapshots: record.snapshots().len(),
-        cost: cost(&rogue),
+        cost: cost(&rogue, events, facts.charged),
         to_last_stop_seconds: to_last_stop(record, events),
         intruder: facts.intruder.clone(),
         footholds: footholds(facts),
@@ -147,17 +157,23 @@ fn footholds(facts: &Facts) -> Vec<String> {
     of_intruder.chain(facts.footholds.iter().cloned()).collect()
 }
 
-fn cost(rogue: &[&Machine]) -> Cost {
-    let mut cost = Cost { before: 0.0, after: 0.0, unpriced: 0, unpriced_types: Vec::new(), source: SOURCE };
+fn cost(rogue: &[&Machine], events: &[Event], charged: f64) -> Cost {
+    let so_far = cost::of(&[], None, events, &Asked::default()).map_or(0.0, |costs| costs.so_far);
+    let (unpriced, unpriced_types) = (0, Vec::new());
+    let source = prices::source();
+    let mut cost = Cost { before: 0.0, after: 0.0, estimated: 0.0, so_far, charged, unpriced, unpriced_types, source };
     for machine in rogue {
-        let Some(price) = per_hour(&machine.instance_type, machine.platform) else {
+        let Some(price) = prices::of(&machine.region, &machine.instance_type, machine.platform) else {
             cost.unpriced += 1;
             cost.unpriced_types.push(machine.instance_type.clone());
             continue;
         };
-        cost.before += price;
+        cost.before += price.per_hour;
+        if price.basis == prices::Basis::UsEast1 {
+            cost.estimated += price.per_hour;
+        }
         if machine.runs_after {
-            cost.after += price;
+            cost.after += price.per_hour;
         }
     }
     cost.unpriced_types.sort_unstable();
@@ -204,6 +220,10 @@ pub fn render(score: &Score, colour: Colour) -> String {
     rows.add_row(["evidence taken".to_owned(), counted(score.snapshots, "snapshot")]);
     let cost = &score.cost;
     rows.add_row(["cost per hour".to_owned(), format!("{:.2} → {:.2} USD", cost.before, cost.after)]);
+    rows.add_row([
+        "cost so far".to_owned(),
+        format!("{:.2} USD (the simulated AWS charges {:.2})", cost.so_far, cost.charged),
+    ]);
     if let Some(took) = score.to_last_stop_seconds {
         rows.add_row(["approval to last stop".to_owned(), format!("{took:.2} s")]);
     }
@@ -238,6 +258,10 @@ pub fn render(score: &Score, colour: Colour) -> String {
         );
     }
     let _ = writeln!(text, "  {}", colour.dim(format!("Prices: {}.", cost.source)));
+    if cost.estimated > 0.0 {
+        let estimated = format!("{:.2} USD of the cost per hour are estimated by us-east-1.", cost.estimated);
+        let _ = writeln!(text, "  {}", colour.dim(estimated));
+    }
     text
 }
 
@@ -256,6 +280,7 @@ mod tests {
     fn machine(id: &str, instance_type: &str, owner: Owner, runs_after: bool) -> Machine {
         Machine {
             id: id.into(),
+            region: Region::new("us-east-1").unwrap(),
             instance_type: instance_type.into(),
             platform: Platform::Windows,
             owner,
@@ -275,6 +300,7 @@ mod tests {
             ],
             keys: (2, 2),
             other_touched: 0,
+            charged: 1.25,
             latency: 0.08,
             longest_chain: Some(12),
             ..Facts::default()
@@ -298,10 +324,11 @@ mod tests {
           legitimate resources touched  0 (of 1 machine)
           evidence taken                2 snapshots
           cost per hour                 12.74 → 6.37 USD
+          cost so far                   0.00 USD (the simulated AWS charges 1.25)
           approval to last stop         10.00 s
           the least it could take       0.96 s (12 requests one after the other)
           1 machine without a price, not in the sum: p5.48xlarge
-          Prices: estimated by on-demand prices of us-east-1; other regions differ.
+          Prices: on-demand lists of 2026-07-20 (us-east-1), 2025-03-02 (other regions).
         ");
     }
 

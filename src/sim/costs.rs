@@ -2,6 +2,7 @@
 
 pub mod budgets;
 pub mod explorer;
+pub mod prices;
 
 use std::collections::BTreeMap;
 

@@ -168,6 +168,8 @@ pub enum Act {
     InterfaceAttached,
     /// A bucket came into being, or its policy was changed.
     BucketMade,
+    /// Much more of a type of machine was used than on the days before.
+    UsageJumped,
     /// `GuardDuty` noticed something.
     Found,
     /// An account joined the organisation.

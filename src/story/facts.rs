@@ -1,13 +1,14 @@
 //! The dated facts that captures hold, source by source.
 
 pub mod between;
-mod compute;
+pub mod compute;
 mod dates;
 mod history;
 pub use history::short;
 mod identity;
 pub mod report;
 pub mod response;
+pub mod usage;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,7 @@ pub fn of(seen: &[Seen]) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
     let launches = compute::Attachments::of(seen);
     let keys = identity::known_keys(seen);
+    facts.extend(usage::facts(seen));
     for seen in seen {
         match seen.record.kind {
             "cloudtrail event" => facts.extend(history::fact(seen)),
@@ -108,6 +110,6 @@ pub fn time(value: &Value) -> Option<Timestamp> {
 }
 
 /// A text member, by its pointer.
-fn text<'a>(state: &'a Value, pointer: &str) -> &'a str {
+pub fn text<'a>(state: &'a Value, pointer: &str) -> &'a str {
     state.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }

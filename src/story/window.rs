@@ -127,7 +127,7 @@ fn phase(
         }
         Act::Read if origins.is_of_intruder(fact) => Phase::Discovery,
         Act::Called if origins.is_of_intruder(fact) => Phase::Launch,
-        Act::Found => Phase::Launch,
+        Act::Found | Act::UsageJumped => Phase::Launch,
         Act::Responded => Phase::Response,
         Act::Read
         | Act::Called

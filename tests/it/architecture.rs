@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Who may import whom: the table of `src/lib.rs`, row by row.
-const MAY_KNOW: [(&str, &[&str]); 16] = [
+const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("bounded", &[]),
     ("model", &[]),
     ("policy", &["bounded"]),
@@ -14,10 +14,11 @@ const MAY_KNOW: [(&str, &[&str]); 16] = [
     ("journal", &["bounded", "chained", "model"]),
     ("evidence", &["bounded", "chained", "model"]),
     ("story", &["bounded", "chained", "model", "policy", "evidence"]),
+    ("cost", &["model", "evidence", "story"]),
     ("posture", &["model", "evidence"]),
     ("engine", &["bounded", "model", "policy", "runbook", "journal"]),
     ("approval", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
-    ("report", &["bounded", "model", "policy", "runbook", "journal", "engine", "evidence", "story", "posture"]),
+    ("report", &["bounded", "model", "policy", "runbook", "journal", "engine", "evidence", "story", "cost", "posture"]),
     ("cloud", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
     ("actions", &["bounded", "model", "policy", "runbook", "journal", "engine", "cloud"]),
     ("capture", &["model", "engine", "cloud", "actions", "evidence"]),

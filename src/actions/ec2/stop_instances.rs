@@ -5,14 +5,16 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{DeviceType, Instance, SpotInstanceType};
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use super::{FILTER_VALUES, Flag, LOOK_EVERY, filter, spot_requests};
+use crate::actions::field::timestamp;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, LookBefore, Proposal, View};
-use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
+use crate::model::{ActionError, Effect, ErrorKind, Finding, Platform, Resource, ResourceId, Tier, Undo, Verdict};
 
 /// How long a rollback waits for a machine that is still stopping.
 const STOPPED_WITHIN: Duration = Duration::from_mins(10);
@@ -41,6 +43,15 @@ pub struct Prior {
     pub stop_protection: bool,
     /// Why AWS cannot stop it, if it cannot.
     pub unstoppable: Option<String>,
+    /// What it costs depends on this.
+    #[serde(default)]
+    pub platform: Platform,
+    /// Its last start, from which on it costs: a rollback loses it.
+    #[serde(default)]
+    pub launched: Option<Timestamp>,
+    /// When its first network interface was attached: its launch, which no restart moves.
+    #[serde(default)]
+    pub attached: Option<Timestamp>,
 }
 
 impl Action for StopInstances {
@@ -106,7 +117,7 @@ impl Action for StopInstances {
     }
 
     fn plan(&self, _: &View, _: &Params, found: &Found<Prior>) -> Decision {
-        let Prior { state, instance_type, stop_protection, unstoppable } = &found.prior;
+        let Prior { state, instance_type, stop_protection, unstoppable, .. } = &found.prior;
         match state.as_str() {
             "stopped" | "stopping" => return Decision::Already,
             "running" | "pending" => {}
@@ -205,8 +216,18 @@ fn found(instance: &Instance, stop_protection: bool, unstoppable: Option<String>
         instance_type: instance.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
         stop_protection,
         unstoppable,
+        platform: if instance.platform().is_some() { Platform::Windows } else { Platform::Linux },
+        launched: instance.launch_time().and_then(timestamp),
+        attached: first_attached(instance),
     };
     Some(Found { member: resource.clone(), resource, prior })
+}
+
+/// When the first network interface was attached.
+fn first_attached(instance: &Instance) -> Option<Timestamp> {
+    let attachments = instance.network_interfaces().iter().filter_map(|interface| interface.attachment());
+    let first = attachments.into_iter().find(|attachment| attachment.device_index() == Some(0))?;
+    first.attach_time().and_then(timestamp)
 }
 
 /// Stops instances. One that AWS refuses to stop spoils the whole request; that error lets the engine single it out. When it
@@ -317,6 +338,9 @@ mod tests {
             instance_type: "m5.24xlarge".into(),
             stop_protection: false,
             unstoppable: None,
+            platform: Platform::Linux,
+            launched: None,
+            attached: None,
         };
         Found { member: id.clone(), resource: id, prior }
     }

@@ -4,12 +4,14 @@
 
 mod footholds;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::Span;
-use crate::model::prices::Platform;
+use crate::model::{Platform, Span};
 use crate::report::drill::{Facts, Machine, Owner};
+use crate::sim::costs::explorer;
 use crate::sim::scenario;
+use crate::sim::world::World;
 
 /// The groups of machines that are the intruder's.
 const ROGUE: &str = "rogue";
@@ -24,11 +26,17 @@ pub fn facts(truth: &scenario::Facts, before: &Value, after: &Value, latency: Sp
         machines: machines.collect(),
         keys: keys(truth, after),
         other_touched: 0,
+        charged: 0.0,
         latency: latency.std().as_secs_f64(),
         longest_chain: None,
         intruder: None,
         footholds: footholds::left(truth, after),
     }
+}
+
+/// What the intruder's machines have cost by a time, as the simulated AWS charges it.
+pub fn charged(truth: &scenario::Facts, world: &World, until: Timestamp) -> f64 {
+    explorer::spent(world, truth.machines.get(ROGUE).map_or(&[][..], Vec::as_slice), until)
 }
 
 fn judged(machine: &scenario::Machine, owner: Owner, before: &Value, after: &Value) -> Machine {
@@ -38,6 +46,7 @@ fn judged(machine: &scenario::Machine, owner: Owner, before: &Value, after: &Val
     let windows = was["platform"].as_str().is_some_and(|platform| platform.eq_ignore_ascii_case("windows"));
     Machine {
         id: machine.id.clone(),
+        region: machine.region.clone(),
         instance_type: was["instance_type"].as_str().unwrap_or("unknown").to_owned(),
         platform: if windows { Platform::Windows } else { Platform::Linux },
         owner,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::capture::{self, Recorder, Wanted};
 use crate::cli::carry_out::{Ended, new_run};
 use crate::cli::error::Failure;
+use crate::cli::recorded;
 use crate::cli::rehearsal::Rehearsal;
-use crate::cli::report::{Form, known, make, write};
+use crate::cli::report::{Form, make, write};
 use crate::cli::screen::Screen;
 use crate::evidence::item::VERSION;
 use crate::evidence::{Header, Store};
@@ -69,7 +70,7 @@ impl Reported {
     /// Writes the report in all forms.
     pub fn write(&self, ended: &Ended, facts: &Facts, screen: &Screen) -> Result<(), Failure> {
         let journal = journal::read(&screen.state()?, &ended.record.run)?;
-        let mut known = known(&ended.record);
+        let mut known = recorded::known(&ended.record);
         // In a drill nobody has to find out since when.
         known.since = Some(facts.since);
         let report = make(&ended.record, &journal, Some(&self.store), &known)?;

@@ -118,7 +118,7 @@ impl Cell {
         Self::Number(count.to_string())
     }
 
-    /// US dollars per hour; none where no price is known.
+    /// US dollars; none where no price is known.
     pub fn dollars(dollars: Option<f64>) -> Self {
         dollars.map_or_else(|| Self::text("not known"), |dollars| Self::Number(format!("{dollars:.2}")))
     }

@@ -94,11 +94,11 @@ impl Overview {
 
 impl Sections<'_> {
     fn what(&self) -> String {
-        let machines = self.burn.map_or(0, |burn| burn.regions.iter().map(|share| share.machines).sum());
+        let machines = self.burn.map_or(0, |burn| burn.machines().0);
         if machines == 0 {
             return super::timeline::capital(&self.record.plan.runbook.title);
         }
-        let regions = self.burn.map_or(0, |burn| burn.regions.len());
+        let regions = self.burn.map_or(0, |burn| burn.costs.regions.len());
         let accounts: BTreeSet<&str> =
             self.record.plan.changes.iter().map(|change| change.target.account.as_str()).collect();
         let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
@@ -109,7 +109,7 @@ impl Sections<'_> {
         let began = self.record.started;
         let noticed = format!("the response began {} UTC", clock(began));
         let Some(timeline) = self.timeline else { return format!("Not known: there is no evidence; {noticed}.") };
-        let launched = self.burn.filter(|burn| burn.so_far.is_some()).and_then(|burn| burn.curve.first());
+        let launched = self.burn.and_then(|burn| burn.costs.curve.first());
         let launched = launched.map(|point| format!("the first machine {} UTC; ", clock(point.at))).unwrap_or_default();
         match timeline.began {
             Some(first) => format!("First sign {} UTC; {launched}{noticed}.", clock(first)),
@@ -172,17 +172,17 @@ impl Sections<'_> {
 
     fn cost(&self) -> String {
         let Some(burn) = self.burn else { return "No machines were found that cost by the hour.".to_owned() };
-        let so_far = match burn.so_far {
-            Some(dollars) => format!("{} until the last stop", money(dollars)),
-            None => "so far not known, as there is no evidence".to_owned(),
+        let unpriced: usize = burn.costs.unpriced.iter().map(|(_, count)| count).sum();
+        let unpriced = match unpriced {
+            0 => String::new(),
+            count => format!("; {} without a known price are not in it", counted(count, "machine")),
         };
-        let unpriced: usize = burn.unpriced.iter().map(|(_, count)| count).sum();
-        let unpriced = if unpriced > 0 {
-            format!("; {} without a price are not in it", counted(unpriced, "machine"))
-        } else {
-            String::new()
-        };
-        format!("{} per hour at the highest, {so_far} (estimated{unpriced}).", money(burn.highest()))
+        format!(
+            "{} until {} UTC, {} per hour at the highest (estimated{unpriced}).",
+            money(burn.costs.so_far),
+            clock(burn.costs.until),
+            money(burn.highest())
+        )
     }
 
     fn saved(&self) -> String {
@@ -190,9 +190,9 @@ impl Sections<'_> {
         format!(
             "The burn rate went from {} to {} per hour: {} in the {:.0} hours after, estimated.",
             money(burn.highest()),
-            money(burn.last()),
-            money(burn.avoided),
-            burn.horizon_hours
+            money(burn.costs.burn_now),
+            money(burn.avoided()),
+            burn.costs.horizon_hours
         )
     }
 
@@ -251,15 +251,15 @@ impl Sections<'_> {
     fn figures(&self) -> Vec<(&'static str, String, String)> {
         let mut figures = Vec::new();
         if let Some(burn) = self.burn {
-            let all: usize = burn.regions.iter().map(|share| share.machines).sum();
+            let (all, stopped) = burn.machines();
             figures.push((
                 "Machines stopped",
-                format!("{} of {all}", all - burn.left),
-                format!("in {}", counted(burn.regions.len(), "region")),
+                format!("{stopped} of {all}"),
+                format!("in {}", counted(burn.costs.regions.len(), "region")),
             ));
             figures.push((
                 "Burn rate",
-                format!("{}/h", money(burn.last())),
+                format!("{}/h", money(burn.costs.burn_now)),
                 format!("from {}/h, estimated", money(burn.highest())),
             ));
         }

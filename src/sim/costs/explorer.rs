@@ -8,10 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::model::prices::{Platform, per_hour};
-use crate::model::{AccountId, Region};
+use super::prices::per_hour;
+use crate::model::{AccountId, Platform, Region};
 use crate::sim::call::{Body, Call, Permission, Refusal, Reply};
 use crate::sim::ec2::instances::{Instance, State};
+use crate::sim::scenario::Machine;
 use crate::sim::world::World;
 
 /// How far what is shown lags behind what was used: data are refreshed at least once every 24 hours (Cost Management User Guide,
@@ -20,6 +21,8 @@ const LAG: SignedDuration = SignedDuration::from_hours(24);
 /// How often that happens: billing data is updated up to three times daily (the same guide, "Managing your costs with AWS
 /// Budgets").
 const UPDATED: i64 = 8 * 3_600;
+/// A machine that runs is billed by the second, and for so many at least (EC2 User Guide, "Billing and purchasing options").
+const LEAST_BILLED: f64 = 60.0;
 const SERVICE: &str = "Amazon Elastic Compute Cloud - Compute";
 
 /// What the call needs to be allowed.
@@ -156,15 +159,30 @@ fn used_on(world: &World, accounts: &[AccountId], day: Date, until: Timestamp) -
             if seconds <= 0 {
                 continue;
             }
-            // A machine that runs for 60 seconds at least is billed by the second.
             let hours = SignedDuration::from_secs(seconds).as_secs_f64() / 3_600.0;
-            let platform = if instance.platform.is_some() { Platform::Windows } else { Platform::Linux };
-            let cost = hours * per_hour(&instance.instance_type, platform).unwrap_or_default();
+            let cost = hours * charged(region, instance);
             let sum = used.entry(usage_type(region, &instance.instance_type)).or_default();
             *sum = (sum.0 + hours, sum.1 + cost);
         }
     }
     used
+}
+
+fn charged(region: &Region, instance: &Instance) -> f64 {
+    let platform = if instance.platform.is_some() { Platform::Windows } else { Platform::Linux };
+    per_hour(region, &instance.instance_type, platform).unwrap_or_default()
+}
+
+/// What these machines have cost by a time, in US dollars: the truth of a drill, to the second. A machine is billed for 60
+/// seconds at least.
+pub fn spent(world: &World, machines: &[Machine], until: Timestamp) -> f64 {
+    let of_machine = |machine: &Machine| {
+        let instance = world.region(&machine.account, &machine.region).ec2.instances.get(&machine.id)?;
+        let (began, ended) = ran(instance);
+        let seconds = ended.unwrap_or(until).min(until).duration_since(began).as_secs_f64();
+        Some(seconds.max(LEAST_BILLED) / 3_600.0 * charged(&machine.region, instance))
+    };
+    machines.iter().filter_map(of_machine).sum()
 }
 
 /// From when and until when a machine ran last. Earlier runs of one that was restarted are not known.
@@ -324,7 +342,7 @@ mod tests {
         };
         assert_eq!(days[0]["Groups"][0]["Keys"], json!([SERVICE, "EUC1-BoxUsage:m5.large"]));
         assert_eq!([hours(0), hours(1), hours(2), hours(3)], [Some(6.0), Some(24.0), Some(8.0), None]);
-        assert_eq!(days[0]["Groups"][0]["Metrics"]["UnblendedCost"]["Amount"], "0.5760000000");
+        assert_eq!(days[0]["Groups"][0]["Metrics"]["UnblendedCost"]["Amount"], "0.6900000000");
         assert_eq!((&days[1]["Estimated"], &days[2]["Estimated"]), (&json!(false), &json!(true)));
     }
 }

@@ -9,13 +9,14 @@ use super::{Seen, dated, text, time};
 use crate::story::fact::{Act, Fact, Subject};
 
 /// A restart moves `LaunchTime`; less than this is the launch itself, whose parts are dated one after the other.
-const LAUNCH: SignedDuration = SignedDuration::from_mins(2);
+pub const LAUNCH: SignedDuration = SignedDuration::from_mins(2);
 
 /// When the first network interface of each machine was attached, which no restart moves.
-pub(super) struct Attachments(BTreeMap<String, Timestamp>);
+pub struct Attachments(BTreeMap<String, Timestamp>);
 
 impl Attachments {
-    pub(super) fn of(seen: &[Seen]) -> Self {
+    /// Of all records.
+    pub fn of(seen: &[Seen]) -> Self {
         let mut attached = BTreeMap::new();
         for seen in seen {
             let state = &seen.record.state;
@@ -29,6 +30,11 @@ impl Attachments {
             }
         }
         Self(attached)
+    }
+
+    /// When that of a machine was, as far as it is known.
+    pub fn at(&self, instance: &str) -> Option<Timestamp> {
+        self.0.get(instance).copied()
     }
 }
 
@@ -46,7 +52,7 @@ pub(super) fn machine(seen: &Seen, attachments: &Attachments) -> Vec<Fact> {
     subject.image = (!image.is_empty()).then(|| image.to_owned());
     let what = format!("{} {}", text(state, "/instanceType"), record.id);
     let launch_time = state.get("launchTime").and_then(time);
-    let attached = attachments.0.get(&record.id).copied();
+    let attached = attachments.at(&record.id);
     let mut facts = Vec::new();
     let restarted =
         launch_time.zip(attached).is_some_and(|(launch, attached)| launch.duration_since(attached) > LAUNCH);
@@ -65,13 +71,17 @@ pub(super) fn machine(seen: &Seen, attachments: &Attachments) -> Vec<Fact> {
         }
         facts.push(fact);
     }
-    // "User initiated (2026-03-03 15:20:00 GMT)"
     let reason = text(state, "/reason");
-    let stopped = reason.split_once('(').and_then(|(_, rest)| rest.split_once(" GMT)"));
-    let stopped = stopped.and_then(|(at, _)| format!("{}Z", at.replacen(' ', "T", 1)).parse::<Timestamp>().ok());
-    if let Some(at) = stopped {
+    if let Some(at) = stopped(state) {
         let message = format!("{what} {}: {reason}", text(state, "/instanceState/name"));
         facts.push(dated(seen, (Act::MachineStopped, "reason", at), subject, message));
     }
     facts
+}
+
+/// When a machine was stopped or terminated: `User initiated (2026-03-03 15:20:00 GMT)`.
+pub fn stopped(instance: &Value) -> Option<Timestamp> {
+    let (_, rest) = text(instance, "/reason").split_once('(')?;
+    let (at, _) = rest.split_once(" GMT)")?;
+    format!("{}Z", at.replacen(' ', "T", 1)).parse().ok()
 }

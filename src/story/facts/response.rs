@@ -153,13 +153,13 @@ mod tests {
     fn what_the_run_made_and_changed_is_the_responses_and_what_others_did_is_not() {
         let run = example::run();
         let (before, later) = ("2026-11-23T14:49:00Z", "2026-11-23T14:51:00Z");
-        let caller = example::plan().caller.arn;
+        let caller = "arn:aws:iam::111122223333:role/IRResponder";
         let mut facts = [
             fact("snap-0a", later, Confidence::Dated, None),
             fact("snap-0f", later, Confidence::Dated, None),
             fact("snap-0a", before, Confidence::Dated, None),
-            fact("anything", later, Confidence::Recorded, Some(&caller)),
-            fact("anything", before, Confidence::Recorded, Some(&caller)),
+            fact("anything", later, Confidence::Recorded, Some(caller)),
+            fact("anything", before, Confidence::Recorded, Some(caller)),
             fact("anything", later, Confidence::Recorded, Some("arn:aws:iam::111122223333:user/mallory")),
             fact("i-0a", later, Confidence::Inferred, None),
             fact("i-0f", later, Confidence::Inferred, None),

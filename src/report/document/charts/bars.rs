@@ -2,7 +2,8 @@
 
 use super::ink::{self, Ink, Stands};
 use super::{Svg, px, size};
-use crate::report::document::burn::{Share, money};
+use crate::cost::Share;
+use crate::report::document::burn::money;
 
 /// From bar to bar.
 const ROW: i32 = 26;

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::axis::step;
 use super::ink::{self, Area, Ink, Stands};
 use super::{Svg, px, size};
-use crate::report::document::burn::{Point, money};
+use crate::cost::Point;
+use crate::report::document::burn::money;
 use crate::report::document::containment::StepSpan;
 
 /// The height of the curve.
