@@ -25,6 +25,8 @@ const profile = await mkdtemp(join(tmpdir(), 'quell-look-'));
 const browser = await puppeteer.launch({
   executablePath,
   userDataDir: profile,
+  // Judging a thousand rows takes its time on a small machine.
+  protocolTimeout: 600_000,
   args: [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--hide-scrollbars', '--font-render-hinting=none',

@@ -12,7 +12,7 @@ use crate::cost::{self, Asked};
 use crate::evidence::{Captured, Store};
 use crate::journal::{self, Recorded};
 use crate::model::{AccessKeyId, RunId};
-use crate::report::document::{Evidence, Report, Sources};
+use crate::report::document::{Evidence, Report, Sources, leave_alone};
 use crate::report::record::Record;
 use crate::report::summary;
 use crate::report::text::shown;
@@ -109,7 +109,9 @@ pub fn make(record: &Record, journal: &Recorded, store: Option<&Store>, known: &
     let (mut seen, mut story) = (Vec::new(), None);
     if let Some(store) = store.filter(|_| !captures.is_empty()) {
         seen = story::seen_in(store, &captures)?;
-        story = Some(story::tell(store, &captures, known, &journal.events)?);
+        let mut told = story::tell(store, &captures, known, &journal.events)?;
+        leave_alone(&mut told, record);
+        story = Some(told);
     }
     let costs = cost::of(&seen, story.as_ref(), &journal.events, &Asked::default());
     let evidence = store.zip(story.as_ref()).map(|(store, story)| Evidence { store, captures: &captures, story });

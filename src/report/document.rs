@@ -39,6 +39,7 @@ use self::overview::{Overview, Sections};
 use self::prevention::Prevention;
 use self::remaining::Remaining;
 use self::timeline::Timeline;
+pub use self::timeline::leave_alone;
 use super::record::Record;
 use super::text::escaped_json;
 use crate::cost::Costs;
@@ -126,7 +127,7 @@ impl Report {
         let Sources { record, journal, costs, evidence } = sources;
         let story = evidence.map(|evidence| evidence.story);
         let captures = evidence.map(|evidence| evidence.captures).unwrap_or_default();
-        let timeline = story.map(|story| Timeline::of(story, record));
+        let timeline = story.map(Timeline::of);
         let burn = costs.clone().map(|costs| Burn::of(costs, record));
         let (coverage, kept, remaining) =
             (Ledger::of(record), Kept::of(record, journal, captures), Remaining::of(record));
@@ -296,7 +297,7 @@ mod tests {
         let record = Record::of(&events).unwrap();
         let story = story(text);
         let mut report = Report::of(&Sources { record: &record, journal: "0f", costs: None, evidence: None }).unwrap();
-        report.timeline = Some(Timeline::of(&story, &record));
+        report.timeline = Some(Timeline::of(&story));
         report.principals = Some(story.findings.clone());
         report
     }

@@ -64,9 +64,8 @@ impl Court<'_> {
     /// What the history has of the principal's credentials; whether own ones acted that are the intruder's.
     fn recorded(&self, principal: &Principal, finding: &mut Finding) -> bool {
         let mut acts: BTreeMap<(Credential, &str), Vec<&Fact>> = BTreeMap::new();
-        for fact in self.facts.iter().filter(|fact| fact.confidence == Confidence::Recorded && fact.phase.is_some()) {
-            if let Some(by) = fact.by.as_ref().filter(|by| by.principal == principal.arn && fact.act != Act::Responded)
-            {
+        for fact in self.facts.iter().filter(|fact| fact.confidence == Confidence::Recorded && is_told(fact)) {
+            if let Some(by) = fact.by.as_ref().filter(|by| by.principal == principal.arn) {
                 acts.entry((credential(by, self.principals), call(fact))).or_default().push(fact);
             }
         }
@@ -339,6 +338,11 @@ impl Court<'_> {
 }
 
 /// Whether something was given to a principal by somebody else, or nobody knows by whom.
+/// Whether something is of the incident, and not of what was done against it.
+fn is_told(fact: &Fact) -> bool {
+    fact.phase.is_some_and(|phase| phase != Phase::Response)
+}
+
 fn is_gift(fact: &Fact, principal: &Principal) -> bool {
     matches!(fact.act, Act::PolicyChanged | Act::MfaChanged)
         && fact.account == principal.account

@@ -102,20 +102,17 @@ pub struct Mark {
 }
 
 impl Timeline {
-    /// From a story, and the run that responded.
-    pub fn of(story: &Story, record: &Record) -> Self {
-        let known = ids_of_run(record);
-        let in_phase: Vec<(&Fact, Phase)> = story.facts.iter().filter_map(|fact| Some((fact, fact.phase?))).collect();
-        let (alone, facts): (Vec<_>, Vec<_>) = in_phase.into_iter().partition(|(fact, _)| is_left_alone(fact, &known));
+    /// From a story.
+    pub fn of(story: &Story) -> Self {
+        // The changes tell the response, and AWS's records of it say the same again.
+        let is_told = |fact: &Fact, phase: Phase| phase != Phase::Response || fact.act == Act::Responded;
+        let facts: Vec<(&Fact, Phase)> = story
+            .facts
+            .iter()
+            .filter_map(|fact| Some((fact, fact.phase?)))
+            .filter(|(fact, phase)| is_told(fact, *phase))
+            .collect();
         let of_intruder = || facts.iter().filter(|(_, phase)| *phase != Phase::Response);
-        let mut remarks = story.remarks.clone();
-        let machines = alone.iter().filter(|(fact, _)| fact.act == Act::MachineLaunched).count();
-        if machines > 0 {
-            remarks.push(format!(
-                "{} launched in that time and left alone by the run: not told here",
-                if machines == 1 { "1 machine was".to_owned() } else { format!("{machines} machines were") }
-            ));
-        }
         let mut lines: Vec<Line> = PHASES.into_iter().flat_map(|phase| lines(phase, &facts)).collect();
         lines.sort_by_key(|line| line.time);
         let lanes = told_once(&facts);
@@ -124,7 +121,7 @@ impl Timeline {
             from: story.window.from,
             until: story.window.until,
             began: of_intruder().map(|(fact, _)| fact.time).min(),
-            remarks,
+            remarks: story.remarks.clone(),
             lines,
             events: of_intruder().map(|(fact, phase)| Event::of(fact, *phase)).collect(),
             principals: lanes_by(&lanes, principal),
@@ -211,6 +208,27 @@ impl Event {
     }
 }
 
+/// Takes out of the incident what a run that looked left alone: machines, with their volumes, of which nothing says that the
+/// intruder launched them, and which the run did not take for the intruder's.
+pub fn leave_alone(story: &mut Story, record: &Record) {
+    let known = ids_of_run(record);
+    if !known.iter().any(|id| id.starts_with("i-")) {
+        return;
+    }
+    let mut machines = 0;
+    for fact in story.facts.iter_mut().filter(|fact| fact.phase == Some(Phase::Launch)) {
+        let is_of_machine = matches!(fact.act, Act::MachineLaunched | Act::VolumeMade | Act::InterfaceAttached);
+        if is_of_machine && fact.by.is_none() && !known.contains(fact.subject.id.as_str()) {
+            fact.phase = None;
+            machines += usize::from(fact.act == Act::MachineLaunched);
+        }
+    }
+    if machines > 0 {
+        let launched = if machines == 1 { "1 machine was".to_owned() } else { format!("{machines} machines were") };
+        story.remarks.push(format!("{launched} launched in that time and left alone by the run, so not told here"));
+    }
+}
+
 /// Every id that the plan names: what it changes, for whom, and what it found there.
 fn ids_of_run(record: &Record) -> BTreeSet<&str> {
     let mut ids = BTreeSet::new();
@@ -232,20 +250,15 @@ fn texts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
     }
 }
 
-/// Whether something came into being at that time, by nobody knows whom, and the run that took machines did not take it: it
-/// is the company's.
-fn is_left_alone(fact: &Fact, known: &BTreeSet<&str>) -> bool {
-    let is_of_machine = matches!(fact.act, Act::MachineLaunched | Act::VolumeMade | Act::InterfaceAttached);
-    let takes_machines = known.iter().any(|id| id.starts_with("i-"));
-    is_of_machine && fact.by.is_none() && takes_machines && !known.contains(fact.subject.id.as_str())
-}
-
-/// The events without those that say again what is recorded already, so that none shows in two lanes.
+/// The events without those that say again what others say: what is recorded already, and the volumes of machines. So none
+/// shows in two lanes.
 fn told_once<'a>(facts: &[(&'a Fact, Phase)]) -> Vec<(&'a Fact, Phase)> {
     let recorded = facts.iter().filter(|(fact, _)| fact.confidence == Confidence::Recorded);
     let recorded: BTreeSet<(Act, &str)> = recorded.map(|(fact, _)| (fact.act, fact.subject.id.as_str())).collect();
     let is_new = |fact: &Fact| {
-        fact.confidence == Confidence::Recorded || !recorded.contains(&(fact.act, fact.subject.id.as_str()))
+        let is_part = matches!(fact.act, Act::VolumeMade | Act::InterfaceAttached);
+        !is_part
+            && (fact.confidence == Confidence::Recorded || !recorded.contains(&(fact.act, fact.subject.id.as_str())))
     };
     facts.iter().filter(|(fact, _)| is_new(fact)).copied().collect()
 }

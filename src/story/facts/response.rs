@@ -73,11 +73,31 @@ pub fn claim(facts: &mut [Fact], run: &[Event]) {
         (None, _) => made.contains(fact.subject.id.as_str()),
     };
     // AWS dates in whole seconds, and rounds down.
-    for fact in facts.iter_mut().filter(|fact| fact.time.as_second() >= began.as_second() && fact.phase.is_none()) {
+    let since = |fact: &&mut Fact| fact.time.as_second() >= began.as_second() && is_misread(fact.act);
+    for fact in facts.iter_mut().filter(since) {
         if is_own(fact) {
             fact.phase = Some(Phase::Response);
         }
     }
+}
+
+/// Whether something of this kind is told of the intruder because of its time alone.
+fn is_misread(act: Act) -> bool {
+    !matches!(
+        act,
+        Act::Read
+            | Act::Called
+            | Act::Found
+            | Act::KeyUsed
+            | Act::PasswordUsed
+            | Act::RoleUsed
+            | Act::MachineStopped
+            | Act::AccountJoined
+            | Act::Appeared
+            | Act::Disappeared
+            | Act::Changed
+            | Act::Responded
+    )
 }
 
 /// The names of the user or role that called, and of the role that it worked in.
