@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `overview`, `timeline`, `burn`, `principals`, `coverage`, `containment`, `evidence`, `remaining`, `prevention` | a section each: its data, and the blocks that show it |
+//! | `left_alone` | what happened at that time and is not of the incident |
 //! | `block` | what a section is laid out in |
 //! | `charts` | pictures |
 //! | `html`, `markdown` | how blocks look |
@@ -17,6 +18,7 @@ mod containment;
 mod coverage;
 mod evidence;
 mod html;
+mod left_alone;
 mod markdown;
 mod overview;
 mod prevention;
@@ -35,11 +37,11 @@ use self::burn::Burn;
 use self::containment::Containment;
 use self::coverage::Ledger;
 use self::evidence::Kept;
+pub use self::left_alone::leave_alone;
 use self::overview::{Overview, Sections};
 use self::prevention::Prevention;
 use self::remaining::Remaining;
 use self::timeline::Timeline;
-pub use self::timeline::leave_alone;
 use super::record::Record;
 use super::text::escaped_json;
 use crate::cost::Costs;

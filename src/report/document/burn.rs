@@ -1,5 +1,7 @@
 //! What it cost: the burn rate over time, what each step of the response ended, and where the money went.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::block::{Block, Cell, Figure, Picture, Table, Tone, clock};
@@ -45,6 +47,11 @@ impl Burn {
     pub fn machines(&self) -> (usize, usize) {
         let is_stopped = |machine: &&Machine| machine.runs.last().is_none_or(|run| run.to.is_some());
         (self.costs.machines.len(), self.costs.machines.iter().filter(is_stopped).count())
+    }
+
+    /// In how many regions they ran.
+    pub fn regions(&self) -> usize {
+        self.costs.machines.iter().map(|machine| &machine.region).collect::<BTreeSet<_>>().len()
     }
 
     /// How it is shown.

@@ -16,7 +16,7 @@ use crate::report::record::Record;
 use crate::report::summary::{figures_of, outcome_words};
 use crate::report::text::{counted, seconds};
 use crate::report::timeline::name;
-use crate::story::{Act, Confidence, Finding, Phase, Story};
+use crate::story::{Act, Confidence, Finding, Phase, Story, Verdict};
 
 /// What stands first.
 #[derive(Debug, Clone, Serialize)]
@@ -92,13 +92,23 @@ impl Overview {
     }
 }
 
+/// A verdict, as it reads in a sentence.
+fn words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Acted => "acted",
+        Verdict::CredentialsUsed => "credentials used",
+        Verdict::Framed => "consistent with having been framed",
+        Verdict::NoSign => "no sign",
+    }
+}
+
 impl Sections<'_> {
     fn what(&self) -> String {
         let machines = self.burn.map_or(0, |burn| burn.machines().0);
         if machines == 0 {
             return super::timeline::capital(&self.record.plan.runbook.title);
         }
-        let regions = self.burn.map_or(0, |burn| burn.costs.regions.len());
+        let regions = self.burn.map_or(0, Burn::regions);
         let accounts: BTreeSet<&str> =
             self.record.plan.changes.iter().map(|change| change.target.account.as_str()).collect();
         let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
@@ -141,7 +151,7 @@ impl Sections<'_> {
     fn who(&self) -> String {
         let Some(story) = self.story else { return NOT_KNOWN.to_owned() };
         let said = |finding: &Finding| {
-            format!("{} – {} ({})", name(finding), finding.verdict.words(), finding.confidence.as_str())
+            format!("{} – {} ({})", name(finding), words(finding.verdict), finding.confidence.as_str())
         };
         let said: Vec<String> =
             story.findings.iter().filter(|finding| principals::is_told(finding)).map(said).collect();
@@ -255,7 +265,7 @@ impl Sections<'_> {
             figures.push((
                 "Machines stopped",
                 format!("{stopped} of {all}"),
-                format!("in {}", counted(burn.costs.regions.len(), "region")),
+                format!("in {}", counted(burn.regions(), "region")),
             ));
             figures.push((
                 "Burn rate",

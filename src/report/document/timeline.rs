@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::block::{Block, Cell, Picture, Table, Tone, clock};
 use super::charts::{Chart, lanes};
 use crate::model::{AccountId, Digest, Region};
-use crate::report::record::Record;
 use crate::report::text::counted;
 use crate::report::timeline::{PHASES, groups, heading, what, when, who};
 use crate::story::facts::short;
@@ -205,48 +203,6 @@ impl Event {
             what: fact.message.clone(),
             evidence: fact.evidence.clone(),
         }
-    }
-}
-
-/// Takes out of the incident what a run that looked left alone: machines, with their volumes, of which nothing says that the
-/// intruder launched them, and which the run did not take for the intruder's.
-pub fn leave_alone(story: &mut Story, record: &Record) {
-    let known = ids_of_run(record);
-    if !known.iter().any(|id| id.starts_with("i-")) {
-        return;
-    }
-    let mut machines = 0;
-    for fact in story.facts.iter_mut().filter(|fact| fact.phase == Some(Phase::Launch)) {
-        let is_of_machine = matches!(fact.act, Act::MachineLaunched | Act::VolumeMade | Act::InterfaceAttached);
-        if is_of_machine && fact.by.is_none() && !known.contains(fact.subject.id.as_str()) {
-            fact.phase = None;
-            machines += usize::from(fact.act == Act::MachineLaunched);
-        }
-    }
-    if machines > 0 {
-        let launched = if machines == 1 { "1 machine was".to_owned() } else { format!("{machines} machines were") };
-        story.remarks.push(format!("{launched} launched in that time and left alone by the run, so not told here"));
-    }
-}
-
-/// Every id that the plan names: what it changes, for whom, and what it found there.
-fn ids_of_run(record: &Record) -> BTreeSet<&str> {
-    let mut ids = BTreeSet::new();
-    for change in &record.plan.changes {
-        ids.extend([change.resource.as_str(), change.member.as_str()]);
-        texts(&change.prior, &mut ids);
-    }
-    ids
-}
-
-fn texts<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
-    match value {
-        Value::String(text) => {
-            into.insert(text);
-        }
-        Value::Array(items) => items.iter().for_each(|item| texts(item, into)),
-        Value::Object(fields) => fields.values().for_each(|value| texts(value, into)),
-        _ => {}
     }
 }
 
