@@ -139,13 +139,10 @@ fn the_page_asks_for_nothing_but_itself() {
     }
     // A heading is never more than one level below the one before it.
     let mut level = 0;
-    for heading in html.split("<h").skip(1).filter_map(|rest| rest.split_at_checked(2)) {
-        if let (number, Some(found)) = (heading.0.as_bytes()[0], heading.0.chars().next().and_then(|c| c.to_digit(10)))
-            && heading.0.as_bytes()[1].is_ascii_punctuation() | heading.0.ends_with(' ')
-        {
-            assert!(number.is_ascii_digit() && found <= level + 1, "h{found} after h{level}");
-            level = found;
-        }
+    for rest in html.split("<h").skip(1) {
+        let Some(found) = rest.chars().next().and_then(|first| first.to_digit(10)) else { continue };
+        assert!(found <= level + 1, "h{found} after h{level}");
+        level = found;
     }
     assert!(level > 0);
 }
@@ -173,10 +170,8 @@ fn hostile_names_are_text_in_every_form() {
 #[test]
 fn a_region_that_was_not_seen_stands_in_the_summary() {
     let Drill { report, html, markdown, .. } = Drill::of("cryptojack-small", &["--fault", "eu-west-1=no-answer"]);
-    assert_eq!(
-        (&report["overview"]["outcome"], &report["coverage"]["is_complete"]),
-        (&"coverage-incomplete".into(), &false.into())
-    );
+    assert_eq!(report["overview"]["outcome"], "coverage-incomplete");
+    assert_eq!(report["coverage"]["is_complete"], false);
     for text in [&html, &markdown] {
         assert!(text.contains("NOT everything was seen") && text.contains("Not fully: "), "the summary says so");
         assert!(text.contains("eu-west-1 ec2 did not answer"));
