@@ -272,6 +272,7 @@ mod tests {
             "rollback 20261123-144312-a1b2c3 --approve reversible --profile ir --region eu-west-1",
             "show 20261123-144312-a1b2c3",
             "report 20261123-144312-a1b2c3 --output json",
+            "report 20261123-144312-a1b2c3 --html r.html --markdown r.md --json r.json --evidence e --since 2026-11-23T14:44:00Z",
             "doctor cryptojack",
             "completions bash",
             "check ours.yaml theirs.yaml --output json",
@@ -286,6 +287,7 @@ mod tests {
             "drill",
             "drill cryptojack-small --runbook leaked-key --approve reversible --fault eu-west-3=no-answer --clock virtual",
             "drill --latency 80ms --seed 7 --output json --input since=now",
+            "drill cryptojack-small --approve reversible,disruptive --report drill",
             "selftest --runs 500 --seed 7 --runbook cryptojack --at-most 10m --output json",
             "sim --scenario cryptojack --port 4010 --latency 0ms --clock real --seed 1",
         ] {

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod case;
 pub mod chain;
 pub mod cost;
+pub mod document;
 pub mod drill;
 pub mod evidence;
 pub mod findings;

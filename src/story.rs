@@ -81,6 +81,7 @@ pub fn tell(store: &Store, captures: &[Captured], known: &Known, run: &[Event]) 
     for pair in captures.windows(2) {
         found.extend(facts::between::changes(store, &pair[0], &pair[1])?);
     }
+    facts::response::claim(&mut found, run);
     found.extend(facts::response::of(run));
     let until = seen.iter().map(|seen| seen.record.at).max();
     let began = captures.last().map(|captured| captured.header.began);

@@ -156,10 +156,11 @@ fn document(id: &RunId, store: &Store, recorded: &Recorded) -> Value {
 
 /// A witness who comes when the store is ready: who calls is asked before.
 #[derive(Debug, Default)]
-struct Late(Mutex<Option<Arc<Recorder>>>);
+pub struct Late(Mutex<Option<Arc<Recorder>>>);
 
 impl Late {
-    fn begin(&self, recorder: Arc<Recorder>) {
+    /// Lets it come.
+    pub fn begin(&self, recorder: Arc<Recorder>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorder);
     }
 }

@@ -2,8 +2,9 @@
 
 mod fight;
 mod judge;
+mod reported;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::carry_out::{Ended, approver, check_guards, new_run, show_plan, show_survey, start};
@@ -20,6 +21,7 @@ use crate::report::summary;
 use crate::sim::faults::FaultPlan;
 use crate::sim::scenario::{Built, Facts, Scenario};
 use fight::Fight;
+use reported::Reported;
 
 /// Rehearse a runbook on a simulated AWS under attack
 ///
@@ -34,6 +36,7 @@ Examples:
   quell drill cryptojack --approve reversible,disruptive --clock real
   quell drill --fault eu-west-3=no-answer --fault 'us-east-1/ec2:StopInstances=throttle@0.5'
   quell drill --faults bad-network.yaml
+  quell drill cryptojack --approve reversible,disruptive --report drill
 
 A file of faults holds `rules`, each with a kind, and says where, when and how often:
   seed: 7
@@ -68,6 +71,9 @@ pub struct Args {
     /// How long an intruder who fights back goes on after the run; 30m, or 1m on the real clock
     #[arg(long, value_name = "TIME")]
     afterwards: Option<Span>,
+    /// Capture the accounts before and after, and write report.html, report.md and report.json to this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
 }
 
 impl Args {
@@ -120,12 +126,20 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let intruder = built.adversary.clone();
     let stage = Stage::set(args, built, args.faults.plan()?);
     let sim = stage.rehearsal.sim.clone();
-    let fight = intruder.map(|intruder| Fight::of(&sim, intruder));
     let table = crate::actions::table();
+    let given = rehearsal::inputs(&load(&args.runbook, &table, screen)?, &stage.facts, &args.inputs.inputs);
+    let prepared = prepare(&args.runbook, &given, &table, stage.rehearsal.clock.now(), screen).await?;
+    let reported = match &args.report {
+        Some(folder) => Some(Reported::begin(folder, prepared.runbook.targets.clone())?),
+        None => None,
+    };
+    // Before the intruder begins to fight: capturing takes time.
+    if let Some(reported) = &reported {
+        reported.capture(&stage.rehearsal).await?;
+    }
+    let fight = intruder.map(|intruder| Fight::of(&sim, intruder));
     let now = stage.rehearsal.clock.now();
     let case = new_run(now);
-    let given = rehearsal::inputs(&load(&args.runbook, &table, screen)?, &stage.facts, &args.inputs.inputs);
-    let prepared = prepare(&args.runbook, &given, &table, now, screen).await?;
     let engine = stage.rehearsal.engine(table, (&case, now), sim.http_client()).await?;
     let planned = show_survey(&engine, &prepared, &case, now, screen).await?;
     show_plan(&planned.plan, screen)?;
@@ -136,6 +150,10 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Some(fight) => Some(fight.go_on(&sim, args.aftermath()).await),
         None => None,
     };
+    if let Some(reported) = &reported {
+        reported.capture(&stage.rehearsal).await?;
+        reported.write(&ended, &stage.facts, screen)?;
+    }
     report(&stage, &ended, fought, screen)
 }
 

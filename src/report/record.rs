@@ -135,6 +135,13 @@ impl Record {
     }
 }
 
+/// The ids of snapshots in what a change made.
+pub(super) fn snapshots_in(effect: &Value) -> BTreeSet<&str> {
+    let mut snapshots = BTreeSet::new();
+    collect_snapshots(effect, &mut snapshots);
+    snapshots
+}
+
 fn collect_snapshots<'a>(effect: &'a Value, snapshots: &mut BTreeSet<&'a str>) {
     match effect {
         Value::String(text) if text.starts_with("snap-") => {

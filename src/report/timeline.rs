@@ -12,7 +12,7 @@ use crate::story::facts::short;
 use crate::story::{Act, Confidence, Fact, Finding, Phase, Point, Precision, Story, Verdict};
 
 /// The phases, in the order in which they are told.
-const PHASES: [Phase; 6] =
+pub(super) const PHASES: [Phase; 6] =
     [Phase::Entry, Phase::Preparation, Phase::Persistence, Phase::Launch, Phase::Discovery, Phase::Response];
 /// How many lines of a phase are shown; JSON and CSV have all.
 const LINES: usize = 24;
@@ -63,7 +63,8 @@ pub fn text(story: &Story, colour: Colour) -> String {
     text
 }
 
-fn heading(phase: Phase) -> &'static str {
+/// The heading over a phase.
+pub(super) fn heading(phase: Phase) -> &'static str {
     match phase {
         Phase::Entry => "Entry",
         Phase::Preparation => "Preparation",
@@ -74,8 +75,29 @@ fn heading(phase: Phase) -> &'static str {
     }
 }
 
-/// The events of a phase; what is alike and follows one another is one line.
+/// The events of a phase as lines.
 fn phase(facts: &[&Fact]) -> String {
+    let groups = groups(facts);
+    let mut text = String::new();
+    for group in groups.iter().take(LINES) {
+        let first = group[0];
+        let _ = writeln!(
+            text,
+            "  {:<20}  {:<8}  {:<16}  {}",
+            when(first),
+            first.confidence.as_str(),
+            cut(&who(first), 16),
+            cut(&what(group), WIDEST)
+        );
+    }
+    if groups.len() > LINES {
+        let _ = writeln!(text, "  and {}, in --output json and --csv", counted(groups.len() - LINES, "more line"));
+    }
+    text
+}
+
+/// The events of a phase, those together that are alike and come by the hundred, in the order of the first of each.
+pub(super) fn groups<'a>(facts: &[&'a Fact]) -> Vec<Vec<&'a Fact>> {
     let alike = |a: &&Fact, b: &&Fact| {
         (a.act, a.confidence, a.precision == b.precision, who(a)) == (b.act, b.confidence, true, who(b))
     };
@@ -90,26 +112,16 @@ fn phase(facts: &[&Fact]) -> String {
         }
     }
     groups.sort_by_key(|group| group[0].time);
-    let mut text = String::new();
-    for group in groups.iter().take(LINES) {
-        let first = group[0];
-        let time = match first.precision {
-            Precision::Between { after } => format!("{} … {}", clock(after), clock(first.time)),
-            Precision::QuarterHour => format!("{} ±15m", clock(first.time)),
-            Precision::Second | Precision::Day => clock(first.time),
-        };
-        let _ = writeln!(
-            text,
-            "  {time:<20}  {:<8}  {:<16}  {}",
-            first.confidence.as_str(),
-            cut(&who(first), 16),
-            what(group)
-        );
+    groups
+}
+
+/// When, as exactly as it is known.
+pub(super) fn when(fact: &Fact) -> String {
+    match fact.precision {
+        Precision::Between { after } => format!("{} … {}", clock(after), clock(fact.time)),
+        Precision::QuarterHour => format!("{} ±15m", clock(fact.time)),
+        Precision::Second | Precision::Day => clock(fact.time),
     }
-    if groups.len() > LINES {
-        let _ = writeln!(text, "  and {}, in --output json and --csv", counted(groups.len() - LINES, "more line"));
-    }
-    text
 }
 
 /// Whether events of a kind come by the hundred.
@@ -126,8 +138,9 @@ fn folds(act: Act) -> bool {
     )
 }
 
-fn what(group: &[&Fact]) -> String {
-    let [first, .., last] = group else { return cut(&group[0].message, WIDEST) };
+/// What a group of events was, in words that are not fit for a terminal yet.
+pub(super) fn what(group: &[&Fact]) -> String {
+    let [first, .., last] = group else { return group[0].message.clone() };
     let regions: BTreeSet<&str> = group.iter().map(|fact| fact.region.as_str()).collect();
     let noun = match first.act {
         Act::MachineLaunched => "machine launched",
@@ -146,7 +159,8 @@ fn what(group: &[&Fact]) -> String {
     format!("{} {noun} in {}, until {}", group.len(), place, clock(last.time))
 }
 
-fn who(fact: &Fact) -> String {
+/// Who did it, where that is known.
+pub(super) fn who(fact: &Fact) -> String {
     fact.by.as_ref().map_or_else(|| "-".to_owned(), |by| short(&by.principal).to_owned())
 }
 
@@ -154,7 +168,8 @@ fn clock(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn name(finding: &Finding) -> String {
+/// The name of whom a verdict is about.
+pub(super) fn name(finding: &Finding) -> String {
     let role = if finding.principal.contains(":role/") { "role " } else { "" };
     format!("{role}{}", shown(&finding.name))
 }

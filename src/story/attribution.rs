@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::fact::{Act, Confidence, Fact};
+use super::fact::{Act, Confidence, Fact, Phase};
 use super::facts::short;
 use super::finding::{Finding, Point, Verdict};
 use super::origins::{Maker, Making, Origins, credential};
@@ -64,9 +64,8 @@ impl Court<'_> {
     /// What the history has of the principal's credentials; whether own ones acted that are the intruder's.
     fn recorded(&self, principal: &Principal, finding: &mut Finding) -> bool {
         let mut acts: BTreeMap<(Credential, &str), Vec<&Fact>> = BTreeMap::new();
-        for fact in self.facts.iter().filter(|fact| fact.confidence == Confidence::Recorded && fact.phase.is_some()) {
-            if let Some(by) = fact.by.as_ref().filter(|by| by.principal == principal.arn && fact.act != Act::Responded)
-            {
+        for fact in self.facts.iter().filter(|fact| fact.confidence == Confidence::Recorded && is_told(fact)) {
+            if let Some(by) = fact.by.as_ref().filter(|by| by.principal == principal.arn) {
                 acts.entry((credential(by, self.principals), call(fact))).or_default().push(fact);
             }
         }
@@ -190,7 +189,8 @@ impl Court<'_> {
             };
             framed = framed.max(confidence);
         }
-        for fact in self.facts.iter().filter(|fact| self.window.holds(fact.time) && is_gift(fact, principal)) {
+        let of_incident = |fact: &&Fact| self.window.holds(fact.time) && fact.phase != Some(Phase::Response);
+        for fact in self.facts.iter().filter(of_incident).filter(|fact| is_gift(fact, principal)) {
             let text = match &fact.by {
                 Some(_) => format!("{}, at {:.0}", fact.message, fact.time),
                 None => format!("{}, between {} and {:.0}", fact.message, fact.precision.words(), fact.time),
@@ -338,6 +338,11 @@ impl Court<'_> {
 }
 
 /// Whether something was given to a principal by somebody else, or nobody knows by whom.
+/// Whether something is of the incident, and not of what was done against it.
+fn is_told(fact: &Fact) -> bool {
+    fact.phase.is_some_and(|phase| phase != Phase::Response)
+}
+
 fn is_gift(fact: &Fact, principal: &Principal) -> bool {
     matches!(fact.act, Act::PolicyChanged | Act::MfaChanged)
         && fact.account == principal.account

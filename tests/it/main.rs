@@ -126,6 +126,15 @@ mod posture;
 mod profiles;
 #[cfg(feature = "aws")]
 mod python;
+#[cfg(all(
+    feature = "cloudtrail",
+    feature = "ec2",
+    feature = "guardduty",
+    feature = "iam",
+    feature = "organizations",
+    feature = "s3"
+))]
+mod report;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
 mod runbooks;
 #[cfg(all(feature = "ec2", feature = "iam", feature = "organizations"))]
