@@ -317,7 +317,7 @@ mod tests {
         assert!(
             html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && html.contains("\\u{202e}\\u{1b}[2J\\u{d}\\u{a}#")
         );
-        assert!(!markdown.contains("](https"), "no link");
+        assert!(!markdown.contains("](https://"), "no link");
         let html = html.replace("&lt;", "").replace("&gt;", "").replace("&quot;", "").replace("&amp;", "");
         assert!(!html.contains("\"'>"), "no quotation mark ends an attribute");
         for line in markdown.lines().filter(|line| line.starts_with("| ")) {

@@ -58,7 +58,7 @@ impl Answer {
 /// AWS's refusal.
 pub async fn call(sim: &Sim, key: &AccessKey, ask: Ask<'_>) -> Result<Answer, Refused> {
     let mut request = request(ask);
-    sign(&mut request, key, (ask.region, ask.service), sim.clock_time());
+    sign(&mut request, key, (ask.region, ask.service), sim.clock_time()).expect("it states no digest of its own");
     let answer = sim.request(request).await.ok();
     let whole = answer.filter(|response| response.extensions().get::<CutOff>().is_none());
     let response = whole.ok_or_else(|| Refused { code: "no-answer".to_owned() })?;

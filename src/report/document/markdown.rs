@@ -13,9 +13,9 @@ pub fn page(report: &Report) -> String {
     let mut page = format!("# {}\n\n", escaped(&report.title));
     let _ = writeln!(
         page,
-        "Run {} of `{}` by {}, begun {} UTC, in account {}. All times are UTC.",
+        "Run {} of {} by {}, begun {} UTC, in account {}. All times are UTC.",
         code(report.run.as_str()),
-        report.runbook.replace('`', ""),
+        code(&report.runbook),
         code(&report.by),
         clock(report.started),
         accounts.join(", ")
@@ -135,8 +135,14 @@ fn escaped(text: &str) -> String {
     let shown = shown(text);
     let mut before = ' ';
     for (at, c) in shown.char_indices() {
+        // Some readers of Markdown know no backslash before it, and would take a tag for one.
+        if c == '<' {
+            escaped.push_str("&lt;");
+            before = c;
+            continue;
+        }
         let is_markup = match c {
-            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '~' | '&' | '#' | '@' | '!' => true,
+            '\\' | '`' | '*' | '[' | ']' | '>' | '|' | '~' | '&' | '#' | '@' | '!' => true,
             // Within a word it means nothing, and ids are full of them.
             '_' => !(before.is_alphanumeric() && shown[at + 1..].starts_with(char::is_alphanumeric)),
             // GitHub makes links of addresses.
@@ -163,7 +169,7 @@ mod tests {
     fn nothing_is_taken_for_markup() {
         for (text, expected) in [
             ("plain, i-0a_b (c5.9xlarge) 2026-03-03", "plain, i-0a_b (c5.9xlarge) 2026-03-03"),
-            ("<script>alert(1)</script>", "\\<script\\>alert(1)\\</script\\>"),
+            ("<script>alert(1)</script>", "&lt;script\\>alert(1)&lt;/script\\>"),
             ("a | b", "a \\| b"),
             ("[x](https://example.com)", "\\[x\\](https\\://example.com)"),
             ("www.example.com", "www\\.example.com"),

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderValue, Request};
 use jiff::Timestamp;
 
-use super::Signature;
+use super::{Denial, Signature};
 use crate::sim::world::Secret;
 
 /// An access key as its holder has it.
@@ -20,7 +20,15 @@ pub struct AccessKey {
 }
 
 /// Signs `request`, which must name its host, for a region and a service at `now`.
-pub fn sign(request: &mut Request<Bytes>, key: &AccessKey, (region, service): (&str, &str), now: Timestamp) {
+///
+/// # Errors
+/// When the host is missing, or the request states a digest that is not that of its body: it could not be accepted.
+pub fn sign(
+    request: &mut Request<Bytes>,
+    key: &AccessKey,
+    (region, service): (&str, &str),
+    now: Timestamp,
+) -> Result<(), Denial> {
     let amz_date = now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let headers = request.headers_mut();
     headers.insert("x-amz-date", header(&amz_date));
@@ -37,8 +45,9 @@ pub fn sign(request: &mut Request<Bytes>, key: &AccessKey, (region, service): (&
         signed_headers,
         digest: String::new(),
     };
-    signature.digest = signature.expected(&key.secret.0, &amz_date, request).expect("every signed header is there");
+    signature.digest = signature.expected(&key.secret.0, &amz_date, request)?;
     request.headers_mut().insert(AUTHORIZATION, header(&signature.header()));
+    Ok(())
 }
 
 fn header(text: &str) -> HeaderValue {
@@ -74,7 +83,7 @@ mod tests {
             .header("host", "ec2.eu-west-3.amazonaws.com")
             .body(Bytes::from("Action=DescribeInstances"))
             .unwrap();
-        sign(&mut request, &key, ("eu-west-3", "ec2"), "2026-03-03T15:20:00Z".parse().unwrap());
+        sign(&mut request, &key, ("eu-west-3", "ec2"), "2026-03-03T15:20:00Z".parse().unwrap()).unwrap();
         let signature = Signature::of(&request).unwrap();
         assert_eq!((signature.access_key.as_str(), signature.region.as_str()), ("ASIA1", "eu-west-3"));
         let expected = |secret: &str| signature.expected(secret, "20260303T152000Z", &request).unwrap();
