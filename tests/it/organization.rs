@@ -19,8 +19,7 @@ use serde_json::{Map, Value};
 use crate::binary::{changed, code, json, quell};
 use crate::site::stderr;
 
-/// In virtual time, so that a busy machine is not taken for a slow network.
-const APPROVED: [&str; 6] = ["--approve", "reversible,disruptive", "--output", "json", "--clock", "virtual"];
+const APPROVED: [&str; 4] = ["--approve", "reversible,disruptive", "--output", "json"];
 
 #[test]
 fn three_accounts_are_contained_the_others_proven_clean_and_the_one_that_was_not_seen_is_named() {
