@@ -101,8 +101,8 @@ pub fn avoided(machines: &[Machine], horizon: Span) -> Vec<Avoided> {
     let mut steps: BTreeMap<&StepId, Avoided> = BTreeMap::new();
     for machine in machines {
         // A machine that it stopped twice would have gone on once.
-        let stops = machine.runs.iter().filter_map(|run| Some((run.ended_by.as_ref()?, run.to?)));
-        let Some((step, at)) = stops.last() else { continue };
+        let mut stops = machine.runs.iter().rev().filter_map(|run| Some((run.ended_by.as_ref()?, run.to?)));
+        let Some((step, at)) = stops.next() else { continue };
         let blank = || Avoided { step: step.clone(), at, machines: 0, per_hour: 0.0, dollars: 0.0 };
         let avoided = steps.entry(step).or_insert_with(blank);
         avoided.at = avoided.at.min(at);
@@ -120,8 +120,8 @@ mod tests {
     use super::*;
     use crate::cost::machine::tests::{at, machine};
 
-    fn stop() -> Option<StepId> {
-        Some(StepId::new("stop").unwrap())
+    fn stop() -> StepId {
+        StepId::new("stop").unwrap()
     }
 
     fn three() -> Vec<Machine> {
@@ -130,8 +130,8 @@ mod tests {
             machine("i-2", "sa-east-1", "11:00:00"),
             machine("i-3", "us-east-1", "11:00:00"),
         ];
-        machines[0].ended(at("12:00:00"), stop());
-        machines[1].ended(at("12:30:00"), stop());
+        machines[0].ended(at("12:00:00"), Some(stop()));
+        machines[1].ended(at("12:30:00"), Some(stop()));
         machines[2].price = None;
         machines
     }

@@ -43,7 +43,7 @@ impl Tally {
             changes: changes.len(),
             accounts: accounts.len(),
             regions: regions.into_iter().filter(|region| !region.is_global()).count(),
-            kind: changes.iter().all(is_of_member).then(|| first.kind.clone()),
+            kind: changes.iter().all(|change| is_of_member(change)).then(|| first.kind.clone()),
         }
     }
 }
@@ -81,7 +81,7 @@ impl fmt::Display for Tally {
 }
 
 /// Whether a change is one of the member itself. A region is as good as each of its settings.
-fn is_of_member(change: &&Change) -> bool {
+fn is_of_member(change: &Change) -> bool {
     change.resource == change.member || change.kind.0 == "ec2.region"
 }
 

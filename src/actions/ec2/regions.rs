@@ -52,7 +52,7 @@ impl Source for Regions {
         let client = super::client(cx);
         let first = super::both(RequireImdsv2::read(&client), EncryptByDefault::read(&client));
         let second = super::both(BlockSnapshotSharing::read(&client), BlockImageSharing::read(&client));
-        let ((tokens, encryption), (snapshots, images)) = super::both(first, second).await?;
+        let ((tokens, encryption), (snapshots, images)) = Box::pin(super::both(first, second)).await?;
         let fields = json!({
             "id": cx.target.region.as_str(),
             "account": cx.target.account.as_str(),

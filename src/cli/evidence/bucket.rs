@@ -1,5 +1,6 @@
 //! Evidence in a bucket, for the commands that put it there and read it from there.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -105,7 +106,7 @@ pub async fn push(args: &Push, screen: &Screen) -> Result<u8, Failure> {
                 lock.until,
             );
             for id in &pushed.left_out {
-                text.push_str(&format!("left out: {id} has not come to its end; `quell capture --resume {id}`\n"));
+                let _ = writeln!(text, "left out: {id} has not come to its end; `quell capture --resume {id}`");
             }
             screen.print(&text)?;
         }
@@ -130,7 +131,7 @@ pub async fn pull(args: &Pull, screen: &Screen) -> Result<u8, Failure> {
             let mut text =
                 format!("{} in `{}`\n", counted(pulled.files, "file"), shown(&args.to.display().to_string()));
             for wrong in &pulled.wrong {
-                text.push_str(&format!("WRONG: {}\n", shown(wrong)));
+                let _ = writeln!(text, "WRONG: {}", shown(wrong));
             }
             screen.print(&text)?;
         }

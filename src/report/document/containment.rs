@@ -169,7 +169,7 @@ impl Containment {
         let row = |approval: &Approval| {
             let (tone, word) = match approval.answer {
                 Answer::Refused => (Tone::Bad, "refused"),
-                _ => (Tone::Good, "approved"),
+                Answer::Approved => (Tone::Good, "approved"),
             };
             vec![
                 Cell::text(approval.tier.to_string()),

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::block::{Block, Cell, Table, Tone};
-use crate::model::{AccountId, CoverageCounts, CoverageEntry, CoverageStatus};
+use crate::model::{AccountId, CoverageCounts, CoverageEntry, CoverageStatus, Outcome};
 use crate::report::record::Record;
 use crate::report::text::counted;
 use crate::report::unseen;
@@ -39,11 +39,16 @@ const STATUSES: [CoverageStatus; 6] = [
 impl Ledger {
     /// Of a run.
     pub fn of(record: &Record) -> Self {
+        let mut coverage = record.coverage.clone();
+        for (change, _) in record.fates().filter(|(_, fate)| matches!(fate.outcome, Some(Outcome::Done { .. }))) {
+            let service = change.action.as_str().split('.').next().unwrap_or_default();
+            coverage.note(change.target.clone(), service, CoverageStatus::Acted, None);
+        }
         Self {
-            is_complete: record.coverage.is_complete(),
-            counts: record.coverage.counts(),
-            cells: record.coverage.entries().collect(),
-            not_seen: unseen::lines(&record.coverage),
+            is_complete: coverage.is_complete(),
+            counts: coverage.counts(),
+            not_seen: unseen::lines(&coverage),
+            cells: coverage.entries().collect(),
             sweeps: (record.sweeps, record.newcomers),
         }
     }

@@ -8,19 +8,27 @@ use super::lab::Lab;
 use super::stage::{Scene, Stage};
 
 pub const STAGES: &[Stage] = &[
-    Stage { action: "ec2.require-imdsv2", on: "a region", set_up: |lab| Box::pin(region(lab)) },
+    Stage { action: "ec2.require-imdsv2", on: "a region", set_up: |lab| Box::pin(std::future::ready(region(lab))) },
     Stage {
         action: "ec2.require-imdsv2",
         on: "a region that has said optional",
         set_up: |lab| Box::pin(optional(lab)),
     },
-    Stage { action: "ec2.encrypt-by-default", on: "a region", set_up: |lab| Box::pin(region(lab)) },
-    Stage { action: "ec2.block-snapshot-sharing", on: "a region", set_up: |lab| Box::pin(region(lab)) },
+    Stage { action: "ec2.encrypt-by-default", on: "a region", set_up: |lab| Box::pin(std::future::ready(region(lab))) },
+    Stage {
+        action: "ec2.block-snapshot-sharing",
+        on: "a region",
+        set_up: |lab| Box::pin(std::future::ready(region(lab))),
+    },
     Stage { action: "ec2.block-snapshot-sharing", on: "a region half-blocked", set_up: |lab| Box::pin(half(lab)) },
-    Stage { action: "ec2.block-image-sharing", on: "a region", set_up: |lab| Box::pin(region(lab)) },
+    Stage {
+        action: "ec2.block-image-sharing",
+        on: "a region",
+        set_up: |lab| Box::pin(std::future::ready(region(lab))),
+    },
 ];
 
-async fn region(lab: &Lab) -> Scene {
+fn region(lab: &Lab) -> Scene {
     Scene::in_region(lab, "{ from: ec2.regions }")
 }
 

@@ -32,7 +32,7 @@ struct Piece {
 impl Axis {
     /// An axis for these times, between two pixels. Where much of the time nothing happened, that is left out.
     pub fn of(times: impl IntoIterator<Item = Timestamp>, (left, right): (f64, f64)) -> Self {
-        let mut seconds: Vec<i64> = times.into_iter().map(|time| time.as_second()).collect();
+        let mut seconds: Vec<i64> = times.into_iter().map(Timestamp::as_second).collect();
         seconds.sort_unstable();
         let first = seconds.first().copied().unwrap_or_default();
         let mut pieces = vec![(first, seconds.last().copied().unwrap_or_default())];

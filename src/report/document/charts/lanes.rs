@@ -103,7 +103,7 @@ fn mark(area: &Area<'_>, phase: Phase, (x, y): (i32, i32)) {
         Phase::Entry => ink::shape(area, vec![(x - m - 1, y - m), (x + m + 1, y), (x - m - 1, y + m)], ink.filled()),
         Phase::Preparation => ink::bar(area, [(x - m + 1, y - m + 1), (x + m - 1, y + m - 1)], ink.filled()),
         Phase::Persistence => {
-            ink::shape(area, vec![(x, y - m - 1), (x + m + 1, y), (x, y + m + 1), (x - m - 1, y)], ink.filled())
+            ink::shape(area, vec![(x, y - m - 1), (x + m + 1, y), (x, y + m + 1), (x - m - 1, y)], ink.filled());
         }
         Phase::Launch => ink::circle(area, (x, y), m, ink.filled()),
         Phase::Discovery => ink::circle(area, (x, y), m - 1, ink.line(2)),
