@@ -40,7 +40,7 @@ async fn optional(lab: &Lab) -> Scene {
         set.metadata_defaults.http_tokens = Some("optional".to_owned());
         set.metadata_defaults.http_put_response_hop_limit = Some(2);
     });
-    region(lab).await
+    region(lab)
 }
 
 async fn half(lab: &Lab) -> Scene {
@@ -49,7 +49,7 @@ async fn half(lab: &Lab) -> Scene {
         let set = &mut world.region_mut(&target.account, &target.region).ec2.region_settings;
         "block-new-sharing".clone_into(&mut set.snapshot_block_public_access);
     });
-    region(lab).await
+    region(lab)
 }
 
 fn settings(lab: &Lab, target: &Target) -> Value {
