@@ -12,7 +12,7 @@ pub const STAGES: &[Stage] = &[
     Stage {
         action: "ec2.require-imdsv2",
         on: "a region that has said optional",
-        set_up: |lab| Box::pin(optional(lab)),
+        set_up: |lab| Box::pin(std::future::ready(optional(lab))),
     },
     Stage { action: "ec2.encrypt-by-default", on: "a region", set_up: |lab| Box::pin(std::future::ready(region(lab))) },
     Stage {
@@ -20,7 +20,11 @@ pub const STAGES: &[Stage] = &[
         on: "a region",
         set_up: |lab| Box::pin(std::future::ready(region(lab))),
     },
-    Stage { action: "ec2.block-snapshot-sharing", on: "a region half-blocked", set_up: |lab| Box::pin(half(lab)) },
+    Stage {
+        action: "ec2.block-snapshot-sharing",
+        on: "a region half-blocked",
+        set_up: |lab| Box::pin(std::future::ready(half(lab))),
+    },
     Stage {
         action: "ec2.block-image-sharing",
         on: "a region",
@@ -33,7 +37,7 @@ fn region(lab: &Lab) -> Scene {
 }
 
 /// Its own default is given back, and not AWS's.
-async fn optional(lab: &Lab) -> Scene {
+fn optional(lab: &Lab) -> Scene {
     let target = lab.region();
     lab.sim.change(|world| {
         let set = &mut world.region_mut(&target.account, &target.region).ec2.region_settings;
@@ -43,7 +47,7 @@ async fn optional(lab: &Lab) -> Scene {
     region(lab)
 }
 
-async fn half(lab: &Lab) -> Scene {
+fn half(lab: &Lab) -> Scene {
     let target = lab.region();
     lab.sim.change(|world| {
         let set = &mut world.region_mut(&target.account, &target.region).ec2.region_settings;
