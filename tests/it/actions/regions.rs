@@ -76,7 +76,7 @@ async fn a_region_tells_how_it_is_set_up() {
 #[tokio::test(start_paused = true)]
 async fn other_defaults_of_metadata_stay() {
     let lab = Lab::new().await;
-    optional(&lab).await;
+    optional(&lab);
     let target = lab.region();
     let before = settings(&lab, &target);
     let regions = lab.list("ec2.regions", json!({}), &target).await;
