@@ -25,9 +25,8 @@ pub use pull::{Pulled, pull};
 pub use push::{Pushed, push};
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Builder, Region};
 
-use crate::cloud::retry;
+use crate::cloud::s3;
 use crate::engine::action::Ctx;
 use crate::evidence::EvidenceError;
 use crate::model::{AccountId, ActionError};
@@ -81,36 +80,19 @@ impl Bucket {
     /// # Errors
     /// When it is not there, is another account's, or may not be looked at.
     pub async fn open(cx: &Ctx, address: Address, owner: AccountId) -> Result<Self, BucketError> {
-        let home = client(cx, None);
+        let home = s3::client(cx, None);
         let asked =
             home.get_bucket_location().bucket(&address.bucket).expected_bucket_owner(owner.as_str()).send().await;
         let location = asked.map_err(|error| BucketError::Aws {
             what: format!("cannot look at bucket `{}` of account {owner}", address.bucket),
             error: error.into(),
         })?;
-        // us-east-1 has no name there; `EU` is what eu-west-1 was called once.
-        let region = location.location_constraint.map(|region| match region.as_str() {
-            "" => "us-east-1".to_owned(),
-            "EU" => "eu-west-1".to_owned(),
-            region => region.to_owned(),
-        });
-        Ok(Self { client: client(cx, Some(region.unwrap_or_else(|| "us-east-1".to_owned()))), address, owner })
+        Ok(Self { client: s3::client(cx, Some(s3::region(location.location_constraint))), address, owner })
     }
 
     fn key(&self, path: &str) -> String {
         self.address.key(path)
     }
-}
-
-fn client(cx: &Ctx, region: Option<String>) -> Client {
-    let mut config = Builder::from(&cx.sdk)
-        .retry_partition(retry::partition(&cx.target))
-        .retry_classifier(retry::WhenBusy)
-        .force_path_style(true);
-    if let Some(region) = region {
-        config = config.region(Region::new(region));
-    }
-    Client::from_conf(config.build())
 }
 
 fn failed(what: impl Into<String>) -> impl FnOnce(ActionError) -> BucketError {

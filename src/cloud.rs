@@ -1,6 +1,6 @@
 //! AWS through its real SDK: sessions in accounts and regions, and everything that every request passes on its way out.
 //!
-//! A request goes guard → budget → count → time limit → HTTPS (`wire`); an answer that is an error becomes a
+//! A request goes guard → budget → turn → count → time limit → HTTPS (`wire`); an answer that is an error becomes a
 //! [`crate::model::ActionError`] in one place (`classify`).
 
 mod account_session;
@@ -18,6 +18,8 @@ mod read_only;
 pub(crate) mod regions;
 mod rest;
 pub mod retry;
+#[cfg(feature = "s3")]
+pub mod s3;
 mod sessions;
 mod storm;
 mod time;

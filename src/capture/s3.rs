@@ -1,12 +1,11 @@
 //! S3: the buckets of an account and how each is set up. No object is read.
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Builder, Region};
 use aws_sdk_s3::operation::list_buckets::ListBucketsOutput;
 use futures::stream::{self, StreamExt as _};
 
 use super::questions::Questions;
-use crate::cloud::retry;
+use crate::cloud::s3;
 use crate::engine::action::Ctx;
 
 /// How many buckets are asked about at once.
@@ -14,33 +13,17 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Asks.
 pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
-    let home = client(cx, None);
+    let home = s3::client(cx, None);
     let pages = questions.all("s3:ListBuckets", home.list_buckets().into_paginator().send()).await;
     let names = pages.iter().flat_map(ListBucketsOutput::buckets).filter_map(|bucket| bucket.name().map(str::to_owned));
     let names = names.collect::<Vec<_>>();
     stream::iter(names).for_each_concurrent(SIDE_BY_SIDE, |name| bucket(cx, &home, questions, name)).await;
 }
 
-fn client(cx: &Ctx, region: Option<String>) -> Client {
-    let mut config = Builder::from(&cx.sdk)
-        .retry_partition(retry::partition(&cx.target))
-        .retry_classifier(retry::WhenBusy)
-        .force_path_style(true);
-    if let Some(region) = region {
-        config = config.region(Region::new(region));
-    }
-    Client::from_conf(config.build())
-}
-
 async fn bucket(cx: &Ctx, home: &Client, questions: &Questions, name: String) {
     let location = questions.one("s3:GetBucketLocation", home.get_bucket_location().bucket(&name).send()).await;
-    // us-east-1 has no name there; `EU` is what eu-west-1 was called once.
-    let region = location.and_then(|location| location.location_constraint).map(|region| match region.as_str() {
-        "" => "us-east-1".to_owned(),
-        "EU" => "eu-west-1".to_owned(),
-        region => region.to_owned(),
-    });
-    let client = client(cx, region);
+    let region = location.map(|location| s3::region(location.location_constraint));
+    let client = s3::client(cx, region);
     futures::join!(
         questions.one("s3:GetBucketPolicy", client.get_bucket_policy().bucket(&name).send()),
         questions.one("s3:GetBucketPolicyStatus", client.get_bucket_policy_status().bucket(&name).send()),

@@ -14,6 +14,8 @@ use crate::evidence::{Captured, Store, signature};
 use crate::model::RunId;
 use crate::report::evidence;
 #[cfg(feature = "s3")]
+use crate::report::text::counted;
+#[cfg(feature = "s3")]
 use bucket::Options;
 
 /// List evidence, and verify that it is what was captured
@@ -95,6 +97,9 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Command::Verify { store: Some(store), signers, bucket } if is_bucket(store) => {
             let fetched = bucket::fetched(store, bucket, screen).await?;
             let mut verified = verify::verify(&fetched.store, signers.as_deref())?;
+            if fetched.pulled.unlocked > 0 {
+                screen.remark(&format!("the lock of {} has ended", counted(fetched.pulled.unlocked, "file")));
+            }
             verified.wrong.extend(fetched.pulled.wrong);
             tell(&verified, screen)
         }

@@ -5,7 +5,7 @@
 //! it stands for all of them.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -28,6 +28,14 @@ pub enum SignatureError {
     /// `ssh-keygen` is not there.
     #[error("`ssh-keygen` cannot be started: {0}; it comes with OpenSSH")]
     NoProgram(io::Error),
+    /// The file system said no.
+    #[error("`{}`: {source}", path.display())]
+    Io {
+        /// The manifest, or its signature.
+        path: PathBuf,
+        /// Its answer.
+        source: io::Error,
+    },
     /// `ssh-keygen` says no.
     #[error("ssh-keygen: {0}")]
     Refused(String),
@@ -48,15 +56,17 @@ pub fn path(manifest: &Path) -> PathBuf {
 /// # Errors
 /// When `ssh-keygen` cannot be started or says no.
 pub fn sign(manifest: &Path, key: &Path) -> Result<PathBuf, SignatureError> {
-    let signature = path(manifest);
-    // One that is there is replaced: a capture that was taken up has a longer manifest.
-    match std::fs::remove_file(&signature) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(SignatureError::Refused(error.to_string())),
-        _ => {}
-    }
     let mut command = ssh_keygen("sign");
-    // It may ask for the passphrase of the key, on the terminal.
-    accepted(command.arg("-f").arg(key).args(["-n", NAMESPACE]).arg(manifest).stdin(Stdio::inherit()))?;
+    // Where the key has a passphrase it asks for it on the terminal.
+    let signed = accepted(command.arg("-f").arg(key).args(["-n", NAMESPACE]).stdin(over(manifest)?))?;
+    let signature = path(manifest);
+    let io = |source| SignatureError::Io { path: signature.clone(), source };
+    // One that is there is replaced when all of the new one is on the disk, and stays where nothing was signed.
+    let folder = signature.parent().unwrap_or(manifest);
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(io)?;
+    file.write_all(signed.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(io)?;
+    file.as_file().sync_data().map_err(io)?;
+    file.persist(&signature).map_err(|error| io(error.error))?;
     Ok(signature)
 }
 
@@ -70,15 +80,14 @@ pub fn check(manifest: &Path, signers: Option<&Path>) -> Result<Signed, Signatur
     if !signature.exists() {
         return Err(SignatureError::Unsigned);
     }
-    let over = || File::open(manifest).map(Stdio::from).map_err(|error| SignatureError::Refused(error.to_string()));
     let Some(signers) = signers else {
         let mut command = ssh_keygen("check-novalidate");
-        let said = accepted(command.args(["-n", NAMESPACE, "-s"]).arg(&signature).stdin(over()?))?;
+        let said = accepted(command.args(["-n", NAMESPACE, "-s"]).arg(&signature).stdin(over(manifest)?))?;
         let fingerprint = said.split_whitespace().find(|word| word.starts_with("SHA256:")).unwrap_or("an unnamed key");
         return Ok(Signed { by: fingerprint.to_owned() });
     };
     let mut command = ssh_keygen("find-principals");
-    let named = accepted(command.arg("-f").arg(signers).arg("-s").arg(&signature).stdin(over()?));
+    let named = accepted(command.arg("-f").arg(signers).arg("-s").arg(&signature).stdin(over(manifest)?));
     let named = named.map_err(|error| match error {
         SignatureError::Refused(_) => SignatureError::Stranger(signers.to_owned()),
         other => other,
@@ -86,8 +95,14 @@ pub fn check(manifest: &Path, signers: Option<&Path>) -> Result<Signed, Signatur
     let by = named.lines().next().unwrap_or_default().to_owned();
     let mut command = ssh_keygen("verify");
     let command = command.arg("-f").arg(signers).args(["-I", &by, "-n", NAMESPACE, "-s"]).arg(&signature);
-    accepted(command.stdin(over()?))?;
+    accepted(command.stdin(over(manifest)?))?;
     Ok(Signed { by })
+}
+
+/// A manifest as what `ssh-keygen` reads.
+fn over(manifest: &Path) -> Result<Stdio, SignatureError> {
+    let file = File::open(manifest).map_err(|source| SignatureError::Io { path: manifest.to_owned(), source })?;
+    Ok(Stdio::from(file))
 }
 
 fn ssh_keygen(what: &str) -> Command {

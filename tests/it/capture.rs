@@ -220,6 +220,12 @@ fn a_signature_stands_for_a_capture_and_for_nothing_else() {
     let words = ["evidence", "sign", "--key", key.to_str().unwrap(), "--store", store.to_str().unwrap()];
     let signed = site.quell(&words).output().unwrap();
     assert_eq!(binary::code(&signed), 0, "{}", stderr(&signed));
+    let signature = format!("{}.sig", manifest(&store, &capture).display());
+    let before = fs::read(&signature).unwrap();
+    let words = ["evidence", "sign", capture["capture"].as_str().unwrap(), "--key", "no-such-key", "--store"];
+    let failed = site.quell(&words).arg(&store).output().unwrap();
+    assert_eq!(binary::code(&failed), 1, "{}", stderr(&failed));
+    assert_eq!(fs::read(&signature).unwrap(), before, "a signature that cannot be made anew stays");
 
     let (code, said) = verify(&signers);
     assert_eq!((code, said["captures"][0]["signed_by"].as_str()), (0, Some("responder@example.com")), "{said}");
