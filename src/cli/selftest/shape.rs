@@ -128,8 +128,25 @@ fn is_time(token: &str) -> bool {
 fn is_id(token: &str) -> bool {
     let last = token.rsplit('-').next().unwrap_or(token);
     let digits = last.bytes().any(|b| b.is_ascii_digit());
+    // No word has eight letters of these six; a short id has now and then.
+    let hex = last.bytes().all(|b| b.is_ascii_hexdigit());
     let random = last.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
     let shortest = if last == token { 16 } else { 8 };
     let unique = token.starts_with('A') && token.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    digits && (random && last.len() >= shortest || unique && (20..=21).contains(&token.len()))
+    random && (digits || hex) && last.len() >= shortest || digits && unique && (20..=21).contains(&token.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_whether_or_not_chance_gave_it_a_digit_and_a_word_is_none() {
+        for id in ["p-ab12cd34", "p-baabcbfe", "i-0123456789abcdef0", "AKIAIOSFODNN7EXAMPLE"] {
+            assert!(is_id(id), "{id}");
+        }
+        for word in ["quell-deny-all", "eu-west-3", "IRResponder", "account", "break-glass", "us-gov-west-1"] {
+            assert!(!is_id(word), "{word}");
+        }
+    }
 }

@@ -198,7 +198,10 @@ pub fn snapshots_taken_twice(world: &Value) -> Vec<String> {
     let regions = items(&world["accounts"]).into_iter().flat_map(|account| items(&account["regions"]));
     let mut taken: BTreeMap<(String, String), usize> = BTreeMap::new();
     for snapshot in regions.flat_map(|region| items(&region["ec2"]["snapshots"])) {
-        if let (Some(volume), Some(case)) = (snapshot["volume_id"].as_str(), snapshot["tags"]["quell:case"].as_str()) {
+        let tags = &snapshot["tags"];
+        // The volume of a copy means nothing.
+        let of = tags["quell:copy-of"].as_str().or(snapshot["volume_id"].as_str());
+        if let (Some(volume), Some(case)) = (of, tags["quell:case"].as_str()) {
             *taken.entry((volume.to_owned(), case.to_owned())).or_default() += 1;
         }
     }
