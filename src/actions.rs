@@ -1,12 +1,13 @@
 //! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
 
+#[cfg(feature = "iam")]
+pub mod account;
 #[cfg(feature = "amplify")]
 mod amplify;
 #[cfg(feature = "apprunner")]
 mod apprunner;
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
 pub(crate) mod autoscaling;
-#[cfg(feature = "iam")]
 mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod batch;
@@ -69,6 +70,7 @@ use crate::engine::table::{DynAction, DynSource, Table};
 /// Everything that a runbook can use, in the order of the help.
 pub fn table() -> Table {
     let actions: Vec<Box<dyn DynAction>> = vec![
+        Box::new(account::capture::Capture),
         #[cfg(feature = "organizations")]
         Box::new(organizations::deny_all::DenyAll),
         #[cfg(feature = "organizations")]
@@ -114,9 +116,15 @@ pub fn table() -> Table {
         #[cfg(all(feature = "autoscaling", feature = "ec2"))]
         Box::new(ec2::suspend_launchers::SuspendLaunchers),
         #[cfg(feature = "ec2")]
+        Box::new(ec2::hibernate_instances::HibernateInstances),
+        #[cfg(feature = "ec2")]
         Box::new(ec2::snapshot_volumes::SnapshotVolumes),
         #[cfg(feature = "ec2")]
+        Box::new(ec2::copy_snapshots::CopySnapshots),
+        #[cfg(feature = "ec2")]
         Box::new(ec2::lock_snapshots::LockSnapshots),
+        #[cfg(feature = "ec2")]
+        Box::new(ec2::share_snapshots::ShareSnapshots),
         #[cfg(feature = "ec2")]
         Box::new(ec2::isolate::Isolate::default()),
         #[cfg(feature = "ec2")]

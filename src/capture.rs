@@ -30,6 +30,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use crate::cloud::{self, Witness, regions, retry};
 use crate::engine::action::Ctx;
 use crate::engine::ports::{Access, Boxed, Sessions};
 use crate::model::{ActionError, ErrorKind, Target, Targets};
@@ -127,10 +128,40 @@ async fn lane(
 ) {
     match sessions.enter(lane, Access::Read).await {
         Err(error) => recorder.lacks(lane, "everything", &error),
-        Ok(cx) => {
-            let questions = Questions::new(lane.clone(), recorder.clone(), wanted.only.clone());
-            join_all(asks.iter().map(|ask| ask(&cx, &questions, wanted))).await;
-        }
+        Ok(cx) => ask_all(&cx, recorder, wanted, asks).await,
     }
     progress(lane);
+}
+
+/// Asks everything in the lane of a session.
+async fn ask_all(cx: &Ctx, recorder: &Arc<Recorder>, wanted: &Wanted, asks: &[Ask]) {
+    let questions = Questions::new(cx.target.clone(), recorder.clone(), wanted.only.clone());
+    join_all(asks.iter().map(|ask| ask(cx, &questions, wanted))).await;
+}
+
+/// Asks everything of one account, whose session in any lane is given. The recorder is the witness of what is asked here, and of
+/// nothing else that the run asks.
+///
+/// # Errors
+/// When the account's regions cannot be found out.
+pub async fn of_account(cx: &Ctx, recorder: &Arc<Recorder>, wanted: &Wanted) -> Result<(), ActionError> {
+    let witness: Arc<dyn Witness> = recorder.clone();
+    let global = Ctx { target: Target::global(cx.target.account.clone()), ..cloud::seen(cx, &witness) };
+    let regional = async {
+        let listed = regions::of(&global.sdk, retry::partition(&global.target)).await?;
+        let asks = listed.into_iter().map(|(region, state)| {
+            let cx = global.in_region(&region);
+            async move {
+                match state {
+                    Ok(()) => ask_all(&cx, recorder, wanted, OF_REGION).await,
+                    Err(error) if error.kind == ErrorKind::Disabled => {}
+                    Err(error) => recorder.lacks(&cx.target, "the region", &error),
+                }
+            }
+        });
+        join_all(asks).await;
+        Ok(())
+    };
+    let ((), regional) = futures::join!(ask_all(&global, recorder, wanted, OF_ACCOUNT), regional);
+    regional
 }

@@ -27,4 +27,4 @@ mod wire;
 mod witness;
 
 pub use sessions::{CloudSessions, Options};
-pub use witness::{Exchange, Witness};
+pub use witness::{Exchange, Witness, seen};

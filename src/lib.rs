@@ -18,8 +18,8 @@
 //! | [`approval`] | terminal, command line | engine |
 //! | [`report`] | terminal, JSON lines | engine, evidence, story, cost, posture |
 //! | `cloud` | sessions, regions, read-only guard, budgets | engine |
-//! | `actions` | the table, a file per action | cloud |
-//! | `capture` | what is asked for a capture, a file per service | actions, evidence |
+//! | `capture` | what is asked for a capture, a file per service | cloud, evidence |
+//! | `actions` | the table, a file per action | cloud, capture, evidence |
 //! | `bucket` | evidence in S3, under Object Lock | cloud, evidence |
 //! | [`sim`] | the simulated AWS | bounded, model, policy |
 //! | `cli` | a file per command; the only one that joins all | everything |

@@ -33,7 +33,7 @@ const NAMES: usize = 50;
 const PAGE: i32 = 100;
 
 /// The client of a lane.
-pub(crate) fn client(cx: &Ctx) -> Client {
+pub(super) fn client(cx: &Ctx) -> Client {
     let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.build())
 }

@@ -33,7 +33,7 @@ use crate::engine::action::Ctx;
 use crate::model::{ActionError, ErrorKind};
 
 /// The client of an account.
-pub(crate) fn client(cx: &Ctx) -> Client {
+pub(super) fn client(cx: &Ctx) -> Client {
     let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.build())
 }

@@ -12,7 +12,7 @@ use crate::engine::action::Ctx;
 use crate::model::Target;
 
 /// The client of the caller's organisation.
-pub(crate) fn client(cx: &Ctx) -> Client {
+pub(super) fn client(cx: &Ctx) -> Client {
     let caller = Target::global(cx.view.caller.account.clone());
     let config = Builder::from(&cx.home).retry_partition(retry::partition(&caller)).retry_classifier(retry::WhenBusy);
     Client::from_conf(config.build())

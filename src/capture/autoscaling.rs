@@ -1,12 +1,16 @@
 //! Auto Scaling, in a region: groups, what they launch from, and what they did.
 
+use aws_sdk_autoscaling::Client;
+use aws_sdk_autoscaling::config::Builder;
+
 use super::questions::Questions;
-use crate::actions::autoscaling::client;
+use crate::cloud::retry;
 use crate::engine::action::Ctx;
 
 /// Asks.
 pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
-    let client = client(cx);
+    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
+    let client = Client::from_conf(config.build());
     futures::join!(
         questions.all(
             "autoscaling:DescribeAutoScalingGroups",

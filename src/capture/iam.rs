@@ -1,6 +1,7 @@
 //! IAM: who there is, what each may do, with which credentials, and when they were last used.
 
 use aws_sdk_iam::Client;
+use aws_sdk_iam::config::Builder;
 use aws_sdk_iam::operation::list_access_keys::ListAccessKeysOutput;
 use aws_sdk_iam::operation::list_users::ListUsersOutput;
 use aws_sdk_iam::types::ReportStateType;
@@ -8,7 +9,7 @@ use futures::stream::{self, StreamExt as _};
 use tokio::time::{Duration, sleep};
 
 use super::questions::Questions;
-use crate::actions::iam::client;
+use crate::cloud::retry;
 use crate::engine::action::Ctx;
 
 /// How many questions about single users are open at once.
@@ -18,7 +19,8 @@ const LOOKS: usize = 20;
 
 /// Asks.
 pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
-    let client = &client(cx);
+    let config = Builder::from(&cx.sdk).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
+    let client = &Client::from_conf(config.build());
     futures::join!(
         async {
             questions

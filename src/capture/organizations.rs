@@ -1,10 +1,12 @@
 //! Organizations, where the caller may ask: accounts, policies and what they hang on. Each capture asks once, by the caller.
 
+use aws_sdk_organizations::Client;
+use aws_sdk_organizations::config::Builder;
 use aws_sdk_organizations::operation::list_policies::ListPoliciesOutput;
 use aws_sdk_organizations::types::PolicyType;
 
 use super::questions::Questions;
-use crate::actions::organizations::client;
+use crate::cloud::retry;
 use crate::engine::action::Ctx;
 
 /// Asks, in the lane of the caller's own account alone: the answer is the same from everywhere.
@@ -12,7 +14,9 @@ pub(super) async fn ask(cx: &Ctx, questions: &Questions) {
     if cx.target.account != cx.view.caller.account {
         return;
     }
-    let client = client(cx);
+    let config =
+        Builder::from(&cx.home).retry_partition(retry::partition(&cx.target)).retry_classifier(retry::WhenBusy);
+    let client = Client::from_conf(config.build());
     if questions.one("organizations:DescribeOrganization", client.describe_organization().send()).await.is_none() {
         return;
     }

@@ -17,6 +17,7 @@ enum Note {
     Answer(Exchange, Timestamp),
     Entry(Entry),
     End(Timestamp),
+    EndIfWhole(Timestamp),
     Stop,
 }
 
@@ -81,6 +82,18 @@ impl Recorder {
         self.stop()
     }
 
+    /// Ends the capture when nothing is lacking; otherwise it did not come to its end, and can be taken up. Gives what was kept.
+    ///
+    /// # Errors
+    /// When something could not be written.
+    ///
+    /// # Panics
+    /// When it was ended before, or its thread panicked.
+    pub fn end_if_whole(&self) -> Result<Recorded, EvidenceError> {
+        self.note(Note::EndIfWhole(self.clock.now()));
+        self.stop()
+    }
+
     /// Stops writing a capture that did not come to its end, and can be taken up.
     ///
     /// # Errors
@@ -97,6 +110,17 @@ impl Recorder {
     fn note(&self, note: Note) {
         // A writer that failed has gone, and `end` says why.
         let _ = self.notes.lock().unwrap_or_else(PoisonError::into_inner).send(note);
+    }
+}
+
+/// A capture that is cut off lets go of the store before anybody goes on with it.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.note(Note::Stop);
+        if let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            // Nobody is left to whom an error could be told; what was written is found when the capture is taken up.
+            let _ = writer.join();
+        }
     }
 }
 
@@ -138,7 +162,8 @@ impl Writer {
                     self.manifest.add(&entry)?;
                     self.manifest.sync()?;
                 }
-                Note::End(at) => {
+                Note::EndIfWhole(_) if !self.recorded.gaps.is_empty() => {}
+                Note::End(at) | Note::EndIfWhole(at) => {
                     let (items, gaps) = (self.recorded.items, self.recorded.gaps.len() as u64);
                     self.manifest.add(&Entry::Ended(Ended { at, items, gaps }))?;
                 }

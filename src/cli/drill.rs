@@ -124,7 +124,7 @@ impl From<Latency> for std::time::Duration {
 pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let built = scenario(&args.scenario)?.build(args.seed, jiff::Timestamp::now()).map_err(Failure::usage)?;
     let intruder = built.adversary.clone();
-    let stage = Stage::set(args, built, args.faults.plan()?);
+    let mut stage = Stage::set(args, built, args.faults.plan()?);
     let sim = stage.rehearsal.sim.clone();
     let table = crate::actions::table();
     let given = rehearsal::inputs(&load(&args.runbook, &table, screen)?, &stage.facts, &args.inputs.inputs);
@@ -133,6 +133,11 @@ pub async fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
         Some(folder) => Some(Reported::begin(folder, prepared.runbook.targets.clone())?),
         None => None,
     };
+    // Never in the store of real accounts.
+    stage.rehearsal.evidence = Some(match &args.report {
+        Some(folder) => folder.join("evidence"),
+        None => screen.state()?.join("evidence-of-drills"),
+    });
     // Before the intruder begins to fight: capturing takes time.
     if let Some(reported) = &reported {
         reported.capture(&stage.rehearsal).await?;

@@ -1,5 +1,6 @@
 //! A simulated AWS in this process, and the responder who works on it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
@@ -24,6 +25,8 @@ pub struct Rehearsal {
     pub sim: Sim,
     /// Its clock, which is quell's too.
     pub clock: SharedClock,
+    /// Where a run keeps what it captures, if anywhere.
+    pub evidence: Option<PathBuf>,
     responder: Credentials,
 }
 
@@ -36,7 +39,7 @@ impl Rehearsal {
         if let Ok(key) = AccessKeyId::new(responder.access_key_id()) {
             sim.introduce_responder(key);
         }
-        Self { sim, clock, responder }
+        Self { sim, clock, responder, evidence: None }
     }
 
     /// quell on it, for a run planned at `now`, whose requests go through `http`.
@@ -63,6 +66,7 @@ impl Rehearsal {
             http: Some(http),
             credentials: Some(SharedCredentialsProvider::new(self.responder.clone())),
             endpoint_url: None,
+            evidence: self.evidence.clone(),
             clock: Arc::clone(&self.clock),
             case: case.clone(),
             now,

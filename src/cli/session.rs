@@ -40,6 +40,7 @@ pub async fn open_before(
         http: None,
         credentials: None,
         endpoint_url: None,
+        evidence: screen.state().ok().map(|state| state.join("evidence")),
         now,
         clock: Arc::clone(&clock),
         case: case.clone(),

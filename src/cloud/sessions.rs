@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_config::BehaviorVersion;
@@ -26,7 +27,7 @@ use super::account_session::AssumedRole;
 use super::preflight;
 use super::time::SdkTime;
 use super::wire::{self, Wire};
-use super::witness::Witness;
+use super::witness::{self, Witness};
 use super::{regions, retry};
 use crate::engine::action::{Ctx, FRESH, View};
 use crate::engine::ports::{Access, Account, Boxed, Lane, Sessions, SharedClock, Traffic};
@@ -60,6 +61,8 @@ pub struct Options {
     pub case: RunId,
     /// The `now` of the plan.
     pub now: Timestamp,
+    /// The folder of the evidence store, for what is captured in the run; none where nothing is kept.
+    pub evidence: Option<PathBuf>,
 }
 
 /// Sessions over the AWS SDK.
@@ -67,6 +70,9 @@ pub struct CloudSessions {
     base: SdkConfig,
     http: SharedHttpClient,
     wire: Arc<Wire>,
+    /// Who sees the answers.
+    witness: Option<Arc<dyn Witness>>,
+    evidence: Option<PathBuf>,
     own: Credentials,
     endpoint: Option<String>,
     clock: SharedClock,
@@ -149,7 +155,9 @@ impl CloudSessions {
         Ok(Self {
             base: base.build(),
             http,
-            wire: Arc::new(Wire::setting(time, witness)),
+            wire: Arc::new(Wire::setting(time)),
+            witness,
+            evidence: options.evidence,
             own: Credentials::new(provider),
             endpoint,
             clock: options.clock,
@@ -237,13 +245,18 @@ impl CloudSessions {
     fn sdk(&self, account: &str, region: &str, access: Access, credentials: &Credentials) -> SdkConfig {
         let (inner, wire, role) = (self.http.clone(), self.wire.clone(), credentials.role.clone());
         let client = wire::Client { inner, wire, account: account.into(), access, role };
-        self.base
+        let sdk = self
+            .base
             .to_builder()
             .region(aws_types::region::Region::new(region.to_owned()))
             .credentials_provider(credentials.provider.clone())
             .identity_cache(credentials.cache.clone())
             .http_client(client)
-            .build()
+            .build();
+        match &self.witness {
+            Some(witness) => witness::before(&sdk, account, witness),
+            None => sdk,
+        }
     }
 
     /// The caller's own session, in the partition's home region.
@@ -296,6 +309,7 @@ impl CloudSessions {
             sdk: self.sdk(target.account.as_str(), region, access, &credentials),
             home: self.home(caller, access),
             clock: self.clock.clone(),
+            evidence: self.evidence.clone(),
         })
     }
 

@@ -25,12 +25,11 @@ use super::in_flight::{InFlight, OnItsWay};
 use super::pages::Pages;
 use super::storm::Storm;
 use super::time::{FAR, SdkTime};
-use super::witness::{Asked, Witness};
 use super::{classify, read_only, retry};
 use crate::engine::ports::{Access, Traffic};
 
 /// How long one attempt may take, from the moment it leaves: waiting for the budget does not count.
-const ATTEMPT: Duration = Duration::from_secs(15);
+pub(super) const ATTEMPT: Duration = Duration::from_secs(15);
 
 /// A request that was sent and not answered in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,16 +75,14 @@ pub(super) struct Wire {
     pages: Pages,
     /// What signs go by, which learns from the dates of answers.
     time: Option<SdkTime>,
-    /// Who sees the answers.
-    witness: Option<Arc<dyn Witness>>,
     /// When each account and region last answered.
     heard: Mutex<HashMap<(Arc<str>, String), Instant>>,
 }
 
 impl Wire {
-    /// One whose answers set the time right that signs go by, and are seen by a witness.
-    pub fn setting(time: SdkTime, witness: Option<Arc<dyn Witness>>) -> Self {
-        Self { time: Some(time), witness, ..Self::default() }
+    /// One whose answers set the time right that signs go by.
+    pub fn setting(time: SdkTime) -> Self {
+        Self { time: Some(time), ..Self::default() }
     }
 
     /// What went over it so far.
@@ -158,11 +155,10 @@ impl Wire {
         let (drawn, on_its_way) = self.turn(account, call).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
 
-        let asked = self.witness.as_ref().and_then(|witness| Some((witness, Asked::read(call, &request)?)));
         let signed_at = request.headers().get("x-amz-date").and_then(amz_time);
         let exchange = async {
             let answer = inner.call(request).await?;
-            if asked.is_none() && is_stream(call, &answer) { Ok(answer) } else { whole(answer).await }
+            if is_stream(call, &answer) { Ok(answer) } else { whole(answer).await }
         };
         let mut answer = timeout(ATTEMPT, exchange).await.map_err(|_| {
             ConnectorError::timeout(NoAnswer { call: call.name(), seconds: ATTEMPT.as_secs() }.into())
@@ -182,9 +178,6 @@ impl Wire {
         }
         check(call, &answer)?;
         self.pages.follow(account, call, &answer).map_err(|endless| ConnectorError::user(endless.into()))?;
-        if let Some((witness, asked)) = asked.filter(|_| answer.status().is_success()) {
-            witness.saw(asked.answered(account, call, &answer, date));
-        }
         Ok((answer, drawn))
     }
 }
@@ -219,7 +212,7 @@ fn is_far(signed_at: Option<Timestamp>, date: Option<Timestamp>) -> bool {
 }
 
 /// When an answer was sent, by the clock of who sent it.
-fn date(answer: &HttpResponse) -> Option<Timestamp> {
+pub(super) fn date(answer: &HttpResponse) -> Option<Timestamp> {
     let date = answer.headers().get("date")?;
     jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
 }
@@ -235,7 +228,7 @@ fn is_stream(call: &Call, answer: &HttpResponse) -> bool {
 }
 
 /// Reads an answer to its end, so that the time limit covers all of it.
-async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+pub(super) async fn whole(mut answer: HttpResponse) -> Result<HttpResponse, ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
     let bytes = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
     *answer.body_mut() = SdkBody::from(bytes);

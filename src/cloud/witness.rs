@@ -1,11 +1,24 @@
 //! Who sees what AWS answers, as it came: for evidence.
 
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::call::Call;
 use super::rest;
+use super::wire::{ATTEMPT, date, whole};
+use crate::engine::action::Ctx;
 
 /// A question and AWS's answer to it.
 #[derive(Debug, Clone)]
@@ -30,6 +43,67 @@ pub struct Exchange {
 pub trait Witness: Send + Sync + std::fmt::Debug {
     /// Sees one.
     fn saw(&self, exchange: Exchange);
+}
+
+/// The same session, before a witness.
+pub fn seen(cx: &Ctx, witness: &Arc<dyn Witness>) -> Ctx {
+    Ctx { sdk: before(&cx.sdk, cx.target.account.as_str(), witness), ..cx.clone() }
+}
+
+/// The same configuration, for an account, before a witness.
+pub(super) fn before(sdk: &SdkConfig, account: &str, witness: &Arc<dyn Witness>) -> SdkConfig {
+    let Some(inner) = sdk.http_client() else { return sdk.clone() };
+    sdk.to_builder().http_client(Seen { inner, account: account.into(), witness: witness.clone() }).build()
+}
+
+/// An HTTP client whose answers are seen by a witness.
+#[derive(Debug, Clone)]
+struct Seen {
+    inner: SharedHttpClient,
+    account: Arc<str>,
+    witness: Arc<dyn Witness>,
+}
+
+impl HttpClient for Seen {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(SeenConnector { client: self.clone(), inner })
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        HttpClient::validate_base_client_config(&self.inner, components, config)
+    }
+
+    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
+        HttpClient::validate_final_config(&self.inner, components, config)
+    }
+}
+
+#[derive(Debug)]
+struct SeenConnector {
+    client: Seen,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for SeenConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Seen { account, witness, .. } = self.client.clone();
+        let inner = self.inner.clone();
+        HttpConnectorFuture::new(async move {
+            let call = Call::read(&request);
+            let asked = Asked::read(&call, &request);
+            let answer = inner.call(request).await?;
+            let Some(asked) = asked.filter(|_| answer.status().is_success()) else { return Ok(answer) };
+            let slow = || ConnectorError::timeout(format!("{} did not come to its end", call.name()).into());
+            let answer = timeout(ATTEMPT, whole(answer)).await.map_err(|_| slow())??;
+            witness.saw(asked.answered(&account, &call, &answer, date(&answer)));
+            Ok(answer)
+        })
+    }
 }
 
 /// A question, kept until it is answered.

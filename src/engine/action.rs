@@ -5,6 +5,7 @@
 //! rollback) is the engine's.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_types::SdkConfig;
@@ -16,8 +17,8 @@ use tokio::time::Duration;
 
 use super::ports::Clock;
 use crate::model::{
-    ActionError, AttachedPolicy, ByHand, Caller, Effect, Finding, KindSpec, Resource, ResourceId, RunId, Target, Tier,
-    Undo, Verdict,
+    ActionError, AttachedPolicy, ByHand, Caller, Effect, Finding, KindSpec, Region, Resource, ResourceId, RunId,
+    Target, Tier, Undo, Verdict,
 };
 
 /// What an action may use: a session in one account and region, and what is known of the run.
@@ -33,6 +34,18 @@ pub struct Ctx {
     pub home: SdkConfig,
     /// The run's clock; the only source of time, and the only way to wait.
     pub clock: Arc<dyn Clock>,
+    /// The folder of the evidence store; none where the run keeps no evidence of its own.
+    pub evidence: Option<PathBuf>,
+}
+
+impl Ctx {
+    /// The session in another region of the same account.
+    #[must_use]
+    pub fn in_region(&self, region: &Region) -> Self {
+        let sdk = self.sdk.to_builder().region(aws_types::region::Region::new(region.to_string())).build();
+        let target = Target { account: self.target.account.clone(), region: region.clone() };
+        Self { target, sdk, ..self.clone() }
+    }
 }
 
 /// What planning knows of the run. Plain data.

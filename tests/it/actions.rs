@@ -5,6 +5,7 @@
 //! `conformance.rs` drives every stage through the engine, and fails for an action that has none. What is particular to one
 //! action is a test in the service's file, mostly by hand of a [`Drive`].
 
+mod account;
 mod autoscaling;
 mod drive;
 mod ec2;

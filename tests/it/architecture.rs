@@ -20,8 +20,8 @@ const MAY_KNOW: [(&str, &[&str]); 18] = [
     ("approval", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
     ("report", &["bounded", "model", "policy", "runbook", "journal", "engine", "evidence", "story", "cost", "posture"]),
     ("cloud", &["bounded", "model", "policy", "runbook", "journal", "engine"]),
-    ("actions", &["bounded", "model", "policy", "runbook", "journal", "engine", "cloud"]),
-    ("capture", &["model", "engine", "cloud", "actions", "evidence"]),
+    ("capture", &["model", "engine", "cloud", "evidence"]),
+    ("actions", &["bounded", "model", "policy", "runbook", "journal", "engine", "cloud", "capture", "evidence"]),
     ("bucket", &["bounded", "model", "engine", "cloud", "evidence"]),
     ("sim", &["bounded", "model", "policy"]),
 ];

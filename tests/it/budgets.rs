@@ -62,6 +62,7 @@ async fn carry_out(scenario: &str, name: &str) -> Done {
         http: Some(sim.http_client()),
         credentials: Some(SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "scenario"))),
         endpoint_url: None,
+        evidence: None,
         clock: Arc::new(clock),
         case: case.clone(),
         now: built.begins,

@@ -2,7 +2,8 @@
 //! journal. It is applied twice and taken back twice; its process dies after each event and each writing request, and is
 //! taken up or back; each call it makes is throttled, refused, and answered into the void (`faults.rs`).
 //!
-//! An action is not tested here by name: a stage for it is enough, and an action without one fails the suite.
+//! An action is not tested here by name: a stage for it is enough, and an action without one fails the suite. Only what
+//! changes nothing in AWS is left out, and has tests of its own.
 
 mod faults;
 mod side_by_side;
@@ -18,9 +19,15 @@ use crate::actions::{case, stages};
 use side_by_side::on_every_stage;
 use trial::{Ready, Trial, back};
 
+/// Actions that change nothing in AWS.
+const READ_ONLY: [&str; 1] = ["account.capture"];
+
 #[test]
 fn every_action_has_a_stage_and_every_stage_an_action() {
-    let table: BTreeSet<String> = actions::table().catalog().actions.into_keys().collect();
+    let mut table: BTreeSet<String> = actions::table().catalog().actions.into_keys().collect();
+    for action in READ_ONLY {
+        assert!(table.remove(action), "no {action}");
+    }
     let staged: BTreeSet<String> = stages().iter().map(|stage| stage.action.to_owned()).collect();
     assert_eq!(table.difference(&staged).collect::<Vec<_>>(), [""; 0], "actions without a stage");
     assert_eq!(staged.difference(&table).collect::<Vec<_>>(), [""; 0], "stages without an action");

@@ -69,3 +69,17 @@ fn the_page_on_faults_has_every_kind_and_an_example_that_is_read() {
         assert!(page.contains(&format!("| `{kind}`")) || page.contains(&format!(", `{kind}` |")), "{kind}");
     }
 }
+
+#[test]
+fn the_steps_on_the_page_on_evidence_are_a_runbook() {
+    let page = text("docs/evidence.md");
+    let (_, steps) = page.split_once("```yaml\n").unwrap();
+    let (steps, _) = steps.split_once("```").unwrap();
+    let text = format!(
+        "quell: 1\nname: forensics\ntitle: Forensics\ntargets: {{ accounts: [self], role: ir/IRResponder }}\nbreak_glass: [role/BreakGlass]\n\
+         sets: {{ rogue: {{ from: ec2.instances }} }}\n{steps}until: {{ clean_sweeps: 1, every: 20s, newcomers: report }}\n"
+    );
+    let (runbook, warnings) = quell::runbook::load("forensics", &text, &quell::actions::table().catalog()).unwrap();
+    assert_eq!(warnings.len(), 0, "{warnings:?}");
+    assert_eq!(runbook.steps.len(), 8);
+}

@@ -59,6 +59,7 @@ impl Ada {
             http: Some(self.lab.sim.http_client()),
             credentials: Some(SharedCredentialsProvider::new(self.keys.clone())),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(self.lab.clock),
             case: case(),
             now: self.lab.sim.now(),

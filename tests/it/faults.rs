@@ -40,6 +40,7 @@ impl Stage {
             http: Some(sim.http_client()),
             credentials: Some(SharedCredentialsProvider::new(keys)),
             endpoint_url: None,
+            evidence: None,
             clock,
             case: RunId::new("20260303-faults").unwrap(),
             now: built.begins,

@@ -80,6 +80,7 @@ impl Lab {
             http: Some(self.sim.http_client()),
             credentials: Some(self.credentials.clone()),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(self.clock),
             case: case(),
             now: self.clock.now(),

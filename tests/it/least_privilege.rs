@@ -95,6 +95,7 @@ impl Lab {
             http: Some(self.sim.http_client()),
             credentials: Some(self.credentials.clone()),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(self.clock),
             case: case.clone(),
             now: self.clock.now(),

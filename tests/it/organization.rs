@@ -115,6 +115,7 @@ impl Stage {
             http: Some(sim.http_client()),
             credentials: Some(SharedCredentialsProvider::new(Credentials::new(id, secret, None, None, "scenario"))),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(clock),
             case: RunId::new("case-1").unwrap(),
             now: built.begins,

@@ -116,6 +116,7 @@ impl Guarded {
             http: Some(sim.http_client()),
             credentials: Some(SharedCredentialsProvider::new(key)),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(clock),
             case: id.clone(),
             now: begins,

@@ -164,6 +164,7 @@ impl Hosted {
             http: Some(self.sim.http_client()),
             credentials: Some(SharedCredentialsProvider::new(keys)),
             endpoint_url: None,
+            evidence: None,
             clock: Arc::new(self.clock.clone()),
             case: RunId::new("case-1").unwrap(),
             now: self.clock.now(),

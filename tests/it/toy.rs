@@ -136,7 +136,8 @@ impl Sessions for ToySessions {
     fn enter<'a>(&'a self, target: &'a Target, _: Access) -> Boxed<'a, Result<Ctx, ActionError>> {
         let view = View { case: quell::model::RunId::new("toy-run").unwrap(), caller: caller(), now: self.1.now() };
         let sdk = SdkConfig::builder().build();
-        let cx = Ctx { target: target.clone(), view, home: sdk.clone(), sdk, clock: Arc::clone(&self.1) };
+        let cx =
+            Ctx { target: target.clone(), view, home: sdk.clone(), sdk, clock: Arc::clone(&self.1), evidence: None };
         Box::pin(async move { Ok(cx) })
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::PAGE;
-use super::snapshot_volumes::{Evidence, snapshots};
+use super::snapshot_volumes::evidence::{Evidence, Held, OfInstance, held};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Resource, ResourceId, Tier, Undo, Verdict};
 
@@ -62,8 +62,8 @@ impl Action for LockSnapshots {
     const TITLE: &'static str = "Lock the snapshots that were taken as evidence";
     const DESCRIPTION: &'static str = "Locks every snapshot of the instance's volumes that this case has, in governance mode: \
         until the time is over nobody deletes it, unless somebody with `ec2:UnlockSnapshot` takes the lock away first. Comes \
-        after `ec2.snapshot-volumes`, and fails where a volume has no snapshot of this case. A snapshot that is locked \
-        already is left as it is. A lock keeps a snapshot from being deleted and not from being shared or copied, and the \
+        after `ec2.snapshot-volumes`, and fails where a volume has no snapshot of this case. Copies that \
+        `ec2.copy-snapshots` made are locked with them. A snapshot that is locked already is left as it is. A lock keeps a snapshot from being deleted and not from being shared or copied, and the \
         key that it is encrypted with from nothing.\n\n\
         AWS pages: *Amazon EBS snapshot lock*, *LockSnapshot*.";
     const UNDO: &'static str = "Takes the locks away that this change made. The snapshots stay.";
@@ -76,12 +76,9 @@ impl Action for LockSnapshots {
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
         let instances = super::instances(&client, members);
-        let evidence = async {
-            let of_case = snapshots(&client, "tag:quell:case", cx.view.case.as_str());
-            super::both(of_case, locked(&client)).await
-        };
-        let (instances, (snapshots, locked)) = super::both(instances, evidence).await?;
-        Ok(instances.iter().filter_map(|instance| found(instance, &snapshots, &locked)).collect())
+        let evidence = async { super::both(held(&client, &cx.view.case), locked(&client)).await };
+        let (instances, (held, locked)) = super::both(instances, evidence).await?;
+        Ok(instances.iter().filter_map(|instance| found(instance, &held, &locked)).collect())
     }
 
     fn plan(&self, _: &View, params: &Params, found: &Found<Prior>) -> Decision {
@@ -150,13 +147,14 @@ impl Action for LockSnapshots {
     /// Works from a look, as an attempt that was cut off does not know what it locked.
     async fn undo(&self, cx: &Ctx, _: &Params, item: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
         let client = super::client(cx);
-        let of_case = snapshots(&client, "tag:quell:case", cx.view.case.as_str());
-        let (snapshots, locked) = super::both(of_case, locked(&client)).await?;
+        let (held, locked) = super::both(held(&client, &cx.view.case), locked(&client)).await?;
         let of_it = |evidence: &&Evidence| {
             item.prior.volumes.contains(&evidence.volume) || evidence.instance == item.resource.as_str()
         };
         let was_locked = |id: &str| item.prior.snapshots.get(id).copied().unwrap_or_default();
-        let ids = snapshots.iter().filter(of_it).map(|evidence| &evidence.snapshot);
+        let originals: Vec<&String> = held.originals.iter().filter(of_it).map(|evidence| &evidence.snapshot).collect();
+        let copies = originals.iter().filter_map(|of| held.copies.get(*of)).map(|copy| &copy.snapshot);
+        let ids = originals.iter().copied().chain(copies);
         let unlocks = ids.filter(|id| locked.contains(*id) && !was_locked(id)).map(|snapshot| {
             let request = client.unlock_snapshot().snapshot_id(snapshot);
             async move { unless_unlocked(request.send().await.map(drop).map_err(ActionError::from)) }
@@ -187,18 +185,13 @@ async fn locked(client: &Client) -> Result<BTreeSet<String>, ActionError> {
     }
 }
 
-fn found(instance: &Instance, snapshots: &[Evidence], locked: &BTreeSet<String>) -> Option<Found<Prior>> {
+fn found(instance: &Instance, held: &Held, locked: &BTreeSet<String>) -> Option<Found<Prior>> {
     let resource = ResourceId::new(super::id(instance)).ok()?;
-    let volumes = instance.block_device_mappings().iter().filter_map(|mapping| mapping.ebs()?.volume_id());
-    let volumes: BTreeSet<String> = volumes.map(str::to_owned).collect();
-    // One that a later step terminated shows no volumes any more.
-    let of_it = |evidence: &&Evidence| {
-        volumes.contains(&evidence.volume) || (volumes.is_empty() && evidence.instance == resource.as_str())
-    };
-    let of_it: Vec<&Evidence> = snapshots.iter().filter(of_it).collect();
-    let taken = of_it.iter().map(|evidence| evidence.volume.clone()).collect();
-    let is_locked = |evidence: &&Evidence| (evidence.snapshot.clone(), locked.contains(&evidence.snapshot));
-    let snapshots = of_it.iter().map(is_locked).collect();
+    let OfInstance { volumes, originals, copies } = held.of(instance);
+    let taken = originals.iter().map(|evidence| evidence.volume.clone()).collect();
+    let copies = copies.into_values().filter(|copy| copy.state != "error").map(|copy| copy.snapshot);
+    let snapshots = originals.into_iter().map(|evidence| evidence.snapshot).chain(copies);
+    let snapshots = snapshots.map(|id| (id.clone(), locked.contains(&id))).collect();
     Some(Found { member: resource.clone(), resource, prior: Prior { volumes, snapshots, taken } })
 }
 

@@ -1,5 +1,7 @@
 //! `ec2.snapshot-volumes`
 
+pub(super) mod evidence;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::Client;
@@ -14,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Duration, sleep};
 
-use super::{PAGE, filter};
+use self::evidence::{Evidence, OF, held, tagged};
+use super::filter;
 use crate::actions::field::time;
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
@@ -23,8 +26,6 @@ use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId
 const VOLUME_BUSY: Duration = Duration::from_secs(16);
 /// How long a new snapshot may take to be listed.
 const UNTIL_LISTED: Duration = Duration::from_secs(5);
-/// What stands in the description between the case and the instance.
-const OF: &str = ": evidence of ";
 /// How often a creation is tried.
 const TRIES: u32 = 6;
 
@@ -51,22 +52,6 @@ pub struct Prior {
     pub volumes: BTreeSet<String>,
     /// Snapshots of this case, those that failed left out.
     pub snapshots: Vec<Evidence>,
-}
-
-/// A snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// `snap-…`
-    pub snapshot: String,
-    /// The volume it is of.
-    pub volume: String,
-    /// When it was taken; what was written later is not in it.
-    pub started: String,
-    /// `pending` or `completed`.
-    pub state: String,
-    /// The instance that the volume belonged to, which a terminated one does not show any more.
-    #[serde(default)]
-    pub instance: String,
 }
 
 impl Prior {
@@ -107,9 +92,8 @@ impl Action for SnapshotVolumes {
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
-        let snapshots = snapshots(&client, "tag:quell:case", cx.view.case.as_str());
-        let (instances, snapshots) = super::both(super::instances(&client, members), snapshots).await?;
-        Ok(instances.iter().filter_map(|instance| found(instance, &snapshots)).collect())
+        let (instances, held) = super::both(super::instances(&client, members), held(&client, &cx.view.case)).await?;
+        Ok(instances.iter().filter_map(|instance| found(instance, &held.originals)).collect())
     }
 
     /// A terminated instance does not show its volumes any more; those that were approved and outlived it are still there.
@@ -188,28 +172,6 @@ impl Action for SnapshotVolumes {
     async fn undo(&self, _: &Ctx, _: &Params, _: &Item<Prior>, _: &Effect) -> Result<(), ActionError> {
         Ok(())
     }
-}
-
-/// Snapshots of the caller's own account with a tag. Without an owner AWS lists public and shared ones too.
-pub(super) async fn snapshots(client: &Client, tag: &str, value: &str) -> Result<Vec<Evidence>, ActionError> {
-    let request = client.describe_snapshots().owner_ids("self").filters(filter(tag, [value])).max_results(PAGE);
-    let mut pages = request.into_paginator().items().send();
-    let mut evidence = Vec::new();
-    while let Some(snapshot) = pages.next().await {
-        let snapshot = snapshot?;
-        if snapshot.state() == Some(&SnapshotState::Error) {
-            continue;
-        }
-        evidence.push(Evidence {
-            snapshot: snapshot.snapshot_id().unwrap_or_default().to_owned(),
-            volume: snapshot.volume_id().unwrap_or_default().to_owned(),
-            started: time(snapshot.start_time()),
-            state: snapshot.state().map_or("", |state| state.as_str()).to_owned(),
-            instance: snapshot.description().and_then(|text| text.split(OF).nth(1)).unwrap_or_default().to_owned(),
-        });
-    }
-    evidence.sort_by(|a, b| a.snapshot.cmp(&b.snapshot));
-    Ok(evidence)
 }
 
 fn found(instance: &Instance, snapshots: &[Evidence]) -> Option<Found<Prior>> {
@@ -344,7 +306,7 @@ async fn take(cx: &Ctx, params: &Params, item: &Item<Prior>) -> Result<Vec<Evide
         sleep(wait).await;
         // Some may have been taken before the one that failed.
         if error.kind == ErrorKind::Unreachable || super::is_terminated(&prior.state) {
-            prior.snapshots = snapshots(&client, "tag:quell:change", item.change.as_str()).await?;
+            prior.snapshots = tagged(&client, "tag:quell:change", item.change.as_str()).await?.originals;
         }
     }
     Ok(prior.snapshots)

@@ -256,7 +256,7 @@ async fn stop(client: &Client, items: &[&Item<Prior>]) -> Result<Option<Resource
 }
 
 /// Starts an instance, when it has stopped.
-async fn start(client: &Client, id: &str) -> Result<(), ActionError> {
+pub(super) async fn start(client: &Client, id: &str) -> Result<(), ActionError> {
     let mut waited = Duration::ZERO;
     loop {
         let instances = super::described(client, Some(filter("instance-id", [id]))).await?;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Duration, sleep};
 
-use super::snapshot_volumes::Evidence;
-use super::{FILTER_VALUES, Flag, LOOK_EVERY, filter, snapshot_volumes, spot_requests, suspend_launchers};
+use super::snapshot_volumes::evidence::{Evidence, held};
+use super::{FILTER_VALUES, Flag, LOOK_EVERY, filter, spot_requests, suspend_launchers};
 use crate::engine::action::{Action, Ctx, Decision, Found, Item, Proposal, View};
 use crate::model::{ActionError, Effect, ErrorKind, Finding, Resource, ResourceId, Tier, Undo, Verdict};
 
@@ -89,14 +89,14 @@ impl Action for TerminateInstances {
 
     async fn discover(&self, cx: &Ctx, _: &Params, members: &[Resource]) -> Result<Vec<Found<Prior>>, ActionError> {
         let client = super::client(cx);
-        let evidence = snapshot_volumes::snapshots(&client, "tag:quell:case", cx.view.case.as_str());
+        let evidence = held(&client, &cx.view.case);
         let (instances, evidence) = super::both(super::instances(&client, members), evidence).await?;
         let (groups, requests) =
             super::both(suspend_launchers::launching(cx, members), live_requests(&client, &instances)).await?;
         let found = instances.iter().filter_map(|instance| {
             let id = super::id(instance);
             let launcher = requests.get(id).or_else(|| groups.get(id)).cloned();
-            found(instance, &evidence, launcher)
+            found(instance, &evidence.originals, launcher)
         });
         Ok(found.collect())
     }
@@ -210,7 +210,7 @@ async fn until_saved(client: &Client, cx: &Ctx, id: &str, unsaved: &BTreeSet<Str
     let mut waited = Duration::ZERO;
     let mut unsaved = unsaved.clone();
     while !unsaved.is_empty() {
-        let evidence = snapshot_volumes::snapshots(client, "tag:quell:case", cx.view.case.as_str()).await?;
+        let evidence = held(client, &cx.view.case).await?.originals;
         let of = |volume: &String, done: &str| evidence.iter().any(|of| of.volume == *volume && of.state == done);
         unsaved.retain(|volume| !of(volume, "completed"));
         if let Some(volume) = unsaved.iter().find(|volume| !of(volume, "pending")) {

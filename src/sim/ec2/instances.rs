@@ -89,6 +89,8 @@ pub struct Instance {
     pub user_data: Option<String>,
     /// Whether hibernation was enabled at launch.
     pub hibernation: bool,
+    /// Whether its operating system does not manage to hibernate.
+    pub hibernation_fails: bool,
     /// Whether detailed monitoring is on.
     pub monitoring: bool,
     /// Whether traffic that is not its own is dropped.

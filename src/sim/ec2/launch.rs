@@ -199,6 +199,7 @@ impl Ec2 {
             shutdown_behavior: spec.shutdown_behavior.clone().unwrap_or_else(|| "stop".to_owned()),
             user_data: spec.user_data.clone(),
             hibernation: spec.hibernation,
+            hibernation_fails: false,
             monitoring: spec.monitoring,
             source_dest_check: true,
             tenancy: spec.tenancy.clone().unwrap_or_else(|| "default".to_owned()),

@@ -109,7 +109,7 @@ pub fn start(ec2: &mut Ec2, call: &Call) -> Reply {
     Ok(changes(ec2, &before))
 }
 
-/// StopInstances: one that cannot be stopped spoils the batch.
+/// StopInstances: one that cannot be stopped spoils the batch. One that fails to hibernate is stopped in the ordinary way.
 pub fn stop(ec2: &mut Ec2, call: &Call) -> Reply {
     let params: Stop = call.params.read()?;
     let before = states(ec2, &params.ids)?;
@@ -121,7 +121,11 @@ pub fn stop(ec2: &mut Ec2, call: &Call) -> Reply {
         let Some(instance) = ec2.instances.get_mut(id) else { continue };
         if matches!(state, State::Running | State::Pending { .. }) {
             instance.state = State::Stopping { until };
-            instance.user_initiated(call.now, "Client.UserInitiatedShutdown", "User initiated shutdown");
+            let (code, message) = match params.hibernate && !instance.hibernation_fails {
+                true => ("Client.UserInitiatedHibernate", "User initiated hibernate"),
+                false => ("Client.UserInitiatedShutdown", "User initiated shutdown"),
+            };
+            instance.user_initiated(call.now, code, message);
             instance.public_ip = None;
         }
     }

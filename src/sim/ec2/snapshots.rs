@@ -34,7 +34,7 @@ pub struct Snapshot {
     pub started: Timestamp,
     /// When it is, or will be, complete.
     pub completed: Timestamp,
-    /// `pending`, `completed`.
+    /// `pending`, `completed`, `error`.
     pub state: String,
     /// Percent.
     pub progress: u8,
@@ -53,6 +53,9 @@ pub struct Snapshot {
 impl Snapshot {
     /// Lets time do its work.
     pub fn settle(&mut self, now: Timestamp) {
+        if self.state == "error" {
+            return;
+        }
         if now >= self.completed {
             "completed".clone_into(&mut self.state);
             self.progress = 100;

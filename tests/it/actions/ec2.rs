@@ -3,7 +3,8 @@
 use aws_sdk_ec2::types::{InstanceMarketOptionsRequest, MarketType, SpotInstanceType, SpotMarketOptions};
 use quell::engine::action::Item;
 use quell::engine::ports::Access;
-use quell::model::{ErrorKind, Target};
+use quell::model::{ErrorKind, RunOutcome, Target, Verdict};
+use quell::sim::ec2::Ec2;
 use serde_json::{Value, json};
 
 use super::autoscaling::miners;
@@ -16,13 +17,19 @@ pub const ROGUE: &str = "{ from: ec2.instances, where: '!tags.exists(k, k == \"o
 /// Those that were launched as Spot.
 const SPOT: &str = "{ from: ec2.instances, where: lifecycle == \"spot\" }";
 
+/// An account to which evidence is handed.
+const FORENSICS: &str = "999900001111";
+
 pub const STAGES: &[Stage] = &[
     Stage { action: "ec2.protect", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage { action: "ec2.protect", on: "a Spot machine", set_up: |lab| Box::pin(spot_machine(lab)) },
     Stage { action: "ec2.tag", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage { action: "ec2.suspend-launchers", on: "the machines of a group", set_up: |lab| Box::pin(of_group(lab)) },
     Stage { action: "ec2.snapshot-volumes", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
+    Stage { action: "ec2.copy-snapshots", on: "saved machines", set_up: |lab| Box::pin(copied(lab)) },
     Stage { action: "ec2.lock-snapshots", on: "saved machines", set_up: |lab| Box::pin(saved(lab)) },
+    Stage { action: "ec2.share-snapshots", on: "saved machines", set_up: |lab| Box::pin(shared(lab)) },
+    Stage { action: "ec2.hibernate-instances", on: "machines", set_up: |lab| Box::pin(sleepers(lab)) },
     Stage { action: "ec2.isolate", on: "machines", set_up: |lab| Box::pin(machines(lab, json!({}))) },
     Stage {
         action: "ec2.isolate",
@@ -56,6 +63,28 @@ async fn saved(lab: &Lab) -> Scene {
     let evidence = Drive::new(lab, "ec2.snapshot-volumes", json!({}), &target, &rogue);
     evidence.apply(&evidence.items().await).await;
     machines(lab, json!({})).await
+}
+
+async fn copied(lab: &Lab) -> Scene {
+    saved(lab).await.with(json!({ "key": "alias/forensics" }))
+}
+
+async fn shared(lab: &Lab) -> Scene {
+    saved(lab).await.with(json!({ "accounts": [FORENSICS] }))
+}
+
+/// Machines that can hibernate.
+async fn sleepers(lab: &Lab) -> Scene {
+    let scene = machines(lab, json!({})).await;
+    of_region(lab, &lab.region(), |ec2| ec2.instances.values_mut().for_each(|machine| machine.hibernation = true));
+    scene
+}
+
+/// Changes what there is in a region, behind everybody's back.
+fn of_region(lab: &Lab, target: &Target, change: impl FnOnce(&mut Ec2)) {
+    lab.sim.change(|world| {
+        change(&mut world.accounts.get_mut(&target.account).unwrap().regions.get_mut(&target.region).unwrap().ec2);
+    });
 }
 
 async fn of_group(lab: &Lab) -> Scene {
@@ -305,4 +334,94 @@ async fn a_machine_is_terminated_when_its_evidence_is_complete_and_nothing_would
         let error = drive.action.apply(&cx, &drive.with, std::slice::from_ref(item)).await.unwrap_err();
         assert!(error.message.contains("would be replaced"), "{error}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_hibernates_keeps_its_memory_and_goes_on_from_it() {
+    let lab = Lab::new().await;
+    sleepers(&lab).await;
+    let (target, rogue) = lab.rogue().await;
+    let drive = Drive::new(&lab, "ec2.hibernate-instances", json!({}), &target, &rogue);
+    drive.there_and_back().await;
+    drive.back_without_effects().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_shut_down_instead_of_hibernating_holds_what_needs_its_memory() {
+    let lab = Lab::new().await;
+    sleepers(&lab).await;
+    let (target, rogue) = lab.rogue().await;
+    let (sleeper, other) = (rogue[0].id.as_str(), rogue[1].id.as_str());
+    of_region(&lab, &target, |ec2| ec2.instances.get_mut(other).unwrap().hibernation_fails = true);
+    let steps = "[{ id: memory, uses: ec2.hibernate-instances, on: both },\
+                  { id: tag, uses: ec2.tag, on: both, needs: [memory], with: { tags: { done: 'yes' } } }]";
+    let rest = format!(
+        "sets: {{ both: {{ from: ec2.instances, where: 'id in [\"{sleeper}\", \"{other}\"]' }} }}\nsteps: {steps}\n\
+         until: {{ clean_sweeps: 1, every: 10s, at_most: 2, newcomers: report }}\n"
+    );
+    let plan = lab.plan(&format!("[\"{}\"]", target.account), &rest).await;
+    let ended = lab.carry_out(plan).await;
+    assert_eq!(ended.outcome, RunOutcome::Incomplete);
+    of_region(&lab, &target, |ec2| {
+        let is_done = |id: &str| ec2.instances[id].tags.contains_key("done");
+        assert_eq!((is_done(sleeper), is_done(other)), (true, false));
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn evidence_is_copied_under_a_key_shared_and_locked_and_stays() {
+    let lab = Lab::new().await;
+    saved(&lab).await;
+    let (target, mut rogue) = lab.rogue().await;
+    rogue.truncate(1);
+    // As where EBS encrypts by default, with the key that nobody can share.
+    of_region(&lab, &target, |ec2| ec2.snapshots.values_mut().for_each(|snapshot| snapshot.encrypted = true));
+    let share = Drive::new(&lab, "ec2.share-snapshots", json!({ "accounts": [FORENSICS] }), &target, &rogue);
+    let cx = lab.enter(&target, Access::Write).await;
+    let error = share.action.apply(&cx, &share.with, &share.items().await).await.unwrap_err();
+    assert!(error.message.contains("ec2.copy-snapshots"), "{error}");
+
+    let copy = Drive::new(&lab, "ec2.copy-snapshots", json!({ "key": "alias/forensics" }), &target, &rogue);
+    let items = copy.items().await;
+    let effects = copy.apply(&items).await;
+    copy.assert_proven(&items).await;
+    assert_eq!(copy.items().await, [], "nothing is left to copy");
+    let copies: Vec<String> = serde_json::from_value(effects[0]["copies"].clone()).unwrap();
+    assert_eq!(copies.len(), items[0].prior["volumes"].as_array().unwrap().len());
+
+    share.there_and_back().await;
+    let lock = Drive::new(&lab, "ec2.lock-snapshots", json!({}), &target, &rogue);
+    share.apply(&share.items().await).await;
+    lock.apply(&lock.items().await).await;
+    copy.undo(&items, &effects).await;
+    of_region(&lab, &target, |ec2| {
+        for copy in &copies {
+            let copy = &ec2.snapshots[copy];
+            assert_eq!(copy.kms_key_id.as_deref(), Some("alias/forensics"));
+            assert!(copy.shared_with.contains(FORENSICS) && copy.lock.is_some());
+            let of = &ec2.snapshots[&copy.tags["quell:copy-of"]];
+            assert_eq!(copy.tags["quell:volume"], of.volume_id, "AWS's own volume id of a copy means nothing");
+            assert!(of.shared_with.is_empty(), "the copy is what is shared");
+        }
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_fails_afterwards_is_no_copy() {
+    let lab = Lab::new().await;
+    saved(&lab).await;
+    let (target, mut rogue) = lab.rogue().await;
+    rogue.truncate(1);
+    let copy = Drive::new(&lab, "ec2.copy-snapshots", json!({ "key": "alias/forensics" }), &target, &rogue);
+    let items = copy.items().await;
+    copy.apply(&items).await;
+    tokio::time::sleep(std::time::Duration::from_hours(1)).await;
+    of_region(&lab, &target, |ec2| {
+        let copies = ec2.snapshots.values_mut().filter(|snapshot| snapshot.tags.contains_key("quell:copy-of"));
+        copies.for_each(|copy| "error".clone_into(&mut copy.state));
+    });
+    let cx = lab.enter(&target, Access::Read).await;
+    let found = copy.look().await;
+    let verdict = copy.action.verify(&cx.view, &copy.with, &found[0]).unwrap();
+    assert!(matches!(verdict, Verdict::Unproven { why } if why.contains("failed")));
 }

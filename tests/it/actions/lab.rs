@@ -7,18 +7,24 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use jiff::Timestamp;
 use quell::actions;
+use quell::approval::Flags;
 use quell::cloud::{CloudSessions, Options};
 use quell::engine::Engine;
 use quell::engine::action::{Ctx, Wanted};
-use quell::engine::ports::{Access, Clock as _, Lane, Sessions as _, TokioClock};
+use quell::engine::ports::{Access, Clock as _, Lane, Reporter, Sessions as _, TokioClock};
+use quell::engine::run::Run;
 use quell::engine::table::Table;
+use quell::journal::Journal;
 use quell::model::{
-    Accounts, Finding, Kind, Plan, Regions, Resource, ResourceId, Role, RunId, Severity, Target, Targets,
+    Accounts, Event, Finding, Kind, Plan, Regions, Resource, ResourceId, Role, RunId, Severity, Summary, Target,
+    Targets, Tier,
 };
 use quell::sim::Sim;
 use quell::sim::scenario::{Facts, Scenario};
 use quell::sim::world::World;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// Who may take a role: the account itself.
 pub const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
@@ -35,6 +41,15 @@ pub struct Lab {
     /// The responder's.
     responder: Credentials,
     pub table: Table,
+    /// What the run captures.
+    pub evidence: TempDir,
+}
+
+/// Nobody to whom a run is reported.
+struct Nobody;
+
+impl Reporter for Nobody {
+    fn event(&mut self, _: &Event) {}
 }
 
 /// The accounts and the role that a runbook for the breached account names.
@@ -84,19 +99,21 @@ impl Lab {
         door: impl FnOnce(&Sim) -> SharedHttpClient,
     ) -> Self {
         let sim = Sim::new(world, move || clock.now());
+        let evidence = tempfile::tempdir().unwrap();
         let options = Options {
             profile: None,
             region: Some("us-east-1".into()),
             http: Some(door(&sim)),
             credentials: Some(SharedCredentialsProvider::new(responder.clone())),
             endpoint_url: None,
+            evidence: Some(evidence.path().to_owned()),
             clock: Arc::new(clock),
             case: case(),
             now,
         };
         let sessions = Arc::new(CloudSessions::new(options).await.unwrap());
         sessions.assume(breached(&facts).role.as_ref());
-        Self { sim, clock, sessions, facts, attacker, responder, table: actions::table() }
+        Self { sim, clock, sessions, facts, attacker, responder, table: actions::table(), evidence }
     }
 
     pub fn engine(&self) -> Engine {
@@ -143,6 +160,16 @@ impl Lab {
         );
         let (runbook, _) = quell::runbook::load("guarded", &text, &self.table.catalog()).unwrap();
         self.engine().plan(&runbook, &Map::new(), &case(), self.sim.now(), &mut |_| ()).await.unwrap().plan
+    }
+
+    /// Carries a plan out with every approval.
+    pub async fn carry_out(&self, plan: Plan) -> Summary {
+        let state = tempfile::tempdir().unwrap();
+        let journal = Journal::create(state.path(), &case()).unwrap();
+        let (_never, stop) = watch::channel(false);
+        let (approver, mut nobody) = (Arc::new(Flags::new(Tier::ALL, "test")), Nobody);
+        let run = Run::start(self.engine(), journal, case(), plan.into(), (approver, &mut nobody, stop)).unwrap();
+        run.execute().await.unwrap()
     }
 
     /// The user whose key leaked.

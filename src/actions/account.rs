@@ -1,0 +1,3 @@
+//! What is done to an account as a whole.
+
+pub mod capture;
