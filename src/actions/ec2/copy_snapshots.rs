@@ -208,7 +208,7 @@ async fn until_complete(client: &Client, original: &Evidence) -> Result<(), Acti
         waited += LOOK_EVERY;
         let answer = client.describe_snapshots().snapshot_ids(&original.snapshot).send().await?;
         let found = answer.snapshots().first().and_then(|snapshot| snapshot.state());
-        state = found.map_or("gone", |state| state.as_str()).to_owned();
+        found.map_or("gone", |state| state.as_str()).clone_into(&mut state);
         if matches!(state.as_str(), "error" | "gone") {
             let message = format!("{} is {state}: there is nothing to copy", original.snapshot);
             return Err(ActionError::new(ErrorKind::NotFound, message));

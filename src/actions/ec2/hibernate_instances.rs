@@ -1,7 +1,7 @@
 //! `ec2.hibernate-instances`
 
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::Instance;
+use aws_sdk_ec2::types::{HibernationOptions, Instance};
 use futures::future::try_join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,7 @@ async fn found(client: &Client, instance: &Instance) -> Result<Option<Found<Prio
         state,
         instance_type: instance.instance_type().map_or("", |kind| kind.as_str()).to_owned(),
         reason: reason(instance).to_owned(),
-        can_hibernate: instance.hibernation_options().and_then(|options| options.configured()).unwrap_or_default(),
+        can_hibernate: instance.hibernation_options().and_then(HibernationOptions::configured).unwrap_or_default(),
         stop_protection,
     };
     Ok(Some(Found { member: resource.clone(), resource, prior }))

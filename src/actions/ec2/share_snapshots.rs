@@ -181,12 +181,12 @@ async fn modify(
 /// Shares a snapshot. AWS's own refusal of the default key does not say what to do.
 async fn share(client: &Client, snapshot: &str, with: Vec<&str>) -> Result<(), ActionError> {
     let add = CreateVolumePermissionModifications::builder().set_add(Some(permissions(with))).build();
-    modify(client, snapshot, add).await.map_err(|error| match error.is("InvalidParameter") {
-        true => {
-            let message = format!("{}: copy it under a key of your own first (ec2.copy-snapshots)", error.message);
-            ActionError { message, kind: ErrorKind::WrongState, ..error }
+    modify(client, snapshot, add).await.map_err(|error| {
+        if !error.is("InvalidParameter") {
+            return error;
         }
-        false => error,
+        let message = format!("{}: copy it under a key of your own first (ec2.copy-snapshots)", error.message);
+        ActionError { message, kind: ErrorKind::WrongState, ..error }
     })
 }
 

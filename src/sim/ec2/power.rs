@@ -121,9 +121,10 @@ pub fn stop(ec2: &mut Ec2, call: &Call) -> Reply {
         let Some(instance) = ec2.instances.get_mut(id) else { continue };
         if matches!(state, State::Running | State::Pending { .. }) {
             instance.state = State::Stopping { until };
-            let (code, message) = match params.hibernate && !instance.hibernation_fails {
-                true => ("Client.UserInitiatedHibernate", "User initiated hibernate"),
-                false => ("Client.UserInitiatedShutdown", "User initiated shutdown"),
+            let (code, message) = if params.hibernate && !instance.hibernation_fails {
+                ("Client.UserInitiatedHibernate", "User initiated hibernate")
+            } else {
+                ("Client.UserInitiatedShutdown", "User initiated shutdown")
             };
             instance.user_initiated(call.now, code, message);
             instance.public_ip = None;
