@@ -102,6 +102,13 @@ fn quell_contains_moto(runbook: &str, setting: &str) {
 }
 
 #[test]
+fn quell_captures_moto() {
+    let Some(python) = Python::ready() else { return };
+    let moto = Moto::start(python);
+    succeed(python.script("capture_moto.py").args([env!("CARGO_BIN_EXE_quell"), &moto.endpoint]));
+}
+
+#[test]
 fn rogue_instances_in_the_own_account() {
     quell_contains_moto("rogue-instances", "own-account");
 }

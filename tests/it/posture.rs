@@ -1,6 +1,7 @@
 //! Every check of a posture, over captures of a guarded account: as it is they all pass, and each fragment fails its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use quell::sim::scenario::Scenario;
 use quell::sim::world::{OptIn, RegionState, Secret, World};
 use serde_json::Value;
 
-use crate::binary::{code, json};
+use crate::binary::{self, code, json};
 use crate::site::{Hosted, stderr};
 
 /// An organisation whose guardrails were set up by calls, as an administrator makes them.
@@ -86,8 +87,17 @@ impl Guarded {
     }
 
     /// What a capture of it says.
-    async fn judged(self, folder: &std::path::Path) -> Vec<Judged> {
-        let Self { world, begins, responder, account } = self;
+    async fn judged(self, folder: &Path) -> Vec<Judged> {
+        let account = self.account.clone();
+        let id = self.captured(folder, needs()).await;
+        let store = Store::open(folder).unwrap();
+        let facts = Facts::read(&store, &store.capture(&id).unwrap()).unwrap();
+        judge(&facts).into_iter().filter(|judged| judged.account == account).collect()
+    }
+
+    /// Captures this much of it into a store.
+    async fn captured(self, folder: &Path, only: BTreeSet<&'static str>) -> RunId {
+        let Self { world, begins, responder, .. } = self;
         let clock = TokioClock::starting_at(begins);
         let time = clock;
         let sim = Sim::new(world, move || time.now());
@@ -125,13 +135,18 @@ impl Guarded {
         let role = Role { name: "ir/IRResponder".to_owned(), external_id: None, source_identity: None };
         let accounts = Accounts::Listed(vec!["organization".to_owned()]);
         let targets = Targets { accounts, regions: Regions::Enabled, role: Some(role) };
-        let wanted = Wanted { targets, history: None, now: begins, only: Some(needs()), done: BTreeSet::new() };
+        let wanted = Wanted { targets, history: None, now: begins, only: Some(only), done: BTreeSet::new() };
         capture::capture(&sessions, &recorder, &wanted, &|_| {}).await.unwrap();
         let recorded = recorder.end().unwrap();
         assert!(recorded.gaps.is_empty(), "{:#?}", recorded.gaps);
-        let facts = Facts::read(&store, &store.capture(&id).unwrap()).unwrap();
-        judge(&facts).into_iter().filter(|judged| judged.account == account).collect()
+        id
     }
+}
+
+/// How the document says that a check ends.
+fn result(judged: &Value, id: &str) -> Value {
+    let checks = judged["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["check"] == id).unwrap()["result"].clone()
 }
 
 /// The checks that end in a way.
@@ -294,6 +309,22 @@ async fn every_check_fails_by_what_it_is_about_and_by_nothing_else() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_not_captured_is_not_known_and_no_check_is_passed_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let store = home.path().join("evidence");
+    let root_keys = CHECKS.iter().find(|check| check.id == "iam.root-keys").unwrap();
+    let id = Guarded::build().captured(&store, root_keys.needs.iter().copied().collect()).await;
+    let mut command = binary::quell(home.path());
+    let output =
+        command.args(["posture", "--capture", id.as_str(), "--output", "json", "--store"]).arg(&store).output();
+    let output = output.unwrap();
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
+    let judged = json(&output);
+    assert_eq!(result(&judged, "iam.root-keys"), "pass");
+    assert_eq!(result(&judged, "budgets.budget"), "not-known");
+}
+
 #[test]
 fn every_check_has_a_fragment_that_fails_it() {
     let failed: BTreeSet<&str> = FRAGMENTS.iter().map(|(id, ..)| *id).collect();
@@ -314,10 +345,6 @@ async fn a_breached_account_fails_and_a_capture_says_the_same_again() {
     let output = run(&live);
     assert_eq!(code(&output), 3, "{}", stderr(&output));
     let judged = json(&output);
-    let result = |judged: &Value, id: &str| {
-        let checks = judged["checks"].as_array().unwrap();
-        checks.iter().find(|check| check["check"] == id).unwrap()["result"].clone()
-    };
     assert_eq!(result(&judged, "iam.human-mfa"), "fail", "mara and jonas have passwords alone");
     assert_eq!(result(&judged, "cloudtrail.multi-region-trail"), "fail");
     assert_eq!(result(&judged, "iam.root-keys"), "pass");
