@@ -114,6 +114,13 @@ impl Manifest {
     }
 }
 
+/// Lets go of the lock itself, not only of the file: a child process that is being started may still hold the file open.
+impl Drop for Manifest {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 fn lock(file: &File, id: &RunId, path: &Path) -> Result<(), EvidenceError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => EvidenceError::Locked { id: id.to_string() },

@@ -88,6 +88,13 @@ impl Journal {
     }
 }
 
+/// Lets go of the lock itself, not only of the file: a child process that is being started may still hold the file open.
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> JournalError + 'a {
     move |source| JournalError::Io { doing, path: path.to_owned(), source }
 }
@@ -138,6 +145,16 @@ mod tests {
         let (state, run, _) = three_events();
         let _first = Journal::open(state.path(), &run).unwrap();
         assert!(matches!(Journal::open(state.path(), &run), Err(JournalError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_child_that_is_being_started_does_not_keep_a_journal_that_was_let_go() {
+        let (state, run, _) = three_events();
+        let (first, _) = Journal::open(state.path(), &run).unwrap();
+        // What a child has between fork and exec.
+        let _inherited = first.file.try_clone().unwrap();
+        drop(first);
+        Journal::open(state.path(), &run).unwrap();
     }
 
     #[test]

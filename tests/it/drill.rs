@@ -134,7 +134,7 @@ impl Stage {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             if let Some((run, journal)) = self.newest()
-                && journal.lines().count() >= lines
+                && journal.matches('\n').count() >= lines
             {
                 process.kill().unwrap();
                 process.wait().unwrap();
