@@ -313,15 +313,15 @@ async fn every_check_fails_by_what_it_is_about_and_by_nothing_else() {
 async fn what_was_not_captured_is_not_known_and_no_check_is_passed_for_it() {
     let home = tempfile::tempdir().unwrap();
     let store = home.path().join("evidence");
-    let root_keys = CHECKS.iter().find(|check| check.id == "iam.root-keys").unwrap();
-    let id = Guarded::build().captured(&store, root_keys.needs.iter().copied().collect()).await;
+    let buckets = CHECKS.iter().find(|check| check.id == "s3.public-buckets").unwrap();
+    let id = Guarded::build().captured(&store, buckets.needs.iter().copied().collect()).await;
     let mut command = binary::quell(home.path());
     let output =
         command.args(["posture", "--capture", id.as_str(), "--output", "json", "--store"]).arg(&store).output();
     let output = output.unwrap();
     assert_eq!(code(&output), 5, "{}", stderr(&output));
     let judged = json(&output);
-    assert_eq!(result(&judged, "iam.root-keys"), "pass");
+    assert_eq!(result(&judged, "s3.public-buckets"), "pass");
     assert_eq!(result(&judged, "budgets.budget"), "not-known");
 }
 
