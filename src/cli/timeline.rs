@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -9,6 +9,7 @@ use super::recorded;
 use super::screen::{Output, Screen};
 use crate::evidence::Captured;
 use crate::model::{AccessKeyId, RunId};
+use crate::report::document::timeline_page;
 use crate::report::timeline;
 use crate::story::{self, Known};
 
@@ -24,6 +25,7 @@ Examples:
   quell timeline --leaked-key AKIAIOSFODNN7EXAMPLE --since 2026-11-23T14:44:00Z
   quell timeline 20261101-060000-a1b2c3 20261123-144312-d4e5f6 --run 20261123-145502-c7d8e9
   quell timeline --csv timeline.csv                          for Timesketch and spreadsheets
+  quell timeline --html timeline.html                        to look at
   quell timeline --output json")]
 pub struct Args {
     /// The captures, as `quell evidence list` lists them; otherwise all of the store
@@ -43,6 +45,9 @@ pub struct Args {
     /// Write the events to this file too, as Timesketch reads them
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Write timeline and verdicts to this file too, as one page without network or script
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// Carries the command out.
@@ -64,12 +69,18 @@ pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
     let known = Known { leaked_keys: args.leaked_key.clone(), since: args.since };
     let story = story::tell(&store, &captures, &known, &events)?;
     if let Some(path) = &args.csv {
-        fs::write(path, timeline::csv(&story))
-            .map_err(|error| Failure::failed(format!("cannot write `{}`: {error}", path.display())))?;
+        write(path, &timeline::csv(&story))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &timeline_page(&story))?;
     }
     match screen.output {
         Output::Text => screen.print(&timeline::text(&story, screen.colour()))?,
         Output::Json | Output::Jsonl => screen.document(&timeline::document(&story))?,
     }
     Ok(0)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| Failure::failed(format!("cannot write `{}`: {error}", path.display())))
 }

@@ -184,8 +184,7 @@ impl Report {
         format!("{}\n", escaped_json(&format!("{:#}", self.document())))
     }
 
-    /// The sections: an anchor, a heading, and what is in it.
-    fn sections(&self) -> Vec<(&'static str, &'static str, Vec<Block>)> {
+    fn sections(&self) -> Vec<Section> {
         let without = || vec![Block::Notice(Tone::Open, WITHOUT_EVIDENCE.to_owned())];
         let free = || vec![Block::text("No machine of an incident is known, and so no cost.")];
         vec![
@@ -204,6 +203,14 @@ impl Report {
             ),
         ]
     }
+}
+
+/// An anchor, a heading, and what is in the section.
+type Section = (&'static str, &'static str, Vec<Block>);
+
+/// A story as one page that needs nothing else, without a run that it would be the report of.
+pub fn timeline_page(story: &Story) -> String {
+    html::story(story)
 }
 
 /// The posture by the last capture before the run, when the accounts were as the intruder found them; otherwise by the first.

@@ -221,17 +221,20 @@ fn a_second_capture_infers_what_bears_no_date_and_a_run_adds_the_response() {
 
 /// A name can hold a formula and an escape sequence; neither gets anywhere.
 #[test]
-fn hostile_names_reach_neither_the_terminal_nor_a_spreadsheet() {
+fn hostile_names_reach_neither_the_terminal_nor_a_spreadsheet_nor_a_page() {
     let folder = tempfile::tempdir().unwrap();
-    let name = r#""=cmd|' /C calc'!A0\e[2Jowned""#;
+    let name = r#""=cmd|' /C calc'!A0\e[2Jowned<script>""#;
     let file = changed(folder.path(), "scenarios/cryptojack-small.yaml", &[("Windows_Server-2022-Update", name)]);
     let case = Case::of(file, History::There);
-    let csv = case.folder.path().join("timeline.csv");
-    let output = case.timeline(&[case.fact("leaked_key")], &["--csv", csv.to_str().unwrap()]);
-    let csv = std::fs::read_to_string(csv).unwrap();
+    let (csv, html) = (case.folder.path().join("timeline.csv"), case.folder.path().join("timeline.html"));
+    let files = ["--csv", csv.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let output = case.timeline(&[case.fact("leaked_key")], &files);
+    let (csv, html) = (std::fs::read_to_string(csv).unwrap(), std::fs::read_to_string(html).unwrap());
     assert!(csv.starts_with("message,datetime,timestamp_desc,"));
-    assert!(csv.contains("owned"), "the name is told");
-    for text in [csv.as_str(), &String::from_utf8(output.stdout).unwrap()] {
+    assert!(csv.contains("owned") && html.contains("owned"), "the name is told");
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("<svg") && html.contains("mara.weiss"));
+    assert!(!html.contains("<script"));
+    for text in [csv.as_str(), html.as_str(), &String::from_utf8(output.stdout).unwrap()] {
         assert!(!text.contains('\u{1b}'));
     }
     for line in csv.split("\r\n").flat_map(|line| line.split(',')) {

@@ -3,21 +3,75 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Report;
 use super::block::{Block, Cell, Entry, Figure, Picture, Table, Tone, clock};
 use super::charts::{Chart, Svg};
+use super::timeline::Timeline;
+use super::{Report, Section, principals};
 use crate::model::AccountId;
 use crate::report::text::shown;
+use crate::story::{Story, Window};
 
 /// How it looks: light, dark, on a phone, on paper.
 const STYLE: &str = include_str!("html/style.css");
 /// The page may show itself and nothing else, whatever has got into it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
-/// The whole page.
+/// The report of a run.
 pub fn page(report: &Report) -> String {
     let accounts: Vec<&str> = report.accounts.iter().map(AccountId::as_str).collect();
-    let sections = report.sections();
+    sheet(&Sheet {
+        title: &format!("Report of run {}: {}", report.run, report.title),
+        kind: "Incident report",
+        heading: &report.title,
+        under: html! {
+            "Account " (accounts.join(", ")) " · run " code { (report.run) } " of " (shown(&report.runbook))
+            ", begun " (time(report.started)) " UTC by " code { (shown(&report.by)) }
+            ". All times are UTC."
+        },
+        sections: &report.sections(),
+        made: html! {
+            "Made by quell " (shown(&report.quell)) " from the journal of the run and the evidence that is named above. "
+            "The same can be had as Markdown and JSON."
+        },
+    })
+}
+
+/// A story without a run: what happened, and whose credentials did it.
+pub fn story(story: &Story) -> String {
+    let Window { from, until, .. } = story.window;
+    sheet(&Sheet {
+        title: "Timeline",
+        kind: "Timeline",
+        heading: "What happened",
+        under: html! { "By evidence from " (time(from)) " to " (time(until)) ". All times are UTC." },
+        sections: &[
+            ("timeline", "What happened", Timeline::of(story).blocks()),
+            ("principals", "Whose credentials", principals::blocks(&story.findings)),
+        ],
+        made: html! { "Made by quell " (env!("CARGO_PKG_VERSION")) ". The same can be had as JSON, and as CSV for Timesketch." },
+    })
+}
+
+/// What stands on a page.
+struct Sheet<'a> {
+    /// The title of the window.
+    title: &'a str,
+    /// What sort of page it is.
+    kind: &'a str,
+    /// Its heading.
+    heading: &'a str,
+    /// What stands under that.
+    under: Markup,
+    /// The sections: an anchor, a heading, and what is in it.
+    sections: &'a [Section],
+    /// Of what it was made.
+    made: Markup,
+}
+
+/// The whole page.
+fn sheet(sheet: &Sheet<'_>) -> String {
+    let Sheet { title, kind, heading, under, sections, made } = sheet;
+    let first = sections.first().map_or("", |(id, ..)| id);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -27,25 +81,21 @@ pub fn page(report: &Report) -> String {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                title { "Report of run " (report.run) ": " (shown(&report.title)) }
+                title { (shown(title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#summary" { "Skip to the summary" }
+                a.skip href={ "#" (first) } { "Skip to the " (first) }
                 header {
-                    p.kind { "Incident report" }
-                    h1 { (shown(&report.title)) }
-                    p.quiet {
-                        "Account " (accounts.join(", ")) " · run " code { (report.run) } " of " (shown(&report.runbook))
-                        ", begun " (time(report.started)) " UTC by " code { (shown(&report.by)) }
-                        ". All times are UTC."
-                    }
+                    p.kind { (kind) }
+                    h1 { (shown(heading)) }
+                    p.quiet { (under) }
                 }
                 nav aria-label="Sections" {
-                    ul { @for (id, heading, _) in &sections { li { a href={ "#" (id) } { (heading) } } } }
+                    ul { @for (id, heading, _) in *sections { li { a href={ "#" (id) } { (heading) } } } }
                 }
                 main {
-                    @for (id, heading, blocks) in &sections {
+                    @for (id, heading, blocks) in *sections {
                         section id=(id) aria-labelledby={ (id) "-heading" } {
                             h2 id={ (id) "-heading" } { (heading) }
                             (Page { id, level: 3 }.blocks(blocks))
@@ -53,10 +103,7 @@ pub fn page(report: &Report) -> String {
                     }
                 }
                 footer {
-                    p.quiet {
-                        "Made by quell " (shown(&report.quell)) " from the journal of the run and the evidence that is named above. "
-                        "The same can be had as Markdown and JSON."
-                    }
+                    p.quiet { (made) }
                     p.quiet.paper { "What is folded up is on paper only where it was opened." }
                 }
             }
