@@ -89,7 +89,7 @@ impl Guarded {
     /// What a capture of it says.
     async fn judged(self, folder: &Path) -> Vec<Judged> {
         let account = self.account.clone();
-        let id = self.captured(folder, needs()).await;
+        let id = Box::pin(self.captured(folder, needs())).await;
         let store = Store::open(folder).unwrap();
         let facts = Facts::read(&store, &store.capture(&id).unwrap()).unwrap();
         judge(&facts).into_iter().filter(|judged| judged.account == account).collect()
