@@ -34,6 +34,8 @@ pub struct Graph {
     waits: Vec<usize>,
     /// Per change: how many of those have not even begun.
     distant: Vec<usize>,
+    /// Per change: whether it has ended. What waits for it is set free once, also when it is made again.
+    ended: Vec<bool>,
 }
 
 impl Graph {
@@ -55,6 +57,7 @@ impl Graph {
             waiting: vec![Vec::new(); steps.len()],
             waits: vec![0; changes.len()],
             distant: vec![0; changes.len()],
+            ended: vec![false; changes.len()],
             unbegun: open.clone(),
             open,
             step_of,
@@ -98,6 +101,9 @@ impl Graph {
     /// one's failure.
     pub fn end(&mut self, index: Index, good: bool) -> Freed {
         let mut freed = Freed::default();
+        if std::mem::replace(&mut self.ended[index], true) {
+            return freed;
+        }
         let step = self.step_of[index];
         for (dependent, on_failure) in std::mem::take(&mut self.dependents[index]) {
             if !good && on_failure == OnFailure::Hold {
