@@ -15,7 +15,7 @@ use super::lane::{self, Assigned, Direction, LaneEvent, Shard};
 use super::ports::{Approver, Reporter};
 use super::prove::{self, Looked, Swept};
 use super::rooms::{Rooms, SILENCE};
-use super::state::{State, Tracked, Wave};
+use super::state::{Progress, State, Tracked, Wave};
 use super::table::Table;
 use super::{Engine, Looks, Planned};
 use crate::journal::{Journal, JournalError};
@@ -456,12 +456,19 @@ impl<'a> Run<'a> {
         self.record([EventKind::PhaseEnded { phase, seconds: begun.elapsed().as_secs_f64() }])
     }
 
+    /// Whether an event ends a change that has ended. Journals that are read may say so; this run must not.
+    fn ends_again(&self, event: &Event) -> bool {
+        let EventKind::ChangeEnded { change, .. } = &event.kind else { return false };
+        self.state.change(change).is_some_and(|tracked| matches!(tracked.progress, Progress::Ended(_)))
+    }
+
     /// The one way in which anything happens: recorded, remembered, shown.
     fn record(&mut self, kinds: impl IntoIterator<Item = EventKind>) -> Result<(), RunError> {
         let first = self.state.next_seq();
         let at = self.engine.clock.now();
         let events: Vec<Event> = kinds.into_iter().zip(first..).map(|(kind, seq)| Event { seq, at, kind }).collect();
         self.journal.append(&events)?;
+        debug_assert!(!events.iter().any(|event| self.ends_again(event)), "a change ended twice: {events:?}");
         self.state.take_in(&events);
         for event in &events {
             self.reporter.event(event);

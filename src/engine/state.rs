@@ -299,7 +299,6 @@ impl State {
         let Some(&index) = self.index.get(change) else { return };
         let tracked = &mut self.tracked[index];
         let has_ended = matches!(tracked.progress, Progress::Ended(_));
-        debug_assert!(!has_ended, "{} ended twice: {:?}, {outcome:?}", tracked.change.summary, tracked.progress);
         if tracked.progress == Progress::Started {
             self.ready.end(&tracked.change);
         }
