@@ -1,6 +1,5 @@
 //! The table of actions and sources: one `mod` line and one line in [`table`] for each file.
 
-#[cfg(feature = "iam")]
 pub mod account;
 #[cfg(feature = "amplify")]
 mod amplify;
@@ -8,6 +7,7 @@ mod amplify;
 mod apprunner;
 #[cfg(all(feature = "autoscaling", feature = "ec2"))]
 pub(crate) mod autoscaling;
+#[cfg(feature = "iam")]
 mod baseline;
 #[cfg(all(feature = "batch", feature = "cloudtrail"))]
 mod batch;
